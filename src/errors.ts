@@ -1,0 +1,85 @@
+/**
+ * The one error family of Varve.
+ *
+ * Codes are the contract and stay stable within a major version; messages may change. Misuse by the caller (a wrong
+ * type, an unknown option) is a `TypeError` or `RangeError` without a code, because it should be mended, not caught.
+ */
+
+/** Every code a `StoreError` can carry, with what it tells the caller. README § Errors repeats this list; a test compares them. */
+export const STORE_ERROR_CODES = {
+  ERR_IO_UNSUPPORTED: "the I/O that was demanded (io_uring, O_DIRECT) cannot be had here",
+  ERR_IO_FAILED: "the operating system failed an operation that has no code of its own here",
+  ERR_STORE_LOCKED: "another process holds the store",
+  ERR_STORE_BUSY: "the killed owner's writes did not end within the waiting time",
+  ERR_STORE_NOT_FOUND: "there is no store in this directory",
+  ERR_STORE_CLOSED: "the store is closing or closed",
+  ERR_STORE_READ_ONLY: "the store was opened for reading only",
+  ERR_WAL_CORRUPT: "data known to be durable is damaged or missing; nothing was changed",
+  ERR_WAL_VERSION: "the files were written by a newer format than this one reads",
+  ERR_WAL_FOREIGN: "a file of another store lies in this directory",
+  ERR_WAL_FAILED: "a write or sync failed earlier; the store takes nothing more until it is reopened",
+  ERR_WAL_OUTCOME_UNKNOWN: "the append was in flight when a write failed; it may or may not exist after reopening",
+  ERR_WAL_FULL: "no space for another segment; nothing was written and reading goes on",
+  ERR_WAL_BUFFER_FULL: "the buffers are full and the caller asked not to wait",
+  ERR_WAL_TOO_LARGE: "one append is larger than a frame may be; nothing was written",
+  ERR_EVENTS_VERSION_CONFLICT: "the stream is not at the expected version; nothing was written",
+  ERR_EVENTS_INVALID_STREAM: "the stream name is empty, too long or not well-formed",
+  ERR_EVENTS_INVALID_EVENT: "the event cannot be stored as given",
+  ERR_EVENTS_SCHEMA: "the event does not match its registered protobuf type, or strictSchemas demands one",
+  ERR_EVENTS_TOO_LARGE: "the event is larger than maxEventBytes",
+  ERR_EVENTS_DUPLICATE_ID: "some of these event ids are in the stream already, but not as this append",
+  ERR_PROJECTION_FAILED: "a projection's apply threw and its policy is to stop",
+  ERR_PROJECTION_CHECKPOINT: "a projection's checkpoint could not be written",
+  ERR_GRAPH_EXISTS: "the node or edge exists somewhere in that valid period",
+  ERR_GRAPH_NOT_FOUND: "the node or edge exists nowhere in that valid period",
+  ERR_GRAPH_NO_ENDS: "an end of the edge exists nowhere in the edge's valid period",
+  ERR_GRAPH_HAS_EDGES: "the node still has edges in that valid period; pass detach to delete them with it",
+  ERR_GRAPH_INVALID_PERIOD: "the period is empty, reversed or outside the safe range",
+  ERR_GRAPH_INVALID_PROPERTY: "the property cannot be stored as given",
+  ERR_IMPORT_SOURCE: "the repository or file cannot be read as what it should be",
+  ERR_IMPORT_DIVERGED: "the store holds an import of another or rewritten history under this name",
+} as const;
+
+/** One of the stable codes. */
+export type StoreErrorCode = keyof typeof STORE_ERROR_CODES;
+
+/** The facts behind an error, by name: `stream`, `expected`, `actual`, `file`, `offset`, `lsn`, … */
+export type StoreErrorDetails = Readonly<Record<string, string | number | boolean | null>>;
+
+// A registered symbol, so that the guard also holds across two copies of this package in one process.
+const STORE_ERROR_MARK = Symbol.for("varve.StoreError");
+
+/**
+ * What Varve throws when something outside the caller's code went wrong, or when the caller's data is refused.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await store.append("account-42", [event], { expectedVersion: 3 });
+ * } catch (error) {
+ *   if (isStoreError(error, "ERR_EVENTS_VERSION_CONFLICT")) console.log(error.details.actual);
+ *   else throw error;
+ * }
+ * ```
+ */
+export class StoreError extends Error {
+  readonly code: StoreErrorCode;
+  readonly details: StoreErrorDetails;
+
+  constructor(code: StoreErrorCode, message: string, details: StoreErrorDetails = {}, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "StoreError";
+    this.code = code;
+    this.details = details;
+    Object.defineProperty(this, STORE_ERROR_MARK, { value: true });
+  }
+}
+
+/** True for a `StoreError`, and for that code when one is given. */
+export function isStoreError(value: unknown, code?: StoreErrorCode): value is StoreError {
+  return (
+    value instanceof Error &&
+    (value as { [STORE_ERROR_MARK]?: unknown })[STORE_ERROR_MARK] === true &&
+    (code === undefined || (value as StoreError).code === code)
+  );
+}
