@@ -1,0 +1,70 @@
+/** Rules that the linter cannot express, as data: what must not stand in `src/`, and what to write instead. */
+
+import { type SourceFile, withoutComments } from "./source-file.js";
+
+interface HouseRule {
+  readonly pattern: RegExp;
+  /** Whether comments are looked at as well. */
+  readonly scope: "code" | "code and comments";
+  /** Files that may. */
+  readonly except?: RegExp;
+  readonly instead: string;
+}
+
+const HOUSE_RULES: readonly HouseRule[] = [
+  { pattern: /\b(FIXME|TODO|XXX|HACK)\b/, scope: "code and comments", instead: "finish it, or open an issue" },
+  {
+    pattern: /\bconsole\./,
+    scope: "code",
+    except: /^src\/cli\//,
+    instead: "return it, or report it through a callback; only the command line prints",
+  },
+  {
+    pattern: /\bprocess\.(exit\(|stdout|stderr)/,
+    scope: "code",
+    except: /^src\/cli\//,
+    instead: "throw; a library neither ends nor prints in its user's process",
+  },
+  { pattern: /(?:[:<,|(]|\bas)\s*any\b(?!\s*[("'`])/, scope: "code", instead: "unknown, and look before using it" },
+  { pattern: /@ts-(ignore|nocheck)/, scope: "code and comments", instead: "a type that is true" },
+  { pattern: /\bdebugger\b/, scope: "code", instead: "nothing" },
+  {
+    pattern: /\bMath\.random\(/,
+    scope: "code",
+    instead: "a random source that is passed in, so that a test can seed it",
+  },
+  {
+    pattern: /\bAtomics\.wait\(/,
+    scope: "code",
+    except: /\.worker\.ts$/,
+    instead: "Atomics.waitAsync; never block the loop",
+  },
+  {
+    pattern: /\bclass \w+(<[^{]*>)? extends (?!\w*Error\b)/,
+    scope: "code",
+    instead: "an interface and composition; only errors inherit",
+  },
+];
+
+const NAMES_THAT_SAY_NOTHING = /(^|\/)(utils?|helpers?|common|misc|shared|types)(\.|\/)/;
+
+/** What is wrong with a file of `src/`, one sentence each. */
+export function complaints(file: SourceFile): string[] {
+  const found: string[] = [];
+  if (NAMES_THAT_SAY_NOTHING.test(file.path))
+    found.push(`${file.path}: the name says nothing; name the one thing in it`);
+  const all = file.text.split("\n");
+  // Comments are blanked, not removed, so that line numbers stay true.
+  const code = withoutComments(
+    file.text.replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, "")),
+  ).split("\n");
+  for (const rule of HOUSE_RULES) {
+    if (rule.except?.test(file.path)) continue;
+    const lines = rule.scope === "code" ? code : all;
+    for (const [index, line] of lines.entries()) {
+      const match = rule.pattern.exec(line);
+      if (match !== null) found.push(`${file.path}:${index + 1}: "${match[0].trim()}": instead, ${rule.instead}`);
+    }
+  }
+  return found;
+}
