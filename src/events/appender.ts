@@ -9,7 +9,13 @@ import { StoreError } from "../errors.js";
 import { type Batch, checkOptionNames, choiceOption, type Wal } from "../wal/index.js";
 import { encodeEnvelope, type PreparedEvent } from "./envelope.js";
 import type { Durability, EventInput, ExpectedVersion } from "./event.js";
-import { type AppendResult, type BufferedResult, PendingAppend, PendingStreamAppend, StreamPart } from "./pending-append.js";
+import {
+  type AppendResult,
+  type BufferedResult,
+  PendingAppend,
+  PendingStreamAppend,
+  StreamPart,
+} from "./pending-append.js";
 import { checkStreamName, type EventPreparer } from "./prepare-event.js";
 import type { StreamHead, StreamIndex } from "./stream-index.js";
 
@@ -110,7 +116,8 @@ export class Appender {
     options: { readonly durability?: Durability } | undefined,
   ): Promise<(AppendResult | BufferedResult)[]> {
     try {
-      if (!Array.isArray(appends)) throw new TypeError("appendMany takes an array of { stream, events, expectedVersion }");
+      if (!Array.isArray(appends))
+        throw new TypeError("appendMany takes an array of { stream, events, expectedVersion }");
       if (options !== undefined) checkOptionNames(options, ["durability"], "appendMany");
       const durability = choiceOption(options?.durability, "durability", DURABILITIES, this.#durability);
       const parts = (appends as readonly StreamAppend[]).map((append) => {
@@ -180,7 +187,10 @@ export class Appender {
     }
     if (duplicates.length === parts.length) return { kind: "duplicate", results: duplicates };
     if (duplicates.length > 0) {
-      throw duplicateIds((parts[0] as PreparedPart).stream, "some of these streams have their events already, others not");
+      throw duplicateIds(
+        (parts[0] as PreparedPart).stream,
+        "some of these streams have their events already, others not",
+      );
     }
     const { appendBytesMax } = this.#wal;
     if (byteLengthMax > appendBytesMax) {
@@ -204,10 +214,7 @@ export class Appender {
     return Promise.resolve({ version: part.head.version, epoch: placed.batch.epoch });
   }
 
-  #commitMany(
-    placed: Placed & { kind: "placed" },
-    durability: Durability,
-  ): Promise<(AppendResult | BufferedResult)[]> {
+  #commitMany(placed: Placed & { kind: "placed" }, durability: Durability): Promise<(AppendResult | BufferedResult)[]> {
     const { batch, parts } = placed;
     if (durability === "sync" || durability === "group") {
       return new Promise((resolve, reject) => {

@@ -122,7 +122,10 @@ export class EventSource {
     }
   }
 
-  async *#batchesBackwards(after: number, signal: AbortSignal | undefined): AsyncGenerator<StoredEvent[], void, undefined> {
+  async *#batchesBackwards(
+    after: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<StoredEvent[], void, undefined> {
     const through = this.#log.watermark;
     for await (const frame of this.#log.framesBackwards(through)) {
       signal?.throwIfAborted();
@@ -157,7 +160,9 @@ export class EventSource {
     const range = { min: 1, max: Number.MAX_SAFE_INTEGER };
     const from = integerOption(options.from, "from", { ...range, default: forwards ? 1 : Math.max(1, last) });
     const to = integerOption(options.to, "to", { ...range, default: forwards ? Number.MAX_SAFE_INTEGER : 1 });
-    const versions = forwards ? { first: from, final: Math.min(to, last), step: 1 } : { first: Math.min(from, last), final: to, step: -1 };
+    const versions = forwards
+      ? { first: from, final: Math.min(to, last), step: 1 }
+      : { first: Math.min(from, last), final: to, step: -1 };
     return new EventCursor(this.#streamBatches(head, versions, options.signal), limit);
   }
 
@@ -180,7 +185,9 @@ export class EventSource {
         const lsn = head.lsns[version - 1] as number;
         const at = lsn - firstLsn;
         if (at < 0 || at >= recordCount) break;
-        events.push(new StoredEvent(this.#decoder, frame.body, starts[at] as number, ends[at] as number, lsn, recordedAt));
+        events.push(
+          new StoredEvent(this.#decoder, frame.body, starts[at] as number, ends[at] as number, lsn, recordedAt),
+        );
       }
       yield events;
     }
@@ -251,7 +258,8 @@ export class EventSource {
   async readIds(head: StreamHead, firstVersion: number, count: number): Promise<string[]> {
     const ids: string[] = [];
     const versions = { first: firstVersion, final: firstVersion + count - 1, step: 1 };
-    for await (const events of this.#streamBatches(head, versions, undefined)) ids.push(...events.map((event) => event.id));
+    for await (const events of this.#streamBatches(head, versions, undefined))
+      ids.push(...events.map((event) => event.id));
     return ids;
   }
 }

@@ -5,16 +5,16 @@ import {
   checkOptionNames,
   choiceOption,
   type Frame,
-  integerOption,
   type IoDemand,
   type IoDescription,
+  integerOption,
   type RecoveryReport,
   Wal,
   type WalStats,
 } from "../wal/index.js";
-import { type AppendOptions, Appender, DURABILITIES, type StreamAppend } from "./appender.js";
-import type { EventCursor } from "./event-cursor.js";
+import { Appender, type AppendOptions, DURABILITIES, type StreamAppend } from "./appender.js";
 import type { Durability, EventInput } from "./event.js";
+import type { EventCursor } from "./event-cursor.js";
 import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
 import type { AppendResult, BufferedResult } from "./pending-append.js";
 import { EventPreparer } from "./prepare-event.js";
@@ -64,7 +64,9 @@ export interface EventStoreStats extends WalStats {
 }
 
 function warnOfWaiting(path: string): void {
-  process.emitWarning(`waiting for the writes that a killed owner left in flight to ${path}`, { code: "VARVE_WAITING" });
+  process.emitWarning(`waiting for the writes that a killed owner left in flight to ${path}`, {
+    code: "VARVE_WAITING",
+  });
 }
 
 function checkedOptions(options: EventStoreOptions) {
@@ -103,7 +105,8 @@ export class EventStore {
     options: EventStoreOptions,
     codecs: ReadonlyMap<string, PayloadCodec>,
   ): Promise<EventStore> {
-    if (typeof directory !== "string" || directory === "") throw new TypeError("a store needs the name of its directory");
+    if (typeof directory !== "string" || directory === "")
+      throw new TypeError("a store needs the name of its directory");
     const checked = checkedOptions(options);
     const registry = await SchemaRegistry.load(checked.schemas, codecs, checked.strictSchemas);
     const index = new StreamIndex();

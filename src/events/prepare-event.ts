@@ -26,7 +26,9 @@ export function checkStreamName(stream: unknown): asserts stream is string {
   if (typeof stream !== "string") throw new TypeError(`a stream name must be a string, not ${typeof stream}`);
   const problem = nameProblem(stream, STREAM_NAME_BYTES_MAX);
   if (problem !== null) {
-    throw new StoreError("ERR_EVENTS_INVALID_STREAM", `invalid stream name: ${problem}`, { stream: stream.slice(0, 100) });
+    throw new StoreError("ERR_EVENTS_INVALID_STREAM", `invalid stream name: ${problem}`, {
+      stream: stream.slice(0, 100),
+    });
   }
 }
 
@@ -69,7 +71,8 @@ export class EventPreparer {
   #knownType(type: unknown): KnownType {
     if (typeof type !== "string") throw new TypeError(`event.type must be a string, not ${typeof type}`);
     const problem = nameProblem(type, TYPE_NAME_BYTES_MAX);
-    if (problem !== null) throw new StoreError("ERR_EVENTS_INVALID_EVENT", `invalid event type: ${problem}`, { problem });
+    if (problem !== null)
+      throw new StoreError("ERR_EVENTS_INVALID_EVENT", `invalid event type: ${problem}`, { problem });
     const known = { field: typeField(type), codec: this.#registry.forAppend(type).codec };
     if (this.#types.size < TYPES_CACHED_MAX) this.#types.set(type, known);
     return known;
@@ -90,14 +93,17 @@ function jsonText(type: string, field: string, value: unknown): string {
   try {
     text = JSON.stringify(value);
   } catch (error) {
-    const message = `the ${field} of an event of type ${type} cannot be written as JSON: ${(error as Error).message}`;
-    throw new StoreError("ERR_EVENTS_INVALID_EVENT", message, { type, field }, { cause: error });
+    throw notJson(type, field, error as Error);
   }
   if (text === undefined) {
-    const message = `the ${field} of an event of type ${type} cannot be written as JSON: it is a ${typeof value}`;
-    throw new StoreError("ERR_EVENTS_INVALID_EVENT", message, { type, field });
+    throw notJson(type, field, new TypeError(`it is a ${typeof value}`));
   }
   return text;
+}
+
+function notJson(type: string, field: string, cause: Error): StoreError {
+  const message = `the ${field} of an event of type ${type} cannot be written as JSON: ${cause.message}`;
+  return new StoreError("ERR_EVENTS_INVALID_EVENT", message, { type, field }, { cause });
 }
 
 function metadataText(type: string, metadata: unknown): string | null {

@@ -110,6 +110,11 @@ class MessageCodec implements PayloadCodec {
   }
 }
 
+function unreadableSchema(file: string, cause: Error): StoreError {
+  const message = `the schema ${file} cannot be loaded: ${cause.message}`;
+  return new StoreError("ERR_EVENTS_SCHEMA", message, { file }, { cause });
+}
+
 export class SchemaRegistry {
   readonly #codecs = new Map<string, PayloadCodec>();
   readonly #strict: boolean;
@@ -127,8 +132,7 @@ export class SchemaRegistry {
         try {
           await root.load(file);
         } catch (error) {
-          const message = `the schema ${file} cannot be loaded: ${(error as Error).message}`;
-          throw new StoreError("ERR_EVENTS_SCHEMA", message, { file }, { cause: error });
+          throw unreadableSchema(file, error as Error);
         }
       }
       root.resolveAll();

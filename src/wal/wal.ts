@@ -7,7 +7,14 @@
 import { existsSync, mkdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { StoreError } from "../errors.js";
-import { type BlockIo, BufferPool, type IoDemand, type IoDescription, isNetworkFileSystem, openIo } from "../ffi/index.js";
+import {
+  type BlockIo,
+  BufferPool,
+  type IoDemand,
+  type IoDescription,
+  isNetworkFileSystem,
+  openIo,
+} from "../ffi/index.js";
 import type { AppendTicket, Batch } from "./batch.js";
 import { type Clock, wallClock } from "./clock.js";
 import { CoreWriter, type SealDemand, type WriterStats } from "./core-writer.js";
@@ -62,9 +69,13 @@ export class Wal {
     mkdirSync(directory, { recursive: true });
     const path = realpathSync(directory);
     if (isNetworkFileSystem(path)) {
-      throw new StoreError("ERR_IO_UNSUPPORTED", `${path} lies on a network file system, whose locks and syncs cannot be relied on`, {
-        directory: path,
-      });
+      throw new StoreError(
+        "ERR_IO_UNSUPPORTED",
+        `${path} lies on a network file system, whose locks and syncs cannot be relied on`,
+        {
+          directory: path,
+        },
+      );
     }
     const lock = await StoreLock.take(path);
     try {
