@@ -1,5 +1,7 @@
 /** What the runner needs of a store, and of an event. A store and a read-only reader both satisfy it. */
 
+import type { RecordedEvent } from "../events/index.js";
+
 /** The least an event must have to be fed to a projection. */
 export interface FeedEvent {
   /** The event's place in the whole store, from 1. */
@@ -10,7 +12,7 @@ export interface FeedEvent {
 }
 
 /** A log in LSN order that says when it has grown. */
-export interface EventFeed<Event extends FeedEvent> {
+export interface EventFeed<Event extends FeedEvent = RecordedEvent> {
   /** The highest visible LSN, 0 when the store is empty. */
   readonly watermark: number;
   /** The store's directory; a projection's files lie in `projections/<name>/` below it. */

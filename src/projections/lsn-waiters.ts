@@ -1,5 +1,7 @@
 /** Callers that wait until an LSN has been reached. */
 
+import { checkOptionNames } from "../events/index.js";
+
 interface Waiter {
   readonly lsn: number;
   settle(error: unknown): void;
@@ -24,16 +26,17 @@ export class LsnWaiters {
    * Resolves once the LSN has been reached; rejects with what `fail` was given, with the signal's reason, or with what
    * `timedOut` makes of the LSN that was reached in time.
    */
-  wait(lsn: number, options: WaitOptions, timedOut: (reachedLsn: number) => Error): Promise<void> {
+  async wait(lsn: number, options: WaitOptions, timedOut: (reachedLsn: number) => Error): Promise<void> {
     const { timeoutMs, signal } = options;
+    checkOptionNames(options, ["timeoutMs", "signal"], "waiting for an LSN");
     if (timeoutMs !== undefined && !(timeoutMs >= 0 && timeoutMs <= TIMEOUT_MS_MAX)) {
-      return Promise.reject(new TypeError(`timeoutMs must be 0 to ${TIMEOUT_MS_MAX}`));
+      throw new TypeError(`option timeoutMs must be 0 to ${TIMEOUT_MS_MAX}`);
     }
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    if (lsn <= this.#reachedLsn) return Promise.resolve();
-    if (this.#failure !== null) return Promise.reject(this.#failure);
+    signal?.throwIfAborted();
+    if (lsn <= this.#reachedLsn) return;
+    if (this.#failure !== null) throw this.#failure;
 
-    return new Promise((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined;
       const abort = (): void => leave(signal?.reason);
       const waiter: Waiter = {

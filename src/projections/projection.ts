@@ -1,5 +1,6 @@
 /** What a projection is: a fold over the log, with a name, a version and a way to bytes and back. */
 
+import type { RecordedEvent } from "../events/index.js";
 import type { FeedEvent } from "./event-feed.js";
 
 /**
@@ -22,7 +23,7 @@ import type { FeedEvent } from "./event-feed.js";
  * };
  * ```
  */
-export interface Projection<State, Event extends FeedEvent> {
+export interface Projection<State, Event extends FeedEvent = RecordedEvent> {
   /** 1 to 64 of `a-z`, `0-9` and `-`; it names the projection's directory. */
   readonly name: string;
   /** A positive integer. Raise it whenever `apply` would fold the same events into another state: that rebuilds it. */

@@ -1,6 +1,7 @@
 /** How a projection is run: what callers may set, what they are told, and the checks on it. */
 
 import type { StoreError } from "../errors.js";
+import { checkOptionNames, choiceOption } from "../events/index.js";
 import type { RefusalReason } from "./checkpoint-file.js";
 import type { FeedEvent } from "./event-feed.js";
 import { type Projection, validateProjection } from "./projection.js";
@@ -66,32 +67,31 @@ export interface RunnerSettings<State, Event extends FeedEvent> {
 }
 
 const CHECKPOINT_EVERY_EVENTS = 1_000_000;
-const OPTION_NAMES = new Set(["onError", "checkpointEveryEvents", "previous", "onProgress", "onReport"]);
+const OPTION_NAMES = ["onError", "checkpointEveryEvents", "previous", "onProgress", "onReport"];
+const FAILURE_POLICIES: readonly FailurePolicy[] = ["stop", "skip", "park"];
 
 export function settingsOf<State, Event extends FeedEvent>(
   projection: Projection<State, Event>,
   options: RunnerOptions<State, Event>,
 ): RunnerSettings<State, Event> {
   if (typeof options !== "object" || options === null) throw new TypeError("the options must be an object");
-  const unknown = Object.keys(options).find((name) => !OPTION_NAMES.has(name));
-  if (unknown !== undefined) throw new TypeError(`unknown option "${unknown}"`);
-  const { onError = "stop", checkpointEveryEvents = CHECKPOINT_EVERY_EVENTS, previous, onProgress, onReport } = options;
-
-  if (!["stop", "skip", "park"].includes(onError)) throw new TypeError('onError must be "stop", "skip" or "park"');
+  checkOptionNames(options, OPTION_NAMES, "startProjection");
+  const { checkpointEveryEvents = CHECKPOINT_EVERY_EVENTS, previous, onProgress, onReport } = options;
   const counted = Number.isSafeInteger(checkpointEveryEvents) && checkpointEveryEvents > 0;
   if (!counted && checkpointEveryEvents !== Number.POSITIVE_INFINITY) {
-    throw new TypeError("checkpointEveryEvents must be a positive integer or Infinity");
+    throw new TypeError("option checkpointEveryEvents must be a positive integer or Infinity");
   }
   if (previous !== undefined) {
     validateProjection(previous);
-    if (previous.name !== projection.name) throw new TypeError("previous must have the projection's name");
-    if (previous.version === projection.version) throw new TypeError("previous must have another version");
+    if (previous.name !== projection.name) throw new TypeError("option previous must have the projection's name");
+    if (previous.version === projection.version) throw new TypeError("option previous must have another version");
   }
   if (onProgress !== undefined && typeof onProgress !== "function")
-    throw new TypeError("onProgress must be a function");
-  if (onReport !== undefined && typeof onReport !== "function") throw new TypeError("onReport must be a function");
+    throw new TypeError("option onProgress must be a function");
+  if (onReport !== undefined && typeof onReport !== "function")
+    throw new TypeError("option onReport must be a function");
   return {
-    onError,
+    onError: choiceOption(options.onError, "onError", FAILURE_POLICIES, "stop"),
     checkpointEveryEvents,
     previous: previous ?? null,
     onProgress: onProgress ?? null,

@@ -73,4 +73,8 @@ test("a timeout that no timer can count is refused", async () => {
   for (const timeoutMs of [-1, Number.NaN, 2 ** 31, Number.POSITIVE_INFINITY]) {
     await rejects(new LsnWaiters().wait(1, { timeoutMs }, timedOut), (error) => error instanceof TypeError);
   }
+  const misspelt = { timeout: 1 } as object;
+  await rejects(new LsnWaiters().wait(1, misspelt, timedOut), (error) =>
+    /unknown option "timeout"/.test(error.message),
+  );
 });
