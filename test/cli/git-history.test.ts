@@ -188,6 +188,22 @@ test("a root commit with many files is one commit", async () => {
   assert.is(commit?.changes.length, 20_000);
 });
 
+test("a long history comes in its order, though several processes read it", async () => {
+  const count = 1_000;
+  const history = Array.from({ length: count }, (_, index): FixtureCommit => {
+    // Now and then a large commit, so that the processes do not keep step.
+    const width = index % 97 === 0 ? 500 : 1;
+    return { changes: Array.from({ length: width }, (_, file) => [`d${index % 7}/${file}`, `${index}`] as const) };
+  });
+  const directory = makeRepository(history);
+  const commits = await readHistory(directory);
+  assert.equal(
+    commits.map((commit) => commit.hash),
+    listChain(directory),
+  );
+  assert.is(commits.at(-1)?.subject, `commit ${count - 1}`);
+});
+
 test("a repository without a commit is an empty history, a broken head is an error", async () => {
   const empty = makeRepository([]);
   assert.equal(await readHistory(empty), []);
