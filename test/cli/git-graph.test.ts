@@ -62,12 +62,12 @@ test("says what the first commit of a file is", () => {
     },
     {
       type: "varve.v1.EdgeCreated",
-      data: { id: 1, label: "AUTHORED", source: 2, target: 1, properties: {}, validFrom: 40_000_000 },
+      data: { id: 1, label: "AUTHORED", source: 2, target: 1, validFrom: 40_000_000 },
     },
     { type: "varve.v1.NodeCreated", data: { id: 3, label: "File", properties: { path: "a" }, validFrom } },
     {
       type: "varve.v1.EdgeCreated",
-      data: { id: 2, label: "TOUCHED", source: 1, target: 3, properties: {}, validFrom },
+      data: { id: 2, label: "TOUCHED", source: 1, target: 3, validFrom },
     },
     {
       type: "varve.v1.EdgeCreated",
@@ -265,7 +265,7 @@ test("refuses to fold what it did not write", async () => {
   const created = (data: object) => ({ type: "varve.v1.NodeCreated", data, stream: "git-x", version: 7 });
   for (const event of [
     { type: "Deposited", data: {}, stream: "git-x", version: 7 },
-    created({ id: 1, label: "Commit", properties: {}, validFrom: 1 }),
+    created({ id: 1, label: "Commit", validFrom: 1 }),
     created({ id: 1, label: "Account", properties: { hash: "00" }, validFrom: 1 }),
     { type: "varve.v1.NodeDeleted", data: { id: 1, validFrom: 1 }, stream: "git-x", version: 7 },
     {
