@@ -1,7 +1,7 @@
 /** Arguments that several commands take, and how their text is read. A wrong one ends with a usage error that names it. */
 
 import { Command, InvalidArgumentError, Option } from "commander";
-import type { Durability } from "../events/index.js";
+import type { Durability, ExpectedVersion } from "../events/index.js";
 import { parseInstant } from "./instant.js";
 
 export const DEFAULT_STORE = "./varve-data";
@@ -30,6 +30,26 @@ export function durabilityOption(): Option {
   return new Option("--durability <mode>", "when an append counts as done").choices(modes).default("group");
 }
 
+export function schemaOption(): Option {
+  const summary = "a .proto file with types of events (may be repeated)";
+  return new Option("--schema <file>", summary).argParser((file: string, before: readonly string[] = []) => [
+    ...before,
+    file,
+  ]);
+}
+
+/** For work whose appends must be durable when they are answered. */
+export function durableOption(): Option {
+  const modes: readonly Durability[] = ["sync", "group"];
+  return new Option("--durability <mode>", "when an append counts as done").choices(modes).default("group");
+}
+
+export function expectedVersion(text: string): ExpectedVersion {
+  if (text === "any" || text === "exists" || text === "absent") return text;
+  if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
+  throw new InvalidArgumentError("It must be a version, any, exists or absent.");
+}
+
 /** A parser of whole numbers of at least `min`. */
 export function wholeNumber(min: number): (text: string) => number {
   return (text) => {
@@ -42,7 +62,8 @@ export function wholeNumber(min: number): (text: string) => number {
 
 export function instant(text: string): number {
   const us = parseInstant(text);
-  if (us === null) throw new InvalidArgumentError("It must be an ISO 8601 time (UTC unless it says otherwise) or µs since 1970.");
+  if (us === null)
+    throw new InvalidArgumentError("It must be an ISO 8601 time (UTC unless it says otherwise) or µs since 1970.");
   return us;
 }
 
@@ -55,9 +76,11 @@ export function jsonObject(text: string): Record<string, unknown> {
 }
 
 export function jsonValue(text: string): unknown {
+  let problem: string;
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new InvalidArgumentError(`It must be JSON: ${error instanceof Error ? error.message : String(error)}.`);
+    problem = error instanceof Error ? error.message : String(error);
   }
+  throw new InvalidArgumentError(`It must be JSON: ${problem}.`);
 }

@@ -152,7 +152,12 @@ function judgeMemlock({ memlockBytes }: MachineFacts): Finding {
   if (memlockBytes === null) return ok(name, "unlimited");
   const found = `${Math.floor(memlockBytes / 1024)} KiB may be locked`;
   if (memlockBytes >= MEMLOCK_BYTES_MIN) return ok(name, found);
-  return { name, status: "warning", found, advice: "raise RLIMIT_MEMLOCK to 8 MiB (ulimit -l 8192) if io_uring reports ENOMEM" };
+  return {
+    name,
+    status: "warning",
+    found,
+    advice: "raise RLIMIT_MEMLOCK to 8 MiB (ulimit -l 8192) if io_uring reports ENOMEM",
+  };
 }
 
 function judgeFreeSpace({ freeBytes }: MachineFacts): Finding {

@@ -1,7 +1,9 @@
 /** Events as lines of JSON, the form that `varve read --json` prints and `varve append` and `varve import ndjson` take. */
 
-import type { EventInput } from "../events/index.js";
+import type { EventInput, RecordedEvent } from "../events/index.js";
+import { formatInstant } from "./instant.js";
 import { badLine, type NdjsonLine } from "./ndjson.js";
+import { stringify } from "./output.js";
 
 /** An event and, where the line names one, its stream. */
 export interface EventLine {
@@ -24,8 +26,7 @@ export function parseEventLine(line: NdjsonLine): EventLine {
   const { stream, type, data, metadata, id } = value;
   if (stream !== undefined && typeof stream !== "string") throw badLine(line.number, "has a stream that is no string");
   if (typeof type !== "string") throw badLine(line.number, "has no type, or one that is no string");
-  if (metadata !== undefined && !isRecord(metadata))
-    throw badLine(line.number, "has metadata that are no JSON object");
+  if (metadata !== undefined && !isRecord(metadata)) throw badLine(line.number, "has metadata that are no JSON object");
   if (id !== undefined && typeof id !== "string") throw badLine(line.number, "has an id that is no string");
   return {
     stream: stream ?? null,
@@ -35,4 +36,15 @@ export function parseEventLine(line: NdjsonLine): EventLine {
 
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The fields of an event that are printed, decoded. */
+export function printableEvent(event: RecordedEvent): object {
+  const { id, type, data, metadata, stream, version, lsn, recordedAt } = event;
+  return { id, type, data, metadata, stream, version, lsn, recordedAt };
+}
+
+/** An event as one line for people. */
+export function formatEvent({ type, data, stream, version, lsn, recordedAt }: RecordedEvent): string {
+  return `${String(lsn).padStart(8)}  ${formatInstant(recordedAt)}  ${stream}@${version}  ${type}  ${stringify(data)}`;
 }

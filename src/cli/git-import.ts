@@ -6,8 +6,8 @@
  * whatever reason, is resumed by folding its stream; nothing else is kept.
  */
 
-import type { AppendResult, Durability, EventInput } from "../events/index.js";
 import { isStoreError, StoreError } from "../errors.js";
+import type { AppendResult, BufferedResult, Durability, EventInput } from "../events/index.js";
 import { AppendWindow } from "./append-window.js";
 import { type FoldableEvent, GitGraph, idsNeeded } from "./git-graph.js";
 import type { GitCommit } from "./git-log-parser.js";
@@ -27,7 +27,7 @@ export interface ImportStore {
     stream: string,
     events: readonly EventInput[],
     options: { readonly expectedVersion: number; readonly durability: Durability },
-  ): Promise<AppendResult>;
+  ): Promise<AppendResult | BufferedResult>;
   readStream(stream: string): AsyncIterable<FoldableEvent & { readonly lsn: number }>;
 }
 
@@ -88,7 +88,7 @@ export async function importHistory(
     const planned = graph.plan(commit, ids);
     const startedMs = performance.now();
     const append = store.append(stream, planned, { expectedVersion: version, durability }).then((result) => {
-      lsn = result.lsn;
+      if ("lsn" in result) lsn = result.lsn;
       options.onLatency?.(performance.now() - startedMs);
     });
     window.add(append, planned.length, (error) => nameCommit(error, commit.hash));
@@ -142,4 +142,10 @@ function nameCommit(error: unknown, hash: string): unknown {
   if (!isStoreError(error)) return error;
   const message = `commit ${hash} could not be appended: ${error.message}`;
   return new StoreError(error.code, message, { ...error.details, commit: hash }, { cause: error });
+}
+
+/** The stream of an import: `git-` and the name, in which anything but letters, digits and `. _ -` has become `-`. */
+export function streamOfRepository(name: string): string {
+  const safe = name.replaceAll(/[^\p{L}\p{M}\p{N}._-]+/gu, "-");
+  return `git-${safe === "" ? "repository" : safe}`;
 }

@@ -2,11 +2,11 @@
  * Instants as people write them.
  *
  * An instant is an integer of µs since 1970, or an ISO 8601 date or date and time with at most six digits of fraction.
- * Without a zone it is UTC: what a command means must not depend on where it is run.
+ * Without a zone it is UTC: what a command means must not depend on where it is run. The safe range of µs goes from the
+ * year 1684 to the year 2255.
  */
 
-const ISO =
-  /^(\d{4}|[+-]\d{6})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,6}))?)?(Z|[+-]\d\d(?::?\d\d)?)?)?$/i;
+const ISO = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,6}))?)?(Z|[+-]\d\d(?::?\d\d)?)?)?$/i;
 
 /** µs since 1970, or null when the text is no instant or lies outside the safe range. */
 export function parseInstant(text: string): number | null {

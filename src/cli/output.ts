@@ -13,6 +13,7 @@ export class Output {
   readonly json: boolean;
   readonly #stream: Writable;
   readonly #gone = new AbortController();
+  readonly #waiting: (() => void)[] = [];
   #fault: Error | null = null;
   #buffered = "";
   #flushScheduled = false;
@@ -23,7 +24,9 @@ export class Output {
     stream.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code !== "EPIPE") this.#fault = error;
       this.#gone.abort();
+      this.#wake();
     });
+    stream.on("drain", () => this.#wake());
   }
 
   /** Aborted when nobody reads any more. */
@@ -56,10 +59,11 @@ export class Output {
     const text = this.#buffered;
     this.#buffered = "";
     if (this.#stream.write(text)) return;
-    await new Promise<void>((resolve) => {
-      this.#stream.once("drain", resolve);
-      this.#gone.signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 }
 
