@@ -63,7 +63,13 @@ export class DirectFile {
   }
 
   /** Writes whole blocks at a block boundary; resolves with the bytes written, which may be fewer. */
-  write(buffer: AlignedBuffer, bufferOffset: number, length: number, fileOffset: number, durable: boolean): Promise<number> {
+  write(
+    buffer: AlignedBuffer,
+    bufferOffset: number,
+    length: number,
+    fileOffset: number,
+    durable: boolean,
+  ): Promise<number> {
     return this.#run((completion) =>
       this.#io.write(this.fd, buffer, bufferOffset, length, fileOffset, durable, completion),
     );

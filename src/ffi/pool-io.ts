@@ -35,7 +35,8 @@ export function poolIo(direct: boolean, reason: string): BlockIo {
     get inFlightCount() {
       return inFlightCount;
     },
-    openFlags: (mode) => (mode === "read" ? constants.O_RDONLY | (openFlags & ~constants.O_DSYNC) : constants.O_RDWR | openFlags),
+    openFlags: (mode) =>
+      mode === "read" ? constants.O_RDONLY | (openFlags & ~constants.O_DSYNC) : constants.O_RDWR | openFlags,
     write: (fd, buffer, bufferOffset, length, fileOffset, durable, completion) => {
       inFlightCount++;
       write(fd, buffer.bytes, bufferOffset, length, fileOffset, (error, bytes) => {
@@ -45,7 +46,9 @@ export function poolIo(direct: boolean, reason: string): BlockIo {
     },
     read: (fd, buffer, bufferOffset, length, fileOffset, completion) => {
       inFlightCount++;
-      read(fd, buffer.bytes, bufferOffset, length, fileOffset, (error, bytes) => finish(completion, resultOf(error, bytes)));
+      read(fd, buffer.bytes, bufferOffset, length, fileOffset, (error, bytes) =>
+        finish(completion, resultOf(error, bytes)),
+      );
     },
     dataSync: (fd, completion) => {
       inFlightCount++;

@@ -125,7 +125,16 @@ export class Ring {
   /** fallocate(2) with mode 0: reserves the blocks and sets the size. */
   allocate(fd: number, byteLength: number, completion: Completion): void {
     // The length travels in the address field, linux/io_uring.h.
-    this.#start(IORING_OP_FALLOCATE, fd, byteLength % TWO_TO_32, Math.floor(byteLength / TWO_TO_32), 0, 0, 0, completion);
+    this.#start(
+      IORING_OP_FALLOCATE,
+      fd,
+      byteLength % TWO_TO_32,
+      Math.floor(byteLength / TWO_TO_32),
+      0,
+      0,
+      0,
+      completion,
+    );
   }
 
   nop(completion: Completion): void {

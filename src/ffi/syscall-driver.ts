@@ -57,7 +57,10 @@ export function openSyscallDriver(entryCount: number): RingDriver | RingRefusal 
   const sqes = map(sqesBytes, IORING_OFF_SQES);
   if (typeof sqRing === "number" || typeof cqRing === "number" || typeof sqes === "number") {
     close();
-    return { errno: [sqRing, cqRing, sqes].find((part) => typeof part === "number") as number, step: "mmap of the ring" };
+    return {
+      errno: [sqRing, cqRing, sqes].find((part) => typeof part === "number") as number,
+      step: "mmap of the ring",
+    };
   }
 
   const sqTail = new Uint32Array(sqRing, word(PARAMS.sqOffTail), 1);

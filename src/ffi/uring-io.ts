@@ -25,7 +25,8 @@ export function uringIo(ring: Ring, direct: boolean, reason: string | null): Blo
     close: async () => {
       ring.submit();
       // The poll on the ring completes what is in flight; this only waits for it.
-      while (!ring.isBroken && ring.inFlightCount > 0) await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+      while (!ring.isBroken && ring.inFlightCount > 0)
+        await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
       ring.close();
     },
   };

@@ -5,11 +5,11 @@
  */
 
 import { assert } from "../assert.js";
+import type { StoreError } from "../errors.js";
 import type { AlignedBuffer, Completion } from "../ffi/index.js";
 import { checksum } from "./checksum.js";
 import { FRAME_HEADER_BYTES, RECORD_HEADER_BYTES } from "./format.js";
 import type { OpenSegment } from "./segment-pipeline.js";
-import type { StoreError } from "../errors.js";
 
 /** Whoever put records into a batch is told once what became of them, in LSN order. */
 export interface AppendTicket {

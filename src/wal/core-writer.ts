@@ -15,7 +15,14 @@ import { StoreError } from "../errors.js";
 import { AlignedBuffer, BLOCK_BYTES, type BlockIo, BufferPool, EAGAIN, EINTR, errnoName } from "../ffi/index.js";
 import { type AppendTicket, Batch } from "./batch.js";
 import type { Clock } from "./clock.js";
-import { encodeFrameHeader, FRAME_HEADER_BYTES, type FrameKind, frameBytes, PREAMBLE_BYTES, RECORD_HEADER_BYTES } from "./format.js";
+import {
+  encodeFrameHeader,
+  FRAME_HEADER_BYTES,
+  type FrameKind,
+  frameBytes,
+  PREAMBLE_BYTES,
+  RECORD_HEADER_BYTES,
+} from "./format.js";
 import { type SegmentOwner, SegmentPipeline } from "./segment-pipeline.js";
 
 /** More writes at once split the callers into smaller batches without reaching more of the device (measured). */
@@ -97,7 +104,9 @@ export class CoreWriter {
     this.#nextLsn = start.nextLsn;
     this.#lastRecordedAt = start.lastRecordedAt;
     this.appendBytesMax = Math.min(APPEND_BYTES_MAX, owner.segmentBytes - PREAMBLE_BYTES - BLOCK_BYTES);
-    this.#pipeline = new SegmentPipeline(io, owner, start.firstSegment, start.nextLsn, (error) => this.#segmentsChanged(error));
+    this.#pipeline = new SegmentPipeline(io, owner, start.firstSegment, start.nextLsn, (error) =>
+      this.#segmentsChanged(error),
+    );
   }
 
   start(): Promise<void> {
@@ -130,9 +139,14 @@ export class CoreWriter {
   /** Throws what an append to this writer must be answered with, when it takes none. */
   assertWritable(): void {
     if (this.#failure !== null) {
-      throw new StoreError("ERR_WAL_FAILED", `the log failed earlier: ${this.#failure.message}`, this.#failure.details, {
-        cause: this.#failure,
-      });
+      throw new StoreError(
+        "ERR_WAL_FAILED",
+        `the log failed earlier: ${this.#failure.message}`,
+        this.#failure.details,
+        {
+          cause: this.#failure,
+        },
+      );
     }
     if (this.#status !== "open") throw new StoreError("ERR_STORE_CLOSED", "the store is closed");
   }
@@ -317,11 +331,13 @@ export class CoreWriter {
       this.#submit(batch);
     } else {
       const what = result < 0 ? errnoName(result) : `wrote ${result} of ${missing} bytes`;
-      this.#fail(new StoreError("ERR_IO_FAILED", `a write to the log failed: ${what}`, {
-        path: batch.segment?.file.path ?? null,
-        offset: batch.fileOffset,
-        errno: result < 0 ? errnoName(result) : "short write",
-      }));
+      this.#fail(
+        new StoreError("ERR_IO_FAILED", `a write to the log failed: ${what}`, {
+          path: batch.segment?.file.path ?? null,
+          offset: batch.fileOffset,
+          errno: result < 0 ? errnoName(result) : "short write",
+        }),
+      );
     }
   };
 
@@ -340,7 +356,8 @@ export class CoreWriter {
         advanced = true;
         this.#callbacks.onFrame(batch.firstLsn, batch.segment?.segment ?? 0, batch.fileOffset);
         const { tickets, firstLsn, recordedAt } = batch;
-        for (let index = 0; index < tickets.length; index++) (tickets[index] as AppendTicket).committed(firstLsn, recordedAt);
+        for (let index = 0; index < tickets.length; index++)
+          (tickets[index] as AppendTicket).committed(firstLsn, recordedAt);
       } else {
         this.#attestCount++;
       }
@@ -402,9 +419,14 @@ export class CoreWriter {
       this.#fail(error);
       return;
     }
-    this.#lackOfSpace = new StoreError("ERR_WAL_FULL", `no space for another segment: ${error.message}`, error.details, {
-      cause: error,
-    });
+    this.#lackOfSpace = new StoreError(
+      "ERR_WAL_FULL",
+      `no space for another segment: ${error.message}`,
+      error.details,
+      {
+        cause: error,
+      },
+    );
     // With nothing waiting it was work ahead of time; the next batch that needs it asks again.
     if (this.#full.length > 0) this.#refuseUnsealed(this.#lackOfSpace);
     this.#wake();
@@ -429,7 +451,12 @@ export class CoreWriter {
     this.#failure = error;
     this.#stopTimers();
     this.#refuseUnsealed(
-      new StoreError("ERR_WAL_FAILED", `the log failed before this append was written: ${error.message}`, error.details, { cause: error }),
+      new StoreError(
+        "ERR_WAL_FAILED",
+        `the log failed before this append was written: ${error.message}`,
+        error.details,
+        { cause: error },
+      ),
     );
     const unknown = new StoreError(
       "ERR_WAL_OUTCOME_UNKNOWN",

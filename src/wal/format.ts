@@ -201,7 +201,8 @@ export type DecodedPreamble =
 export function decodePreamble(source: Buffer): DecodedPreamble {
   if (source.every((byte) => byte === 0)) return { kind: "zero" };
   if (source.length < PREAMBLE_CRC_AT + 4 || source.readUInt32LE(0) !== PREAMBLE_MAGIC) return { kind: "damaged" };
-  if (source.readUInt32LE(PREAMBLE_CRC_AT) !== checksum(source.subarray(0, PREAMBLE_CRC_AT))) return { kind: "damaged" };
+  if (source.readUInt32LE(PREAMBLE_CRC_AT) !== checksum(source.subarray(0, PREAMBLE_CRC_AT)))
+    return { kind: "damaged" };
   const version = source.readUInt16LE(4);
   if (version !== FORMAT_VERSION) return { kind: "unsupported", reason: `format version ${version}` };
   return {
@@ -265,7 +266,10 @@ export function decodeFrameHeader(source: Buffer): DecodedHeader {
   const cipher = source[8] as number;
   const requiredFlags = source.readUInt16LE(10);
   if (compression !== 0 || cipher !== 0 || requiredFlags !== 0) {
-    return { kind: "unsupported", reason: `compression ${compression}, cipher ${cipher}, required flags ${requiredFlags}` };
+    return {
+      kind: "unsupported",
+      reason: `compression ${compression}, cipher ${cipher}, required flags ${requiredFlags}`,
+    };
   }
   const header: FrameHeader = {
     version,

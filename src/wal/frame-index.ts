@@ -44,6 +44,11 @@ export class FrameIndex {
     return this.#position(this.#floor(lsn));
   }
 
+  /** The first LSN of the indexed frame at or before the one that holds `lsn`; 1 before the first. */
+  firstLsnBefore(lsn: number): number {
+    return this.#firstLsns[this.#floor(lsn)] ?? 1;
+  }
+
   /** The first indexed frame that begins after `lsn`; null when there is none. */
   after(lsn: number): FramePosition | null {
     return this.#position(this.#floor(lsn) + 1);

@@ -145,7 +145,8 @@ export async function findHeaders(
         const decoded = decodeFrameHeader(chunk.bytes.subarray(at, at + FRAME_HEADER_BYTES));
         if (decoded.kind === "zero") continue;
         nonZeroAt ??= fileOffset;
-        if (decoded.kind === "frame" && isAtItsPlace(decoded.header, { ...place, fileOffset })) onHeader(decoded.header);
+        if (decoded.kind === "frame" && isAtItsPlace(decoded.header, { ...place, fileOffset }))
+          onHeader(decoded.header);
       }
     }
   } finally {

@@ -1,9 +1,10 @@
 /** What events may use of the log: bytes in, LSNs out, durable order. */
 
+export type { IoDemand, IoDescription } from "../ffi/index.js";
 export type { AppendTicket, Batch } from "./batch.js";
 export { RECORD_HEADER_BYTES } from "./format.js";
 export type { Frame } from "./frame-stream.js";
-export type { RecordBytes } from "./log-reader.js";
+export { LogView } from "./log-view.js";
 export type { RecoveryReport } from "./open-log.js";
 export { checkOptionNames, choiceOption, integerOption } from "./options.js";
 export { Wal, type WalOptions, type WalStats } from "./wal.js";

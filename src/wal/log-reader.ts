@@ -2,7 +2,7 @@
 
 import { StoreError } from "../errors.js";
 import { type BlockIo, type BufferPool, DirectFile } from "../ffi/index.js";
-import { PREAMBLE_BYTES, RECORD_HEADER_BYTES } from "./format.js";
+import { PREAMBLE_BYTES } from "./format.js";
 import type { FrameIndex } from "./frame-index.js";
 import { type Frame, FrameStream } from "./frame-stream.js";
 
@@ -18,14 +18,6 @@ export interface ReadableSegment {
   readonly incarnation: number;
   /** Where its frames that count end; null while it is written. */
   readonly endOffset: number | null;
-}
-
-/** Bytes of one record, within its frame's body. */
-export interface RecordBytes {
-  readonly bytes: Buffer;
-  readonly start: number;
-  readonly end: number;
-  readonly recordedAt: number;
 }
 
 export interface LogReaderSource {
@@ -99,13 +91,26 @@ export class LogReader {
     }
   }
 
-  /** One record. Frames read for it are kept for a while. */
-  async record(lsn: number): Promise<RecordBytes> {
+  /** The frames with LSNs up to `through`, the newest first. */
+  async *framesBackwards(through: number): AsyncGenerator<Frame, void, undefined> {
+    let upper = through;
+    while (upper > 0) {
+      // One stretch of the index at a time is read forwards, and handed out from its end.
+      const lower = this.#source.index.firstLsnBefore(upper) - 1;
+      const stretch: Frame[] = [];
+      for await (const frame of this.frames(lower, upper)) stretch.push(frame);
+      for (const frame of stretch.reverse()) yield frame;
+      upper = lower;
+    }
+  }
+
+  /** The frame that holds `lsn`, which is durable. Frames are kept for a while. */
+  async frameOf(lsn: number): Promise<Frame> {
     const cached = this.#cachedFrame(lsn);
-    if (cached !== undefined) return recordOf(cached, lsn);
+    if (cached !== undefined) return cached;
     for await (const frame of this.frames(lsn - 1, lsn)) {
       this.#keep(frame);
-      return recordOf(frame, lsn);
+      return frame;
     }
     throw new StoreError("ERR_WAL_CORRUPT", `LSN ${lsn} is not in the log`, { lsn });
   }
@@ -170,13 +175,4 @@ export class LogReader {
 function corrupt(path: string, fileOffset: number, lsn: number): StoreError {
   const message = `the log is damaged: ${path} at offset ${fileOffset} does not hold LSN ${lsn}`;
   return new StoreError("ERR_WAL_CORRUPT", message, { path, offset: fileOffset, lsn });
-}
-
-/** Finds one record in a frame that holds it. */
-function recordOf(frame: Frame, lsn: number): RecordBytes {
-  const { body, header } = frame;
-  let at = 0;
-  for (let skip = lsn - header.firstLsn; skip > 0; skip--) at += RECORD_HEADER_BYTES + body.readUInt32LE(at);
-  const start = at + RECORD_HEADER_BYTES;
-  return { bytes: body, start, end: start + body.readUInt32LE(at), recordedAt: header.recordedAt };
 }

@@ -184,7 +184,9 @@ class LogScan {
     file: DirectFile,
     byteLength: number,
     path: string,
-    incarnation: Incarnation, segment: number): Promise<"own" | "unused" | "bad"> {
+    incarnation: Incarnation,
+    segment: number,
+  ): Promise<"own" | "unused" | "bad"> {
     const decoded = await this.#decodePreamble(file, byteLength);
     if (decoded.kind === "unsupported") {
       this.#strange("newer", path, 0, decoded.reason);
@@ -294,7 +296,12 @@ class LogScan {
   #accept(frame: Frame, name: SegmentName, incarnation: Incarnation): boolean {
     const { header } = frame;
     if (header.kind === "VOID" || header.kind === "TAKEOVER") {
-      return this.#strange("newer", name.path, header.fileOffset, `a ${header.kind} frame, which belongs to several cores`);
+      return this.#strange(
+        "newer",
+        name.path,
+        header.fileOffset,
+        `a ${header.kind} frame, which belongs to several cores`,
+      );
     }
     const lastLsn = header.firstLsn + header.recordCount - 1;
     if (incarnation.lastLsn !== null && lastLsn > incarnation.lastLsn) return false; // fenced

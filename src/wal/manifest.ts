@@ -72,7 +72,10 @@ export type FoundManifest =
 
 async function manifestNames(directory: string): Promise<string[]> {
   try {
-    return (await readdir(directory)).filter((name) => MANIFEST_NAME.test(name)).sort().reverse();
+    return (await readdir(directory))
+      .filter((name) => MANIFEST_NAME.test(name))
+      .sort()
+      .reverse();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw error;

@@ -5,9 +5,9 @@
  * durable yet), read, decide, fence with a new manifest, rewrite what nobody attested. For reading: only read.
  */
 
+import { randomBytes } from "node:crypto";
 import { mkdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { StoreError } from "../errors.js";
 import { type BlockIo, type BufferPool, DirectFile, syncDirectory } from "../ffi/index.js";
@@ -68,7 +68,11 @@ async function createStore(place: LogPlace, nowUs: number): Promise<Manifest> {
   return manifest;
 }
 
-function refusal(code: "ERR_WAL_CORRUPT" | "ERR_WAL_VERSION" | "ERR_WAL_FOREIGN", why: string, facts: LogFacts | null): StoreError {
+function refusal(
+  code: "ERR_WAL_CORRUPT" | "ERR_WAL_VERSION" | "ERR_WAL_FOREIGN",
+  why: string,
+  facts: LogFacts | null,
+): StoreError {
   if (facts === null) return new StoreError(code, why);
   const at = facts.strangerAt ?? facts.tornAt;
   const details: Record<string, string | number> = {};
@@ -239,8 +243,11 @@ async function fence(place: LogPlace, found: FoundLog): Promise<Incarnation> {
 /** After a clean close: the manifest says where the incarnation ended. */
 export async function endIncarnation(directory: string, incarnation: number, lastLsn: number): Promise<void> {
   const found = await readManifest(directory);
-  if (found.kind !== "manifest") throw new StoreError("ERR_WAL_CORRUPT", "the manifest vanished while the store was open", { directory });
+  if (found.kind !== "manifest")
+    throw new StoreError("ERR_WAL_CORRUPT", "the manifest vanished while the store was open", { directory });
   const { manifest } = found;
-  const incarnations = manifest.incarnations.map((entry) => (entry.incarnation === incarnation ? { ...entry, lastLsn } : entry));
+  const incarnations = manifest.incarnations.map((entry) =>
+    entry.incarnation === incarnation ? { ...entry, lastLsn } : entry,
+  );
   await writeManifest(directory, { ...manifest, sequence: manifest.sequence + 1, incarnations });
 }

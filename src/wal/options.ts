@@ -14,7 +14,8 @@ export function integerOption(
   range: { readonly min: number; readonly max: number; readonly default: number },
 ): number {
   if (value === undefined) return range.default;
-  if (typeof value !== "number" || !Number.isSafeInteger(value)) throw new TypeError(`option ${name} must be an integer`);
+  if (typeof value !== "number" || !Number.isSafeInteger(value))
+    throw new TypeError(`option ${name} must be an integer`);
   if (value < range.min || value > range.max) {
     throw new RangeError(`option ${name} must lie between ${range.min} and ${range.max}, not ${value}`);
   }
@@ -29,6 +30,7 @@ export function choiceOption<Choice extends string>(
   fallback: Choice,
 ): Choice {
   if (value === undefined) return fallback;
-  if (!choices.includes(value)) throw new TypeError(`option ${name} must be one of ${choices.join(", ")}, not ${String(value)}`);
+  if (!choices.includes(value))
+    throw new TypeError(`option ${name} must be one of ${choices.join(", ")}, not ${String(value)}`);
   return value;
 }

@@ -1,6 +1,6 @@
 /** Reads a range of a file in order with several reads in flight, in chunks of native memory that are lent one at a time. */
 
-import { type BufferPool, type AlignedBuffer, BLOCK_BYTES, type DirectFile } from "../ffi/index.js";
+import { type AlignedBuffer, BLOCK_BYTES, type BufferPool, type DirectFile } from "../ffi/index.js";
 
 /** Reads in flight: four of 1 MiB reach the device's rate here; more do not help. */
 const READS_MAX = 4;

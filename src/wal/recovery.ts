@@ -52,39 +52,63 @@ export type RecoveryDecision =
 interface Row {
   readonly row: string;
   readonly when: Partial<RecoveryFacts>;
-  readonly then:
+  readonly decision:
     | { readonly action: "create" }
     | { readonly action: "refuse"; readonly code: StoreErrorCode; readonly why: string }
     | { readonly action: "serve" | "fence"; readonly rewrite: boolean; readonly reportTornTail: boolean };
 }
 
-const refuse = (code: StoreErrorCode, why: string): Row["then"] => ({ action: "refuse", code, why });
+const refuse = (code: StoreErrorCode, why: string): Row["decision"] => ({ action: "refuse", code, why });
 
 export const RECOVERY_ROWS: readonly Row[] = [
-  { row: "@A", when: { manifest: "absent", segments: "none" }, then: { action: "create" } },
+  { row: "@A", when: { manifest: "absent", segments: "none" }, decision: { action: "create" } },
   {
     row: "@B",
     when: { manifest: "absent", segments: "some" },
-    then: refuse("ERR_WAL_CORRUPT", "the log has segments but its manifest is missing"),
+    decision: refuse("ERR_WAL_CORRUPT", "the log has segments but its manifest is missing"),
   },
-  { row: "@C", when: { manifest: "damaged" }, then: refuse("ERR_WAL_CORRUPT", "no manifest holds its checksum") },
-  { row: "@D", when: { manifest: "newer" }, then: refuse("ERR_WAL_VERSION", "a newer version wrote the manifest") },
-  { row: "@E", when: { store: "foreign" }, then: refuse("ERR_WAL_FOREIGN", "a file of another store lies in the log") },
-  { row: "@F", when: { log: "newer" }, then: refuse("ERR_WAL_VERSION", "a newer version wrote to the log") },
-  { row: "@G", when: { log: "ahead" }, then: refuse("ERR_WAL_CORRUPT", "the log is newer than its manifest") },
-  { row: "@H", when: { prefix: "below" }, then: refuse("ERR_WAL_CORRUPT", "durable data is damaged or missing") },
-  { row: "@I", when: { prefix: "equal", tail: "sealed" }, then: { action: "serve", rewrite: false, reportTornTail: false } },
-  { row: "@J", when: { prefix: "equal", tail: "end" }, then: { action: "fence", rewrite: false, reportTornTail: false } },
-  { row: "@K", when: { prefix: "equal", tail: "torn" }, then: { action: "fence", rewrite: false, reportTornTail: true } },
-  { row: "@L", when: { prefix: "above", tail: "end" }, then: { action: "fence", rewrite: true, reportTornTail: false } },
-  { row: "@M", when: { prefix: "above", tail: "torn" }, then: { action: "fence", rewrite: true, reportTornTail: true } },
+  { row: "@C", when: { manifest: "damaged" }, decision: refuse("ERR_WAL_CORRUPT", "no manifest holds its checksum") },
+  { row: "@D", when: { manifest: "newer" }, decision: refuse("ERR_WAL_VERSION", "a newer version wrote the manifest") },
+  {
+    row: "@E",
+    when: { store: "foreign" },
+    decision: refuse("ERR_WAL_FOREIGN", "a file of another store lies in the log"),
+  },
+  { row: "@F", when: { log: "newer" }, decision: refuse("ERR_WAL_VERSION", "a newer version wrote to the log") },
+  { row: "@G", when: { log: "ahead" }, decision: refuse("ERR_WAL_CORRUPT", "the log is newer than its manifest") },
+  { row: "@H", when: { prefix: "below" }, decision: refuse("ERR_WAL_CORRUPT", "durable data is damaged or missing") },
+  {
+    row: "@I",
+    when: { prefix: "equal", tail: "sealed" },
+    decision: { action: "serve", rewrite: false, reportTornTail: false },
+  },
+  {
+    row: "@J",
+    when: { prefix: "equal", tail: "end" },
+    decision: { action: "fence", rewrite: false, reportTornTail: false },
+  },
+  {
+    row: "@K",
+    when: { prefix: "equal", tail: "torn" },
+    decision: { action: "fence", rewrite: false, reportTornTail: true },
+  },
+  {
+    row: "@L",
+    when: { prefix: "above", tail: "end" },
+    decision: { action: "fence", rewrite: true, reportTornTail: false },
+  },
+  {
+    row: "@M",
+    when: { prefix: "above", tail: "torn" },
+    decision: { action: "fence", rewrite: true, reportTornTail: true },
+  },
 ];
 
 /** The decision for these facts. Facts that contradict each other are a bug in whoever gathered them. */
 export function decide(facts: RecoveryFacts): RecoveryDecision {
-  for (const { row, when, then } of RECOVERY_ROWS) {
+  for (const { row, when, decision } of RECOVERY_ROWS) {
     const fits = Object.entries(when).every(([fact, value]) => facts[fact as keyof RecoveryFacts] === value);
-    if (fits) return { row, ...then };
+    if (fits) return { row, ...decision };
   }
   assert(false, `no row for ${JSON.stringify(facts)}`);
 }

@@ -9,17 +9,10 @@
  * Data is only ever placed below `zeroedOffset`, so a zero can never land on top of a record.
  */
 
-import { unlink } from "node:fs/promises";
 import { randomFillSync } from "node:crypto";
+import { unlink } from "node:fs/promises";
 import { StoreError } from "../errors.js";
-import {
-  AlignedBuffer,
-  BLOCK_BYTES,
-  type BlockIo,
-  checkResult,
-  DirectFile,
-  syncDirectory,
-} from "../ffi/index.js";
+import { AlignedBuffer, BLOCK_BYTES, type BlockIo, checkResult, DirectFile, syncDirectory } from "../ffi/index.js";
 import { encodePreamble, PREAMBLE_BYTES, SALT_BYTES } from "./format.js";
 import { segmentPath } from "./segment-name.js";
 
@@ -196,7 +189,15 @@ export class SegmentPipeline {
       const segment = new OpenSegment(file, this.#nextSegment, segmentBytes);
       await this.#zero(segment, Math.min(segmentBytes, ZERO_STEP_BYTES));
       const salt = randomFillSync(new Uint8Array(SALT_BYTES));
-      const preamble = { core, storeId, incarnation, segment: segment.segment, firstPossibleLsn: this.#nextLsn, generation, salt };
+      const preamble = {
+        core,
+        storeId,
+        incarnation,
+        segment: segment.segment,
+        firstPossibleLsn: this.#nextLsn,
+        generation,
+        salt,
+      };
       await this.#writePreamble(file, preamble);
       await syncDirectory(directory);
       this.#nextSegment++;
@@ -213,7 +214,8 @@ export class SegmentPipeline {
     try {
       encodePreamble(block.bytes, preamble);
       const written = checkResult(await file.write(block, 0, PREAMBLE_BYTES, 0, true), "writing", file.path);
-      if (written !== PREAMBLE_BYTES) throw new StoreError("ERR_IO_FAILED", `short write to ${file.path}`, { path: file.path });
+      if (written !== PREAMBLE_BYTES)
+        throw new StoreError("ERR_IO_FAILED", `short write to ${file.path}`, { path: file.path });
       await file.dataSync();
     } finally {
       block.unmap();

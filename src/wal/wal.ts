@@ -7,13 +7,20 @@
 import { existsSync, mkdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { StoreError } from "../errors.js";
-import { type BlockIo, BufferPool, type IoDemand, type IoDescription, isNetworkFileSystem, openIo } from "../ffi/index.js";
+import {
+  type BlockIo,
+  BufferPool,
+  type IoDemand,
+  type IoDescription,
+  isNetworkFileSystem,
+  openIo,
+} from "../ffi/index.js";
 import type { AppendTicket, Batch } from "./batch.js";
 import { type Clock, wallClock } from "./clock.js";
 import { CoreWriter, type SealDemand, type WriterStats } from "./core-writer.js";
 import { FrameIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
-import { LogReader, type ReadableSegment, type RecordBytes } from "./log-reader.js";
+import { LogReader, type ReadableSegment } from "./log-reader.js";
 import { endIncarnation, type RecoveryReport, recoverLog } from "./open-log.js";
 import { coreDirectory, segmentPath } from "./segment-name.js";
 import { StoreLock } from "./store-lock.js";
@@ -62,9 +69,13 @@ export class Wal {
     mkdirSync(directory, { recursive: true });
     const path = realpathSync(directory);
     if (isNetworkFileSystem(path)) {
-      throw new StoreError("ERR_IO_UNSUPPORTED", `${path} lies on a network file system, whose locks and syncs cannot be relied on`, {
-        directory: path,
-      });
+      throw new StoreError(
+        "ERR_IO_UNSUPPORTED",
+        `${path} lies on a network file system, whose locks and syncs cannot be relied on`,
+        {
+          directory: path,
+        },
+      );
     }
     const lock = await StoreLock.take(path);
     try {
@@ -234,7 +245,7 @@ export class Wal {
     return this.#writer.drain();
   }
 
-  /** Calls `listener` after each advance of W, once per write. Returns how to stop. */
+  /** Calls `listener` after each advance of W, once per write, and when the log closes. Returns how to stop. */
   onAdvance(listener: (watermark: number) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -245,8 +256,13 @@ export class Wal {
     return this.#reader.frames(after, through);
   }
 
-  record(lsn: number): Promise<RecordBytes> {
-    return this.#reader.record(lsn);
+  /** The frames with LSNs up to `through`, the newest first. */
+  framesBackwards(through: number): AsyncGenerator<Frame, void, undefined> {
+    return this.#reader.framesBackwards(through);
+  }
+
+  frameOf(lsn: number): Promise<Frame> {
+    return this.#reader.frameOf(lsn);
   }
 
   /** Writes what is buffered, seals the log, and gives everything back. The second call waits for the first. */
@@ -257,6 +273,7 @@ export class Wal {
 
   async #close(): Promise<void> {
     const clean = await this.#writer.close();
+    for (const listener of this.#listeners) listener(this.watermark);
     if (clean) await endIncarnation(this.directory, this.#incarnation, this.watermark);
     await this.#reader.close();
     await this.#io.close();
