@@ -1,5 +1,6 @@
 /** Events as lines of JSON, the form that `varve read --json` prints and `varve append` and `varve import ndjson` take. */
 
+import { isStoreError } from "../errors.js";
 import type { EventInput, RecordedEvent } from "../events/index.js";
 import { formatInstant } from "./instant.js";
 import { badLine, type NdjsonLine } from "./ndjson.js";
@@ -38,13 +39,29 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The fields of an event that are printed, decoded. */
+/** The fields of an event that are printed. Data of a type that no schema was given for are left as they are stored. */
 export function printableEvent(event: RecordedEvent): object {
-  const { id, type, data, metadata, stream, version, lsn, recordedAt } = event;
-  return { id, type, data, metadata, stream, version, lsn, recordedAt };
+  const { id, type, metadata, stream, version, lsn, recordedAt } = event;
+  return { id, type, ...dataOf(event), metadata, stream, version, lsn, recordedAt };
 }
 
 /** An event as one line for people. */
-export function formatEvent({ type, data, stream, version, lsn, recordedAt }: RecordedEvent): string {
-  return `${String(lsn).padStart(8)}  ${formatInstant(recordedAt)}  ${stream}@${version}  ${type}  ${stringify(data)}`;
+export function formatEvent(event: RecordedEvent): string {
+  const { type, stream, version, lsn, recordedAt } = event;
+  const place = `${String(lsn).padStart(8)}  ${formatInstant(recordedAt)}  ${stream}@${version}`;
+  return `${place}  ${type}  ${stringify(Object.values(dataOf(event))[0])}`;
+}
+
+/** Whether the event's data can be decoded: it is JSON, or of a type that is known. */
+export function isDecodable(event: RecordedEvent): boolean {
+  return "data" in dataOf(event);
+}
+
+function dataOf(event: RecordedEvent): { readonly data: unknown } | { readonly payload: Uint8Array } {
+  try {
+    return { data: event.data };
+  } catch (error) {
+    if (isStoreError(error, "ERR_EVENTS_SCHEMA")) return { payload: event.payload };
+    throw error;
+  }
 }

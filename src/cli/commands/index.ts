@@ -6,14 +6,18 @@ import { appendCommand } from "./append.js";
 import { doctorCommand } from "./doctor.js";
 import { importGitCommand } from "./import-git.js";
 import { importNdjsonCommand } from "./import-ndjson.js";
+import { inspectCommand } from "./inspect.js";
 import { readCommand } from "./read.js";
 import { statsCommand } from "./stats.js";
+import { verifyCommand } from "./verify.js";
 
 export const COMMANDS: readonly CommandBuilder[] = [
   group("import", "import events from elsewhere", [importGitCommand, importNdjsonCommand]),
   appendCommand,
   readCommand,
+  verifyCommand,
   statsCommand,
+  inspectCommand,
   doctorCommand,
 ];
 
