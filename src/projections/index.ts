@@ -9,3 +9,6 @@ export type { ProjectionRunner, ProjectionStatus } from "./runner.js";
 export type { FailurePolicy, ProjectionProgress, ProjectionReport, RunnerOptions } from "./runner-options.js";
 export type { ProjectionRecovery, RefusedCheckpoint } from "./runner-start.js";
 export { startProjection } from "./start-projection.js";
+export { openReader, openStore, type ReaderOptions } from "./open-store.js";
+export { type BufferedAppendOptions, Store, type StoreCheckpoint, type StoreOptions } from "./store.js";
+export { StoreReader } from "./store-reader.js";
