@@ -64,9 +64,7 @@ export type ReadIds = (head: StreamHead, firstVersion: number, count: number) =>
 interface WaitingAppend {
   readonly requests: readonly AppendRequest[];
   readonly durability: Durability;
-  readonly resolve: (
-    results: (AppendResult | BufferedResult)[] | Promise<(AppendResult | BufferedResult)[]>,
-  ) => void;
+  readonly resolve: (results: (AppendResult | BufferedResult)[] | Promise<(AppendResult | BufferedResult)[]>) => void;
   readonly reject: (error: Error) => void;
 }
 

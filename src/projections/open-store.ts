@@ -1,6 +1,6 @@
 /** Opening: the event types that come with Varve, and the store around them. */
 
-import { checkOptionNames, EventReader, EventStore, type EventMap, type PayloadCodec } from "../events/index.js";
+import { checkOptionNames, type EventMap, EventReader, EventStore, type PayloadCodec } from "../events/index.js";
 import { Store, type StoreOptions } from "./store.js";
 import { StoreReader } from "./store-reader.js";
 
