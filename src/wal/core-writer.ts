@@ -161,16 +161,17 @@ export class CoreWriter {
       else if (needed <= open.room) return open;
       else this.#dropEmptyBatch(open);
     }
+    // A chain of promises that never lets the loop turn would otherwise fill every buffer before it hears of a completion.
+    if (this.#inFlight.length > 0) this.#io.collect();
     const buffer = this.#takeBuffer(needed);
     if (buffer === null) return null;
     this.#open = new Batch(buffer, this.#nextEpoch++, this.#written);
     return this.#open;
   }
 
-  /** Puts the ticket of the records just added to the open batch, and sees to it that the batch is sealed in time. */
-  add(batch: Batch, ticket: AppendTicket, demand: SealDemand): void {
+  /** Sees to it that the open batch, with what was just added to it, is sealed in time. */
+  demand(batch: Batch, demand: SealDemand): void {
     assert(batch === this.#open, "records go into the open batch");
-    batch.tickets.push(ticket);
     if (demand === "now") {
       this.#closeOpenBatch();
     } else if (demand === "turn") {

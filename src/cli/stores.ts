@@ -1,0 +1,35 @@
+/** Opening and closing the store around a command's work. */
+
+import { openReader, openStore, type Store, type StoreOptions, type StoreReader } from "../index.js";
+
+/** Runs work on a store that is open for writing; made where there is none. The store is closed whatever happens. */
+export async function withStore<Result>(
+  directory: string,
+  stderr: NodeJS.WriteStream,
+  options: StoreOptions,
+  work: (store: Store) => Promise<Result>,
+): Promise<Result> {
+  const onWaiting = (path: string): void => {
+    stderr.write(`varve: waiting for the writes that a killed owner left in flight to ${path}\n`);
+  };
+  const store = await openStore(directory, { onWaiting, ...options });
+  try {
+    return await work(store);
+  } finally {
+    await store.close();
+  }
+}
+
+/** Runs work on a store that is open for reading only; nothing in its directory changes. */
+export async function withReader<Result>(
+  directory: string,
+  schemas: readonly string[],
+  work: (reader: StoreReader) => Promise<Result>,
+): Promise<Result> {
+  const reader = await openReader(directory, { schemas });
+  try {
+    return await work(reader);
+  } finally {
+    await reader.close();
+  }
+}
