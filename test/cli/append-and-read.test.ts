@@ -46,7 +46,11 @@ test("events on stdin are one append, all or none", async () => {
     input: '{"type":"A","data":1}\n{"type":"B","stream":"s","metadata":{"m":1},"id":"b"}\n',
   });
   assert.is(done?.["version"], 2);
-  for (const input of ['{"type":"C"}\n{"type":5}\n', '{"type":"C"}\n{"type":"D","stream":"t"}\n', '{"type":"C"}\n{"type":"D"']) {
+  for (const input of [
+    '{"type":"C"}\n{"type":5}\n',
+    '{"type":"C"}\n{"type":"D","stream":"t"}\n',
+    '{"type":"C"}\n{"type":"D"',
+  ]) {
     const failure = await runFailing(["append", "--store", store, "--stream", "s"], { input });
     assert.is(failure.code, "ERR_IMPORT_SOURCE");
     assert.match(failure.message, "line 2");
@@ -58,7 +62,17 @@ test("events on stdin are one append, all or none", async () => {
 test("a wrong expected version is a coded error with the numbers, and nothing is written", async () => {
   const store = newStore();
   await appendLetters(store, "s", "AB");
-  const failure = await runFailing(["append", "--store", store, "--stream", "s", "--type", "C", "--expected-version", "1"]);
+  const failure = await runFailing([
+    "append",
+    "--store",
+    store,
+    "--stream",
+    "s",
+    "--type",
+    "C",
+    "--expected-version",
+    "1",
+  ]);
   assert.is(failure.code, "ERR_EVENTS_VERSION_CONFLICT");
   assert.equal(failure["details"], { stream: "s", expected: 1, actual: 2 });
   assert.is((await runJson(["read", "--store", store])).length, 2);
@@ -108,7 +122,18 @@ test("a registered type is checked and stored as that type, and read back with i
   const schema = join(directory, "bank.proto");
   writeFileSync(schema, 'syntax = "proto3"; package bank; message Deposited { int64 cents = 1; bytes proof = 2; }');
   const store = join(directory, "store");
-  const append = ["append", "--store", store, "--schema", schema, "--stream", "s", "--type", "bank.Deposited", "--data"];
+  const append = [
+    "append",
+    "--store",
+    store,
+    "--schema",
+    schema,
+    "--stream",
+    "s",
+    "--type",
+    "bank.Deposited",
+    "--data",
+  ];
   await runJson([...append, '{"cents":5,"proof":"AQI="}']);
   assert.is((await runFailing([...append, '{"euros":5}'])).code, "ERR_EVENTS_SCHEMA");
   const [known] = await runJson(["read", "--store", store, "--schema", schema]);

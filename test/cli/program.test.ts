@@ -1,12 +1,12 @@
-import { COMMANDS } from "../../src/cli/commands/index.js";
-import { CLI_PATH, parseLines, runCli, runFailing, runJson } from "./support/run-cli.js";
-import { readProjectFile } from "../support/source-file.js";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { COMMANDS } from "../../src/cli/commands/index.js";
 import { assert } from "../support/assert.js";
+import { readProjectFile } from "../support/source-file.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
+import { CLI_PATH, parseLines, runCli, runFailing, runJson } from "./support/run-cli.js";
 
 const test = suite("cli/program");
 

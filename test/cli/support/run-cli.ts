@@ -46,7 +46,8 @@ export function runCli(parameters: readonly string[], options: CliInput = {}): P
 /** Runs it with `--json`, requires success and returns the objects that it printed. */
 export async function runJson(parameters: readonly string[], options: CliInput = {}): Promise<JsonObject[]> {
   const run = await runCli([...parameters, "--json"], options);
-  if (run.exitCode !== 0) throw new Error(`varve ${parameters.join(" ")}: ${run.exitCode ?? run.signal}: ${run.stderr}`);
+  if (run.exitCode !== 0)
+    throw new Error(`varve ${parameters.join(" ")}: ${run.exitCode ?? run.signal}: ${run.stderr}`);
   return parseLines(run.stdout);
 }
 
