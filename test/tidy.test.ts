@@ -51,6 +51,10 @@ test("every house rule catches what it is for, and lets its exceptions pass", ()
   ]) {
     assert.is(at("src/wal/format.ts", `${fine}\n`), 0, fine);
   }
+  const thrown = (error: string): string => `try { f(); } catch (error) {\n  if (g()) {\n    throw ${error};\n  }\n}\n`;
+  assert.is(at("src/wal/format.ts", thrown('new StoreError("ERR_WAL_FULL", format("full"))')), 1);
+  assert.is(at("src/wal/format.ts", thrown('new StoreError("ERR_WAL_FULL", "full", {}, { cause: error })')), 0);
+  assert.is(at("src/wal/format.ts", `${thrown("error")}throw new Error("outside of it");\n`), 0);
   assert.is(at("src/cli/main.ts", "console.log(1); process.exit(1);"), 0);
   assert.is(at("src/wal/utils.ts", ""), 1);
   assert.is(at("src/wal/common/format.ts", ""), 1);

@@ -13,10 +13,10 @@ import {
   type WalStats,
 } from "../wal/index.js";
 import { Appender, type AppendOptions, DURABILITIES, type StreamAppend } from "./appender.js";
+import type { AppendResult, BufferedResult } from "./batch-ledger.js";
 import type { Durability, EventInput } from "./event.js";
 import type { EventCursor } from "./event-cursor.js";
 import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
-import type { AppendResult, BufferedResult } from "./pending-append.js";
 import { EventPreparer } from "./prepare-event.js";
 import { EventDecoder, type StoredEvent } from "./recorded-event.js";
 import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";

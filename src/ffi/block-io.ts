@@ -50,6 +50,11 @@ export interface BlockIo {
   allocate(fd: number, byteLength: number, completion: Completion): void;
   /** Hands what was started since the last call to the kernel. */
   submit(): void;
+  /**
+   * Tells now what has completed, without waiting for the event loop: for callers whose promise chains do not let the loop turn.
+   * Does nothing where completions only come through the loop.
+   */
+  collect(): void;
   /** Waits for what is in flight, then gives everything back. */
   close(): Promise<void>;
 }

@@ -59,6 +59,7 @@ export function poolIo(direct: boolean, reason: string): BlockIo {
       ftruncate(fd, byteLength, (error) => finish(completion, resultOf(error, 0)));
     },
     submit: () => {},
+    collect: () => {},
     close: async () => {
       while (inFlightCount > 0) await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
     },

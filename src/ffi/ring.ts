@@ -209,6 +209,13 @@ export class Ring {
     this.reap();
   }
 
+  /** Tells of completions now. The call into the kernel is what makes it post them (IORING_SETUP_COOP_TASKRUN). */
+  collect(): void {
+    if (this.#status !== "open" || this.inFlightCount === 0) return;
+    this.#driver.flushOverflow();
+    this.reap();
+  }
+
   #enter(waitCount: number): void {
     if (this.#status === "broken") return;
     this.#driver.publish(this.#sqTail);

@@ -22,6 +22,7 @@ export function uringIo(ring: Ring, direct: boolean, reason: string | null): Blo
     dataSync: (fd, completion) => ring.dataSync(fd, completion),
     allocate: (fd, byteLength, completion) => ring.allocate(fd, byteLength, completion),
     submit: () => ring.submit(),
+    collect: () => ring.collect(),
     close: async () => {
       ring.submit();
       // The poll on the ring completes what is in flight; this only waits for it.

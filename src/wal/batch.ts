@@ -63,7 +63,7 @@ export class Batch implements Completion {
     assert(this.status === "open" && end >= start && end <= this.bytes.length, "record lies within its open batch");
     const { bytes } = this;
     const length = end - start;
-    this.bodyCrc = checksum(bytes.subarray(start, end), this.bodyCrc);
+    this.bodyCrc = checksum(bytes, start, end, this.bodyCrc);
     bytes.writeUInt32LE(length, this.used);
     bytes.writeUInt32LE(this.bodyCrc, this.used + 4);
     this.used = end;

@@ -189,7 +189,7 @@ export function encodePreamble(target: Buffer, preamble: Omit<Preamble, "version
   writeU64(target, 40, preamble.firstPossibleLsn);
   target.writeUInt32LE(preamble.generation, 48);
   target.set(preamble.salt, 56);
-  target.writeUInt32LE(checksum(target.subarray(0, PREAMBLE_CRC_AT)), PREAMBLE_CRC_AT);
+  target.writeUInt32LE(checksum(target, 0, PREAMBLE_CRC_AT), PREAMBLE_CRC_AT);
 }
 
 export type DecodedPreamble =
@@ -201,8 +201,7 @@ export type DecodedPreamble =
 export function decodePreamble(source: Buffer): DecodedPreamble {
   if (source.every((byte) => byte === 0)) return { kind: "zero" };
   if (source.length < PREAMBLE_CRC_AT + 4 || source.readUInt32LE(0) !== PREAMBLE_MAGIC) return { kind: "damaged" };
-  if (source.readUInt32LE(PREAMBLE_CRC_AT) !== checksum(source.subarray(0, PREAMBLE_CRC_AT)))
-    return { kind: "damaged" };
+  if (source.readUInt32LE(PREAMBLE_CRC_AT) !== checksum(source, 0, PREAMBLE_CRC_AT)) return { kind: "damaged" };
   const version = source.readUInt16LE(4);
   if (version !== FORMAT_VERSION) return { kind: "unsupported", reason: `format version ${version}` };
   return {
@@ -245,7 +244,7 @@ export function encodeFrameHeader(target: Buffer, stamp: FrameStamp): number {
   writeI64(target, 88, stamp.recordedAt);
   writeU64(target, 96, stamp.durableLsn);
   target.writeUInt32LE(stamp.bodyCrc, BODY_CRC_AT);
-  const crc = checksum(target.subarray(0, HEADER_CRC_AT));
+  const crc = checksum(target, 0, HEADER_CRC_AT);
   target.writeUInt32LE(crc, HEADER_CRC_AT);
   return crc;
 }
@@ -257,7 +256,7 @@ export function decodeFrameHeader(source: Buffer): DecodedHeader {
   if (magic === 0 && source.subarray(0, FRAME_HEADER_BYTES).every((byte) => byte === 0)) return { kind: "zero" };
   if (magic !== FRAME_MAGIC) return { kind: "damaged" };
   const headerCrc = source.readUInt32LE(HEADER_CRC_AT);
-  if (headerCrc !== checksum(source.subarray(0, HEADER_CRC_AT))) return { kind: "damaged" };
+  if (headerCrc !== checksum(source, 0, HEADER_CRC_AT)) return { kind: "damaged" };
   const version = source.readUInt16LE(4);
   if (version !== FORMAT_VERSION) return { kind: "unsupported", reason: `format version ${version}` };
   const kind = FRAME_KINDS[(source[6] as number) - 1];
@@ -323,9 +322,20 @@ export function isBodyValid(header: FrameHeader, body: Buffer): boolean {
     if (at + RECORD_HEADER_BYTES > body.length) return false;
     const end = at + RECORD_HEADER_BYTES + body.readUInt32LE(at);
     if (end > body.length) return false;
-    crc = checksum(body.subarray(at + RECORD_HEADER_BYTES, end), crc);
+    crc = checksum(body, at + RECORD_HEADER_BYTES, end, crc);
     if (crc !== body.readUInt32LE(at + 4)) return false;
     at = end;
   }
   return at === body.length && crc === header.bodyCrc && header.recordCount > 0;
+}
+
+/** The CRC in front of the last record of a DATA body that was checked: its body CRC. */
+export function lastRecordCrc(body: Buffer): number {
+  let at = 0;
+  let crc = 0;
+  while (at < body.length) {
+    crc = body.readUInt32LE(at + 4);
+    at += RECORD_HEADER_BYTES + body.readUInt32LE(at);
+  }
+  return crc;
 }

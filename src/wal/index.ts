@@ -2,6 +2,7 @@
 
 export type { IoDemand, IoDescription } from "../ffi/index.js";
 export type { AppendTicket, Batch } from "./batch.js";
+export type { SealDemand } from "./core-writer.js";
 export { RECORD_HEADER_BYTES } from "./format.js";
 export type { Frame } from "./frame-stream.js";
 export { inspectSegment, type SegmentItem } from "./inspect-segment.js";

@@ -231,9 +231,9 @@ export class Wal {
     return this.#writer.batchFor(recordCount, byteLength, alone);
   }
 
-  /** Says that the records just added to `batch` belong to `ticket`, and when the batch must be sealed. */
-  add(batch: Batch, ticket: AppendTicket, demand: SealDemand): void {
-    this.#writer.add(batch, ticket, demand);
+  /** Says when the batch, with the records just added to it, must be sealed. Its tickets are told what became of it. */
+  demand(batch: Batch, demand: SealDemand): void {
+    this.#writer.demand(batch, demand);
   }
 
   whenRoom(): Promise<void> {

@@ -1,0 +1,41 @@
+/** Varve: an embedded, event-sourced store for Node.js on Linux. This is the whole public surface. */
+
+export { isStoreError, STORE_ERROR_CODES, StoreError, type StoreErrorCode, type StoreErrorDetails } from "./errors.js";
+export type {
+  AppendOptions,
+  AppendResult,
+  BufferedResult,
+  Direction,
+  Durability,
+  EventInput,
+  EventMap,
+  EventStoreStats,
+  ExpectedVersion,
+  IoDemand,
+  IoDescription,
+  ReadAllOptions,
+  ReadStreamOptions,
+  RecordedEvent,
+  RecoveryReport,
+  StreamAppend,
+  SubscribeOptions,
+} from "./events/index.js";
+export {
+  type BufferedAppendOptions,
+  type EventFeed,
+  type FailurePolicy,
+  openReader,
+  openStore,
+  type ParkedEvent,
+  type Projection,
+  type ProjectionProgress,
+  type ProjectionReport,
+  type ProjectionRunner,
+  type ProjectionStatus,
+  type ReaderOptions,
+  type RunnerOptions,
+  type Store,
+  type StoreCheckpoint,
+  type StoreOptions,
+  type StoreReader,
+} from "./projections/index.js";
