@@ -3,7 +3,13 @@
 import { Command } from "commander";
 import type { CommandBuilder, CommandContext } from "../program.js";
 import { appendCommand } from "./append.js";
+import { benchAppendCommand } from "./bench-append.js";
 import { doctorCommand } from "./doctor.js";
+import { graphDiffCommand } from "./graph-diff.js";
+import { graphFindCommand } from "./graph-find.js";
+import { graphHistoryCommand } from "./graph-history.js";
+import { graphNeighborsCommand } from "./graph-neighbors.js";
+import { graphNodeCommand } from "./graph-node.js";
 import { importGitCommand } from "./import-git.js";
 import { importNdjsonCommand } from "./import-ndjson.js";
 import { inspectCommand } from "./inspect.js";
@@ -15,10 +21,18 @@ export const COMMANDS: readonly CommandBuilder[] = [
   group("import", "import events from elsewhere", [importGitCommand, importNdjsonCommand]),
   appendCommand,
   readCommand,
+  group("graph", "ask the bi-temporal graph", [
+    graphFindCommand,
+    graphNodeCommand,
+    graphNeighborsCommand,
+    graphHistoryCommand,
+    graphDiffCommand,
+  ]),
   verifyCommand,
   statsCommand,
   inspectCommand,
   doctorCommand,
+  group("bench", "measure what this machine can do", [benchAppendCommand]),
 ];
 
 function group(name: string, summary: string, members: readonly CommandBuilder[]): CommandBuilder {
