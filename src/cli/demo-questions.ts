@@ -25,7 +25,11 @@ export interface DemoAnswers {
   readonly filesThen: FileList;
   readonly filesNow: FileList;
   /** Who had last changed that file, then and now? */
-  readonly lastChange: { readonly path: string; readonly then: LastChange | null; readonly now: LastChange | null } | null;
+  readonly lastChange: {
+    readonly path: string;
+    readonly then: LastChange | null;
+    readonly now: LastChange | null;
+  } | null;
   /** Which files would the store have said exist now, when it knew a third of the history? */
   readonly filesAsKnownThen: FileList;
 }
