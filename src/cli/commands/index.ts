@@ -4,6 +4,7 @@ import { Command } from "commander";
 import type { CommandBuilder, CommandContext } from "../program.js";
 import { appendCommand } from "./append.js";
 import { benchAppendCommand } from "./bench-append.js";
+import { demoCommand } from "./demo.js";
 import { doctorCommand } from "./doctor.js";
 import { graphDiffCommand } from "./graph-diff.js";
 import { graphFindCommand } from "./graph-find.js";
@@ -18,6 +19,7 @@ import { statsCommand } from "./stats.js";
 import { verifyCommand } from "./verify.js";
 
 export const COMMANDS: readonly CommandBuilder[] = [
+  demoCommand,
   group("import", "import events from elsewhere", [importGitCommand, importNdjsonCommand]),
   appendCommand,
   readCommand,
