@@ -4,6 +4,8 @@ import { Command } from "commander";
 import type { CommandBuilder, CommandContext } from "../program.js";
 import { appendCommand } from "./append.js";
 import { benchAppendCommand } from "./bench-append.js";
+import { benchReplayCommand } from "./bench-replay.js";
+import { checkpointCommand } from "./checkpoint.js";
 import { demoCommand } from "./demo.js";
 import { doctorCommand } from "./doctor.js";
 import { graphDiffCommand } from "./graph-diff.js";
@@ -30,11 +32,12 @@ export const COMMANDS: readonly CommandBuilder[] = [
     graphHistoryCommand,
     graphDiffCommand,
   ]),
+  checkpointCommand,
   verifyCommand,
   statsCommand,
   inspectCommand,
   doctorCommand,
-  group("bench", "measure what this machine can do", [benchAppendCommand]),
+  group("bench", "measure what this machine can do", [benchAppendCommand, benchReplayCommand]),
 ];
 
 function group(name: string, summary: string, members: readonly CommandBuilder[]): CommandBuilder {
