@@ -32,6 +32,7 @@ export interface Rate {
 }
 
 const EVENTS_PER_APPEND = 1_000;
+const APPENDS_IN_FLIGHT_MAX = 64;
 const VALID_FROM = Date.UTC(2024, 0, 1) * 1_000;
 const MICROSECONDS_APART = 1_000;
 const LABELS = ["Person", "Account", "Document", "Device"];
@@ -42,7 +43,7 @@ export async function writeReplayLog(
   size: GraphSize,
   onProgress: (events: number) => void,
 ): Promise<void> {
-  const window = new AppendWindow();
+  const window = new AppendWindow(APPENDS_IN_FLIGHT_MAX);
   let pending: EventInput[] = [];
   let count = 0;
   const appendPending = async (): Promise<void> => {

@@ -27,8 +27,8 @@ export interface DemoAnswers {
   /** Who had last changed that file, then and now? */
   readonly lastChange: {
     readonly path: string;
-    readonly then: LastChange | null;
-    readonly now: LastChange | null;
+    readonly atThird: LastChange | null;
+    readonly atEnd: LastChange | null;
   } | null;
   /** Which files would the store have said exist now, when it knew a third of the history? */
   readonly filesAsKnownThen: FileList;
@@ -77,7 +77,7 @@ export function askQuestions(graph: Graph, { validAt, lastValidAt, lsn, fileId }
     lastChange:
       file === undefined
         ? null
-        : { path: textOf(file, "path"), then: lastChangeOf(then, file.id), now: lastChangeOf(now, file.id) },
+        : { path: textOf(file, "path"), atThird: lastChangeOf(then, file.id), atEnd: lastChangeOf(now, file.id) },
     filesAsKnownThen: listFiles(graph.asOf({ validAt: lastValidAt, recordedAt: { lsn } })),
   };
 }
@@ -92,21 +92,24 @@ function listFiles(view: GraphView): FileList {
   return { count, examples };
 }
 
-/** A file that existed then and exists now, if possible one that somebody else has changed since. */
+/** A file that lived through both: if possible one that somebody else has changed since, or at least one that was changed. */
 function chooseFile(graph: Graph, validAt: number, lastValidAt: number): number | null {
   const then = graph.asOf({ validAt });
   const now = graph.asOf({ validAt: lastValidAt });
-  let chosen: number | null = null;
+  let any: number | null = null;
+  let changed: number | null = null;
   let lookedAt = 0;
   for (const { id } of then.find({ label: "File" })) {
+    const before = lastChangeOf(then, id);
     const after = lastChangeOf(now, id);
     if (after === null) continue;
-    chosen ??= id;
-    if (lastChangeOf(then, id)?.by !== after.by) return id;
+    if (before?.by !== after.by) return id;
+    if (before.commit !== after.commit) changed ??= id;
+    any ??= id;
     lookedAt += 1;
     if (lookedAt === FILES_LOOKED_AT_MAX) break;
   }
-  return chosen;
+  return changed ?? any;
 }
 
 function lastChangeOf(view: GraphView, fileId: number): LastChange | null {

@@ -1,8 +1,9 @@
 /** The demo's work: import a history, ask three questions, reopen, ask again. */
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
+import { assert } from "../assert.js";
 import { isStoreError } from "../errors.js";
 import type { IoDescription } from "../events/index.js";
 import { fileSystemName } from "../ffi/index.js";
@@ -76,4 +77,68 @@ export async function findDemoSource(directory: string): Promise<DemoSource> {
       yield hashes.flatMap((hash) => byHash.get(hash) ?? []);
     },
   };
+}
+
+/** Imports the source into the store and asks the three questions. */
+export async function importAndAsk(
+  store: string,
+  source: DemoSource,
+  how: {
+    readonly stderr: NodeJS.WriteStream;
+    readonly signal: AbortSignal;
+    readonly onProgress: (progress: GitImportProgress) => void;
+  },
+): Promise<{ readonly imported: DemoImport; readonly asked: DemoAsked }> {
+  return withStore(store, how.stderr, {}, async (open) => {
+    const stream = streamOfRepository(source.name);
+    const latencies = new LatencyHistogram();
+    const startedMs = performance.now();
+    const { commits, events } = await importHistory(open, new IdBlocks(open), source, {
+      stream,
+      durability: "group",
+      signal: how.signal,
+      onProgress: how.onProgress,
+      onLatency: (latencyMs) => latencies.record(latencyMs),
+    });
+    const seconds = (performance.now() - startedMs) / 1_000;
+    how.signal.throwIfAborted();
+    const imported = {
+      commits,
+      events,
+      seconds,
+      eventsPerSecond: Math.round(events / seconds),
+      appendLatencyMs: latencies.summary(),
+      stream,
+      io: open.io,
+    };
+    const graph = await open.graph();
+    const questions = chooseQuestions(graph);
+    assert(questions !== null, "a history that was imported has a commit");
+    return { imported, asked: { questions, answers: askQuestions(graph, questions) } };
+  });
+}
+
+/** Opens the store again, rebuilds the graph from the log alone, and asks the same questions. */
+export async function reopenAndAsk(
+  store: string,
+  stderr: NodeJS.WriteStream,
+  { questions, answers }: DemoAsked,
+): Promise<DemoReopened> {
+  const startedMs = performance.now();
+  return withStore(store, stderr, {}, async (open) => {
+    const graph = await open.graph();
+    const seconds = (performance.now() - startedMs) / 1_000;
+    const again = askQuestions(graph, questions);
+    return { seconds, events: open.watermark, answers: again, same: stringify(again) === stringify(answers) };
+  });
+}
+
+/**
+ * Makes an empty directory for a store: in the system's temporary directory, or, where that is memory, in /var/tmp, which
+ * is a disk on most systems. A demo of durable writes should write to one.
+ */
+export function makeTemporaryStore(): string {
+  const places = [tmpdir(), "/var/tmp"];
+  const onDisk = places.find((place) => existsSync(place) && fileSystemName(place) !== "tmpfs");
+  return mkdtempSync(join(onDisk ?? tmpdir(), "varve-demo-"));
 }

@@ -4,6 +4,9 @@ import { Command } from "commander";
 import type { CommandBuilder, CommandContext } from "../program.js";
 import { appendCommand } from "./append.js";
 import { benchAppendCommand } from "./bench-append.js";
+import { benchReplayCommand } from "./bench-replay.js";
+import { checkpointCommand } from "./checkpoint.js";
+import { demoCommand } from "./demo.js";
 import { doctorCommand } from "./doctor.js";
 import { graphDiffCommand } from "./graph-diff.js";
 import { graphFindCommand } from "./graph-find.js";
@@ -18,6 +21,7 @@ import { statsCommand } from "./stats.js";
 import { verifyCommand } from "./verify.js";
 
 export const COMMANDS: readonly CommandBuilder[] = [
+  demoCommand,
   group("import", "import events from elsewhere", [importGitCommand, importNdjsonCommand]),
   appendCommand,
   readCommand,
@@ -28,11 +32,12 @@ export const COMMANDS: readonly CommandBuilder[] = [
     graphHistoryCommand,
     graphDiffCommand,
   ]),
+  checkpointCommand,
   verifyCommand,
   statsCommand,
   inspectCommand,
   doctorCommand,
-  group("bench", "measure what this machine can do", [benchAppendCommand]),
+  group("bench", "measure what this machine can do", [benchAppendCommand, benchReplayCommand]),
 ];
 
 function group(name: string, summary: string, members: readonly CommandBuilder[]): CommandBuilder {
