@@ -122,8 +122,11 @@ export class StoredEvent {
     const { id, type, data, metadata, stream, version, lsn, recordedAt } = this;
     return { id, type, data, metadata, stream, version, lsn, recordedAt };
   }
-
-  [inspect.custom](): Record<string, unknown> {
-    return this.toJSON();
-  }
 }
+
+// What `console.log` shows. Outside of the class, because a computed name has no place in a declaration file.
+Object.defineProperty(StoredEvent.prototype, inspect.custom, {
+  value(this: StoredEvent) {
+    return this.toJSON();
+  },
+});
