@@ -14,7 +14,15 @@
 import { isUtf8 } from "node:buffer";
 import { StoreError } from "../../errors.js";
 import { PropertyCursor } from "./property-cursor.js";
-import { copyOf, doubleAt, MALFORMED, WireReader as Reader, varintBytes, type WireReader, type WireWriter } from "./wire.js";
+import {
+  copyOf,
+  doubleAt,
+  MALFORMED,
+  WireReader as Reader,
+  varintBytes,
+  type WireReader,
+  type WireWriter,
+} from "./wire.js";
 
 /** What a property can hold. A `Uint8Array` is copied in and out. */
 export type PropertyValue = null | string | number | boolean | Uint8Array;
