@@ -67,7 +67,8 @@ function joinPieces(timelines: Timelines, slot: number, rectangle: Rectangle, kn
     grew = false;
     for (const row of pieces) {
       if (timelines.validFrom(slot, row) === rectangle.validTo) rectangle.validTo = timelines.validTo(slot, row);
-      else if (timelines.validTo(slot, row) === rectangle.validFrom) rectangle.validFrom = timelines.validFrom(slot, row);
+      else if (timelines.validTo(slot, row) === rectangle.validFrom)
+        rectangle.validFrom = timelines.validFrom(slot, row);
       else continue;
       grew = true;
     }

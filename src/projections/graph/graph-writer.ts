@@ -121,7 +121,9 @@ export class GraphWriter {
     for (let index = 0; index < parts.count; index += 1) {
       const base = parts.content[index] as number;
       const changed =
-        kind.operation === "patch" ? this.#patched(base, fields) : this.#replaced(base, fields, index > 0 ? content : null);
+        kind.operation === "patch"
+          ? this.#patched(base, fields)
+          : this.#replaced(base, fields, index > 0 ? content : null);
       // From the latest to the earliest: parts that touch and now hold the same are one rectangle of this assertion.
       const joins = index > 0 && parts.to[index] === filled.from && contents.same(changed, content);
       if (index > 0 && !joins) timelines.fill(this.#slot, filled, lsn, content);

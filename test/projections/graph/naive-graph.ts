@@ -11,7 +11,10 @@ import type { TestEvent } from "./raw-events.js";
 /** Every bound of a period lies within; what holds at the outermost points holds beyond. */
 export const FIRST_TIME = -4;
 export const LAST_TIME = 24;
-export const POINTS: readonly number[] = Array.from({ length: LAST_TIME - FIRST_TIME + 3 }, (_, index) => FIRST_TIME - 1 + index);
+export const POINTS: readonly number[] = Array.from(
+  { length: LAST_TIME - FIRST_TIME + 3 },
+  (_, index) => FIRST_TIME - 1 + index,
+);
 
 type Kind = "node" | "edge";
 

@@ -22,13 +22,17 @@ export function answersOf(view: GraphView): string {
     NODE_LABELS.map((label) => [...view.find({ label })]),
     NODE_IDS.map((id) => [...view.traverse(id, { maxDepth: 3 })]),
   ];
-  return JSON.stringify(answers, (_, value) => (typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : value));
+  return JSON.stringify(answers, (_, value) =>
+    typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : value,
+  );
 }
 
 export function checkView(view: GraphView, model: NaiveGraph, random: SeededRandom): void {
   const { validAt: v, lsn: r } = view;
-  for (const id of NODE_IDS) checkEntity(view.node(id), model.visibleAt("node", id, v, r), `node ${id} at (${v}, ${r})`);
-  for (const id of EDGE_IDS) checkEntity(view.edge(id), model.visibleAt("edge", id, v, r), `edge ${id} at (${v}, ${r})`);
+  for (const id of NODE_IDS)
+    checkEntity(view.node(id), model.visibleAt("node", id, v, r), `node ${id} at (${v}, ${r})`);
+  for (const id of EDGE_IDS)
+    checkEntity(view.edge(id), model.visibleAt("edge", id, v, r), `edge ${id} at (${v}, ${r})`);
   for (const id of NODE_IDS) {
     for (const direction of ["out", "in", "both"] as const) {
       const label = random.integer(2) === 0 ? undefined : random.pick(EDGE_LABELS);
@@ -66,7 +70,13 @@ function otherEnd(edge: { source: number; target: number }, id: number): number 
   return edge.source === id ? edge.target : edge.source;
 }
 
-function checkAround(view: GraphView, model: NaiveGraph, id: number, direction: Direction, label: string | undefined): void {
+function checkAround(
+  view: GraphView,
+  model: NaiveGraph,
+  id: number,
+  direction: Direction,
+  label: string | undefined,
+): void {
   const query = { direction, ...(label !== undefined && { label }) };
   const expected = visibleEdges(model, view, id, direction, label);
   const where = `around ${id} ${JSON.stringify(query)} at (${view.validAt}, ${view.lsn})`;
@@ -76,19 +86,40 @@ function checkAround(view: GraphView, model: NaiveGraph, id: number, direction: 
   assert.equal(Array.from(view.neighbors(id, query), (node) => node.id).sort(), neighbors, where);
   const maxDepth = 1 + (id % 3);
   const steps = [...view.traverse(id, { ...query, maxDepth })];
-  assert.equal(steps.map((step) => `${step.depth} ${step.id}`).sort(), distances(model, view, id, direction, label, maxDepth), where);
+  assert.equal(
+    steps.map((step) => `${step.depth} ${step.id}`).sort(),
+    distances(model, view, id, direction, label, maxDepth),
+    where,
+  );
   for (const step of steps) {
     const over = model.edgesById.get(step.edge);
     assert.ok(over !== undefined && otherEnd(over, step.from) === step.id, where);
   }
 }
 
-function endsText({ id, label, source, target }: { id: number; label: string; source: number; target: number }): string {
+function endsText({
+  id,
+  label,
+  source,
+  target,
+}: {
+  id: number;
+  label: string;
+  source: number;
+  target: number;
+}): string {
   return `${id} ${label} ${source} ${target}`;
 }
 
 /** How far every other node is, by relaxing all edges as often as there are nodes. */
-function distances(model: NaiveGraph, view: GraphView, start: number, direction: Direction, label: string | undefined, maxDepth: number): string[] {
+function distances(
+  model: NaiveGraph,
+  view: GraphView,
+  start: number,
+  direction: Direction,
+  label: string | undefined,
+  maxDepth: number,
+): string[] {
   if (model.visibleAt("node", start, view.validAt, view.lsn) === null) return [];
   const depths = new Map([[start, 0]]);
   for (let depth = 1; depth <= maxDepth; depth += 1) {
@@ -120,7 +151,11 @@ function checkFind(view: GraphView, model: NaiveGraph, random: SeededRandom): vo
     const matching = expected.filter(
       (id) => model.visibleAt("node", id, view.validAt, view.lsn)?.properties.get(key) === value,
     );
-    assert.equal(Array.from(view.find({ ...query, where }), (node) => node.id).sort(), matching.sort(), `find ${label} where`);
+    assert.equal(
+      Array.from(view.find({ ...query, where }), (node) => node.id).sort(),
+      matching.sort(),
+      `find ${label} where`,
+    );
   }
 }
 
@@ -167,7 +202,8 @@ export function checkDiff(state: GraphState, model: NaiveGraph, before: GraphVie
       const old = model.visibleAt(kind, id, before.validAt, before.lsn);
       const now = model.visibleAt(kind, id, after.validAt, after.lsn);
       const change = old === null ? "added" : now === null ? "removed" : "changed";
-      if (old !== now && valueText(old) !== valueText(now)) expected.push(`${kind} ${id} ${change} ${old?.lsn} ${now?.lsn}`);
+      if (old !== now && valueText(old) !== valueText(now))
+        expected.push(`${kind} ${id} ${change} ${old?.lsn} ${now?.lsn}`);
     }
   }
   assert.equal(found.sort(), expected.sort(), "diff");
