@@ -1,0 +1,229 @@
+/**
+ * The envelope's codec, by hand: what schemas/varve/v1/envelope.proto says, without an object per event.
+ *
+ * Names are encoded once and copied, numbers are written straight into the batch. test/events/envelope.test.ts holds it against
+ * protobufjs on random envelopes.
+ */
+
+import { StoreError } from "../errors.js";
+
+/** Field tags: number × 8 + wire type. */
+const TAG_STREAM = 0x0a;
+const TAG_VERSION = 0x10;
+const TAG_TYPE = 0x1a;
+const TAG_PAYLOAD = 0x22;
+const TAG_CONTENT = 0x28;
+const TAG_ID = 0x32;
+const TAG_METADATA = 0x3a;
+
+const TWO_TO_32 = 0x1_0000_0000;
+/** A 64-bit varint. */
+const VARINT_BYTES_MAX = 10;
+
+export const CONTENT_JSON = 0;
+export const CONTENT_PROTOBUF = 1;
+
+/** Writes a varint and returns the offset behind it. `value` is a safe integer ≥ 0. */
+export function writeVarint(target: Uint8Array, offset: number, value: number): number {
+  let at = offset;
+  let rest = value;
+  while (rest >= TWO_TO_32) {
+    target[at++] = (rest % 128) | 0x80;
+    rest = Math.floor(rest / 128);
+  }
+  rest >>>= 0;
+  while (rest > 127) {
+    target[at++] = (rest & 127) | 0x80;
+    rest >>>= 7;
+  }
+  target[at++] = rest;
+  return at;
+}
+
+export function varintBytes(value: number): number {
+  let count = 1;
+  for (let rest = value; rest > 127; rest = Math.floor(rest / 128)) count++;
+  return count;
+}
+
+/** Bytes below which a loop is faster than a call of `set`. */
+const LOOP_BYTES_MAX = 96;
+
+function writeBytes(target: Uint8Array, offset: number, source: Uint8Array, length: number = source.length): number {
+  if (length < LOOP_BYTES_MAX) for (let at = 0; at < length; at++) target[offset + at] = source[at] as number;
+  else target.set(length === source.length ? source : source.subarray(0, length), offset);
+  return offset + length;
+}
+
+function namedField(tag: number, name: string): Uint8Array {
+  const bytes = Buffer.from(name);
+  const field = new Uint8Array(1 + varintBytes(bytes.length) + bytes.length);
+  field[0] = tag;
+  field.set(bytes, writeVarint(field, 1, bytes.length));
+  return field;
+}
+
+/** The stream field as it stands in every event of that stream. */
+export function streamField(stream: string): Uint8Array {
+  return namedField(TAG_STREAM, stream);
+}
+
+/** The type field as it stands in every event of that type. */
+export function typeField(type: string): Uint8Array {
+  return namedField(TAG_TYPE, type);
+}
+
+/** What of an event is ready to be written before its place in the stream is known. */
+export interface PreparedEvent {
+  typeField: Uint8Array;
+  /** JSON text, or memory that begins with a protobuf message. */
+  payload: string | Uint8Array;
+  payloadBytes: number;
+  content: number;
+  id: string | null;
+  /** JSON text. */
+  metadata: string | null;
+  /** Bytes that the envelope takes at most, without its stream. */
+  byteLengthMax: number;
+}
+
+/** Sets `byteLengthMax` from the other fields. */
+export function measure(event: PreparedEvent): void {
+  let bytes = event.typeField.length + event.payloadBytes + 2 + 5 * (1 + VARINT_BYTES_MAX);
+  if (event.id !== null) bytes += event.id.length * 3;
+  if (event.metadata !== null) bytes += event.metadata.length * 3;
+  event.byteLengthMax = bytes;
+}
+
+/** Writes the envelope at `offset` and returns the offset behind it. There is room for `byteLengthMax` and the stream's field. */
+export function encodeEnvelope(
+  target: Buffer,
+  offset: number,
+  stream: Uint8Array,
+  version: number,
+  event: PreparedEvent,
+): number {
+  let at = writeBytes(target, offset, stream);
+  target[at] = TAG_VERSION;
+  at = writeVarint(target, at + 1, version);
+  at = writeBytes(target, at, event.typeField);
+  const { payload, payloadBytes } = event;
+  if (payloadBytes > 0) {
+    target[at] = TAG_PAYLOAD;
+    at = writeVarint(target, at + 1, payloadBytes);
+    if (typeof payload === "string") at += target.write(payload, at, payloadBytes, "utf8");
+    else at = writeBytes(target, at, payload, payloadBytes);
+  }
+  if (event.content !== CONTENT_JSON) {
+    target[at] = TAG_CONTENT;
+    target[at + 1] = event.content;
+    at += 2;
+  }
+  if (event.id !== null) at = writeText(target, at, TAG_ID, event.id);
+  if (event.metadata !== null) at = writeText(target, at, TAG_METADATA, event.metadata);
+  return at;
+}
+
+function writeText(target: Buffer, offset: number, tag: number, text: string): number {
+  const byteLength = Buffer.byteLength(text);
+  target[offset] = tag;
+  const at = writeVarint(target, offset + 1, byteLength);
+  return at + target.write(text, at, byteLength, "utf8");
+}
+
+/** Where the fields of one envelope lie; reused from event to event. Absent fields have start = end = 0. */
+export class EnvelopeView {
+  streamStart = 0;
+  streamEnd = 0;
+  version = 0;
+  typeStart = 0;
+  typeEnd = 0;
+  payloadStart = 0;
+  payloadEnd = 0;
+  content = 0;
+  idStart = 0;
+  idEnd = 0;
+  metadataStart = 0;
+  metadataEnd = 0;
+  #at = 0;
+
+  #varint(bytes: Uint8Array, end: number): number {
+    let value = 0;
+    let scale = 1;
+    for (let count = 0; count < VARINT_BYTES_MAX; count++) {
+      if (this.#at >= end) break;
+      const byte = bytes[this.#at++] as number;
+      value += (byte & 127) * scale;
+      if (byte < 128) return value;
+      scale *= 128;
+    }
+    throw malformed(this.#at);
+  }
+
+  /** Finds the fields in `bytes[start, end)`; unknown ones are skipped. Its CRC held, so what does not parse was written wrong. */
+  decode(bytes: Uint8Array, start: number, end: number): void {
+    this.streamStart = this.streamEnd = this.version = this.typeStart = this.typeEnd = 0;
+    this.payloadStart = this.payloadEnd = this.content = 0;
+    this.idStart = this.idEnd = this.metadataStart = this.metadataEnd = 0;
+    this.#at = start;
+    while (this.#at < end) {
+      const tag = this.#varint(bytes, end);
+      switch (tag & 7) {
+        case 0:
+          this.#number(tag, this.#varint(bytes, end));
+          break;
+        case 1:
+          this.#at += 8;
+          break;
+        case 2: {
+          const length = this.#varint(bytes, end);
+          if (length > end - this.#at) throw malformed(this.#at);
+          this.#range(tag, this.#at, this.#at + length);
+          this.#at += length;
+          break;
+        }
+        case 5:
+          this.#at += 4;
+          break;
+        default:
+          throw malformed(this.#at);
+      }
+    }
+    if (this.#at !== end) throw malformed(this.#at);
+  }
+
+  #number(tag: number, value: number): void {
+    if (tag === TAG_VERSION) this.version = value;
+    else if (tag === TAG_CONTENT) this.content = value;
+  }
+
+  #range(tag: number, start: number, end: number): void {
+    switch (tag) {
+      case TAG_STREAM:
+        this.streamStart = start;
+        this.streamEnd = end;
+        break;
+      case TAG_TYPE:
+        this.typeStart = start;
+        this.typeEnd = end;
+        break;
+      case TAG_PAYLOAD:
+        this.payloadStart = start;
+        this.payloadEnd = end;
+        break;
+      case TAG_ID:
+        this.idStart = start;
+        this.idEnd = end;
+        break;
+      case TAG_METADATA:
+        this.metadataStart = start;
+        this.metadataEnd = end;
+        break;
+      default:
+    }
+  }
+}
+
+function malformed(offset: number): StoreError {
+  return new StoreError("ERR_WAL_CORRUPT", `a record is not an envelope (byte ${offset} of its frame)`, { offset });
+}

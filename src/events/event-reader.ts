@@ -1,0 +1,102 @@
+/** The event store opened for reading only, beside a writer or without one. */
+
+import { StoreError } from "../errors.js";
+import { type Frame, type IoDescription, LogView, type RecoveryReport } from "../wal/index.js";
+import type { EventCursor } from "./event-cursor.js";
+import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
+import { EventDecoder, type StoredEvent } from "./recorded-event.js";
+import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";
+import { StreamIndex } from "./stream-index.js";
+import { StreamReplay } from "./stream-replay.js";
+
+export class EventReader {
+  readonly readOnly = true;
+  readonly #log: LogView;
+  readonly #index: StreamIndex;
+  readonly #source: EventSource;
+
+  static async open(
+    directory: string,
+    schemas: readonly string[],
+    codecs: ReadonlyMap<string, PayloadCodec>,
+  ): Promise<EventReader> {
+    const registry = await SchemaRegistry.load(schemas, codecs, false);
+    const index = new StreamIndex();
+    const replay = new StreamReplay(index);
+    const log = await LogView.open(directory, (frame: Frame) => replay.addFrame(frame));
+    return new EventReader(log, index, registry);
+  }
+
+  private constructor(log: LogView, index: StreamIndex, registry: SchemaRegistry) {
+    this.#log = log;
+    this.#index = index;
+    this.#source = new EventSource(log, index, new EventDecoder(registry, log.storeId), () => log.status === "closed");
+  }
+
+  get directory(): string {
+    return this.#log.directory;
+  }
+
+  get storeId(): string {
+    return Buffer.from(this.#log.storeId).toString("hex");
+  }
+
+  get watermark(): number {
+    return this.#log.watermark;
+  }
+
+  get io(): IoDescription {
+    return this.#log.io;
+  }
+
+  get recovery(): RecoveryReport {
+    return this.#log.report;
+  }
+
+  stats(): { readonly lastLsn: number; readonly segments: number; readonly streams: number } {
+    return { lastLsn: this.watermark, segments: this.#log.segmentCount, streams: this.#index.streamCount };
+  }
+
+  streamVersion(stream: string): number {
+    return this.#index.get(stream)?.durableVersion ?? 0;
+  }
+
+  /** Looks whether a writer has gone on; true when there is more to read. */
+  refresh(): Promise<boolean> {
+    return this.#log.refresh();
+  }
+
+  readStream(stream: string, options?: ReadStreamOptions): EventCursor<StoredEvent> {
+    this.#checkOpen();
+    return this.#source.readStream(stream, options);
+  }
+
+  readAll(options?: ReadAllOptions): EventCursor<StoredEvent> {
+    this.#checkOpen();
+    return this.#source.readAll(options);
+  }
+
+  subscribe(options?: SubscribeOptions): EventCursor<StoredEvent> {
+    this.#checkOpen();
+    return this.#source.subscribe(options);
+  }
+
+  readBatches(
+    after: number,
+    options?: { readonly signal?: AbortSignal },
+  ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
+    return this.#source.readBatches(after, options);
+  }
+
+  onAdvance(listener: (watermark: number) => void): () => void {
+    return this.#log.onAdvance(listener);
+  }
+
+  #checkOpen(): void {
+    if (this.#log.status === "closed") throw new StoreError("ERR_STORE_CLOSED", "the store is closed");
+  }
+
+  close(): Promise<void> {
+    return this.#log.close();
+  }
+}

@@ -1,0 +1,265 @@
+/** Reading: a stream or the whole store, forwards and backwards, up to W or on and on as W moves. */
+
+import { StoreError } from "../errors.js";
+import { checkOptionNames, choiceOption, type Frame, integerOption, RECORD_HEADER_BYTES } from "../wal/index.js";
+import { EventCursor } from "./event-cursor.js";
+import { checkStreamName } from "./prepare-event.js";
+import { type EventDecoder, StoredEvent } from "./recorded-event.js";
+import type { StreamHead, StreamIndex } from "./stream-index.js";
+
+/** What reading needs of a log, whether it is open for writing or not. */
+export interface LogView {
+  readonly watermark: number;
+  /** Frames with LSNs in (`after`, `through`]. */
+  frames(after: number, through: number): AsyncGenerator<Frame, void, undefined>;
+  framesBackwards(before: number): AsyncGenerator<Frame, void, undefined>;
+  frameOf(lsn: number): Promise<Frame>;
+  /** Calls `listener` after each advance of W, and when the log closes. */
+  onAdvance(listener: (watermark: number) => void): () => void;
+}
+
+export type Direction = "forwards" | "backwards";
+
+export interface ReadStreamOptions {
+  /** First version to read, default 1; backwards: default the last. */
+  readonly from?: number;
+  /** Last version to read, inclusive; default the end in the direction of reading. */
+  readonly to?: number;
+  readonly limit?: number;
+  /** Default `"forwards"`. */
+  readonly direction?: Direction;
+  readonly signal?: AbortSignal;
+}
+
+export interface ReadAllOptions {
+  /** Read LSNs above this one; default 0. Backwards it is the lower end. */
+  readonly after?: number;
+  readonly limit?: number;
+  /** Default `"forwards"`. */
+  readonly direction?: Direction;
+  readonly signal?: AbortSignal;
+}
+
+export interface SubscribeOptions {
+  /** Deliver LSNs above this one; default 0: from the beginning. */
+  readonly after?: number;
+  /** Only the events of this stream. */
+  readonly stream?: string;
+  /** Ends the subscription: the iteration throws the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+const DIRECTIONS = ["forwards", "backwards"] as const;
+const LSN_RANGE = { min: 0, max: Number.MAX_SAFE_INTEGER };
+const KEEP_ALIVE_MS = 1 << 30;
+const NO_LIMIT = Number.MAX_SAFE_INTEGER;
+
+/** Offsets of the records in a frame's body: record i is `[starts[i], ends[i])`. */
+function recordRanges(frame: Frame): { starts: Uint32Array; ends: Uint32Array } {
+  const { body, header } = frame;
+  const starts = new Uint32Array(header.recordCount);
+  const ends = new Uint32Array(header.recordCount);
+  let at = 0;
+  for (let index = 0; index < header.recordCount; index++) {
+    starts[index] = at + RECORD_HEADER_BYTES;
+    at += RECORD_HEADER_BYTES + body.readUInt32LE(at);
+    ends[index] = at;
+  }
+  return { starts, ends };
+}
+
+export class EventSource {
+  readonly #log: LogView;
+  readonly #index: StreamIndex;
+  readonly #decoder: EventDecoder;
+  readonly #isClosed: () => boolean;
+
+  constructor(log: LogView, index: StreamIndex, decoder: EventDecoder, isClosed: () => boolean) {
+    this.#log = log;
+    this.#index = index;
+    this.#decoder = decoder;
+    this.#isClosed = isClosed;
+  }
+
+  /** What was read so far must not pass for all there is. */
+  #checkOpen(): void {
+    if (this.#isClosed()) throw new StoreError("ERR_STORE_CLOSED", "the store was closed while it was being read");
+  }
+
+  /** The events of one frame with LSNs in (`after`, `through`]. */
+  #events(frame: Frame, after: number, through: number): StoredEvent[] {
+    const { body, header } = frame;
+    const { firstLsn, recordCount, recordedAt } = header;
+    const events: StoredEvent[] = [];
+    let at = 0;
+    for (let index = 0; index < recordCount; index++) {
+      const start = at + RECORD_HEADER_BYTES;
+      const end = start + body.readUInt32LE(at);
+      at = end;
+      const lsn = firstLsn + index;
+      if (lsn > after && lsn <= through) events.push(new StoredEvent(this.#decoder, body, start, end, lsn, recordedAt));
+    }
+    return events;
+  }
+
+  /** Batches of events in LSN order after `after`, ending at the watermark of the moment it is called. */
+  readBatches(
+    after: number,
+    options: { readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
+    return this.#batches(after, this.#log.watermark, options.signal);
+  }
+
+  async *#batches(
+    after: number,
+    through: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
+    for await (const frame of this.#log.frames(after, through)) {
+      signal?.throwIfAborted();
+      this.#checkOpen();
+      yield this.#events(frame, after, through);
+    }
+  }
+
+  async *#batchesBackwards(
+    after: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<StoredEvent[], void, undefined> {
+    const through = this.#log.watermark;
+    for await (const frame of this.#log.framesBackwards(through)) {
+      signal?.throwIfAborted();
+      this.#checkOpen();
+      const events = this.#events(frame, after, through).reverse();
+      yield events;
+      if (frame.header.firstLsn <= after + 1) return;
+    }
+  }
+
+  readAll(options: ReadAllOptions = {}): EventCursor<StoredEvent> {
+    checkOptionNames(options, ["after", "limit", "direction", "signal"], "readAll");
+    const after = integerOption(options.after, "after", { ...LSN_RANGE, default: 0 });
+    const limit = integerOption(options.limit, "limit", { min: 0, max: NO_LIMIT, default: NO_LIMIT });
+    const direction = choiceOption(options.direction, "direction", DIRECTIONS, "forwards");
+    const { signal } = options;
+    const batches =
+      direction === "forwards"
+        ? this.#batches(after, this.#log.watermark, signal)
+        : this.#batchesBackwards(after, signal);
+    return new EventCursor(batches, limit);
+  }
+
+  readStream(stream: string, options: ReadStreamOptions = {}): EventCursor<StoredEvent> {
+    checkStreamName(stream);
+    checkOptionNames(options, ["from", "to", "limit", "direction", "signal"], "readStream");
+    const direction = choiceOption(options.direction, "direction", DIRECTIONS, "forwards");
+    const limit = integerOption(options.limit, "limit", { min: 0, max: NO_LIMIT, default: NO_LIMIT });
+    const head = this.#index.get(stream);
+    const last = head?.durableVersion ?? 0;
+    const forwards = direction === "forwards";
+    const range = { min: 1, max: Number.MAX_SAFE_INTEGER };
+    const from = integerOption(options.from, "from", { ...range, default: forwards ? 1 : Math.max(1, last) });
+    const to = integerOption(options.to, "to", { ...range, default: forwards ? Number.MAX_SAFE_INTEGER : 1 });
+    const versions = forwards
+      ? { first: from, final: Math.min(to, last), step: 1 }
+      : { first: Math.min(from, last), final: to, step: -1 };
+    return new EventCursor(this.#streamBatches(head, versions, options.signal), limit);
+  }
+
+  /** The stream's events from version `first` to `final`, in pieces that share a frame. */
+  async *#streamBatches(
+    head: StreamHead | undefined,
+    versions: { readonly first: number; readonly final: number; readonly step: number },
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
+    const { final, step } = versions;
+    let version = versions.first;
+    while (head !== undefined && (final - version) * step >= 0) {
+      signal?.throwIfAborted();
+      this.#checkOpen();
+      const frame = await this.#log.frameOf(head.lsns[version - 1] as number);
+      const { firstLsn, recordCount, recordedAt } = frame.header;
+      const { starts, ends } = recordRanges(frame);
+      const events: StoredEvent[] = [];
+      for (; (final - version) * step >= 0; version += step) {
+        const lsn = head.lsns[version - 1] as number;
+        const at = lsn - firstLsn;
+        if (at < 0 || at >= recordCount) break;
+        events.push(
+          new StoredEvent(this.#decoder, frame.body, starts[at] as number, ends[at] as number, lsn, recordedAt),
+        );
+      }
+      yield events;
+    }
+  }
+
+  subscribe(options: SubscribeOptions = {}): EventCursor<StoredEvent> {
+    checkOptionNames(options, ["after", "stream", "signal"], "subscribe");
+    const after = integerOption(options.after, "after", { ...LSN_RANGE, default: 0 });
+    if (options.stream !== undefined) checkStreamName(options.stream);
+    return new EventCursor(this.#subscription(after, options.stream, options.signal), NO_LIMIT);
+  }
+
+  /** Reads up to W, waits until W has moved, and goes on: nothing is buffered, so a slow reader costs nothing. Ends when the store closes. */
+  async *#subscription(
+    after: number,
+    stream: string | undefined,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
+    let position = after;
+    while (!this.#isClosed()) {
+      signal?.throwIfAborted();
+      const through = this.#log.watermark;
+      if (through > position) {
+        if (stream === undefined) yield* this.#batches(position, through, signal);
+        else yield* this.#streamAfter(stream, position, through, signal);
+        position = through;
+      } else {
+        await this.#whenAdvanced(position, signal);
+      }
+    }
+  }
+
+  async *#streamAfter(
+    stream: string,
+    after: number,
+    through: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
+    const head = this.#index.get(stream);
+    if (head === undefined) return;
+    const versions = { first: head.firstAfter(after) + 1, final: head.firstAfter(through), step: 1 };
+    yield* this.#streamBatches(head, versions, signal);
+  }
+
+  #whenAdvanced(position: number, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#log.watermark > position) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      // A subscriber keeps its process alive, as a listening socket does.
+      const keepAlive = setInterval(() => {}, KEEP_ALIVE_MS);
+      const stop = (): void => {
+        clearInterval(keepAlive);
+        unsubscribe();
+        signal?.removeEventListener("abort", aborted);
+      };
+      const aborted = (): void => {
+        stop();
+        reject(signal?.reason);
+      };
+      const unsubscribe = this.#log.onAdvance(() => {
+        stop();
+        resolve();
+      });
+      signal?.addEventListener("abort", aborted, { once: true });
+    });
+  }
+
+  /** The ids of a stream's durable events from `firstVersion` on. */
+  async readIds(head: StreamHead, firstVersion: number, count: number): Promise<string[]> {
+    const ids: string[] = [];
+    const versions = { first: firstVersion, final: firstVersion + count - 1, step: 1 };
+    for await (const events of this.#streamBatches(head, versions, undefined))
+      ids.push(...events.map((event) => event.id));
+    return ids;
+  }
+}

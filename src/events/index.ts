@@ -1,0 +1,13 @@
+/** What projections may use of events. */
+
+export type { IoDemand, IoDescription, RecoveryReport } from "../wal/index.js";
+export { checkOptionNames, choiceOption, integerOption } from "../wal/index.js";
+export type { AppendOptions, StreamAppend } from "./appender.js";
+export type { AppendResult, BufferedResult } from "./batch-ledger.js";
+export type { Durability, EventInput, EventMap, ExpectedVersion, RecordedEvent } from "./event.js";
+export { EventCursor } from "./event-cursor.js";
+export { EventReader } from "./event-reader.js";
+export type { Direction, ReadAllOptions, ReadStreamOptions, SubscribeOptions } from "./event-source.js";
+export { EventStore, type EventStoreOptions, type EventStoreStats } from "./event-store.js";
+export { StoredEvent } from "./recorded-event.js";
+export type { PayloadCodec } from "./schema-registry.js";

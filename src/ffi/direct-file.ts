@@ -1,0 +1,138 @@
+/**
+ * A file for block I/O, and the directory operations that make its name durable.
+ *
+ * Opened with node:fs, which sets O_CLOEXEC: a child process must not inherit the lock. The descriptor is never registered with a
+ * ring, because a registered file stays locked when its thread is terminated.
+ */
+
+import { constants } from "node:fs";
+import { type FileHandle, open, rename } from "node:fs/promises";
+import { dirname } from "node:path";
+import { StoreError } from "../errors.js";
+import type { AlignedBuffer } from "./aligned-buffer.js";
+import { type BlockIo, completionOf } from "./block-io.js";
+import { errnoName } from "./errno.js";
+import { dropCachedPages, flockExclusive } from "./libc.js";
+
+const FILE_MODE = 0o640;
+
+/** Throws `ERR_IO_FAILED` for a negative result of a file operation. */
+export function checkResult(result: number, operation: string, path: string): number {
+  if (result >= 0) return result;
+  const errno = errnoName(result);
+  throw new StoreError("ERR_IO_FAILED", `${operation} of ${path} failed: ${errno}`, { operation, path, errno });
+}
+
+export class DirectFile {
+  readonly path: string;
+  readonly fd: number;
+  readonly #handle: FileHandle;
+  readonly #io: BlockIo;
+
+  private constructor(path: string, handle: FileHandle, io: BlockIo) {
+    this.path = path;
+    this.fd = handle.fd;
+    this.#handle = handle;
+    this.#io = io;
+  }
+
+  /** Creates a new file for reading and writing; fails when the name exists. */
+  static async create(io: BlockIo, path: string): Promise<DirectFile> {
+    const flags = io.openFlags("write") | constants.O_CREAT | constants.O_EXCL;
+    return new DirectFile(path, await open(path, flags, FILE_MODE), io);
+  }
+
+  /** Opens an existing file. */
+  static async open(io: BlockIo, path: string, mode: "read" | "write"): Promise<DirectFile> {
+    return new DirectFile(path, await open(path, io.openFlags(mode)), io);
+  }
+
+  /** Takes the exclusive flock(2) on this very descriptor; false when another holds it. I/O in flight of a killed process holds it too. */
+  tryLock(): boolean {
+    return flockExclusive(this.fd) === 0;
+  }
+
+  async byteLength(): Promise<number> {
+    return (await this.#handle.stat()).size;
+  }
+
+  /** Reserves the file's blocks and sets its size. */
+  async allocate(byteLength: number): Promise<void> {
+    const result = await this.#run((completion) => this.#io.allocate(this.fd, byteLength, completion));
+    checkResult(result, "allocation", this.path);
+  }
+
+  /** Writes whole blocks at a block boundary; resolves with the bytes written, which may be fewer. */
+  write(
+    buffer: AlignedBuffer,
+    bufferOffset: number,
+    length: number,
+    fileOffset: number,
+    durable: boolean,
+  ): Promise<number> {
+    return this.#run((completion) =>
+      this.#io.write(this.fd, buffer, bufferOffset, length, fileOffset, durable, completion),
+    );
+  }
+
+  /** Reads whole blocks from a block boundary; resolves with the bytes read (fewer at the end of the file) or a negative errno. */
+  read(buffer: AlignedBuffer, bufferOffset: number, length: number, fileOffset: number): Promise<number> {
+    return this.#run((completion) => this.#io.read(this.fd, buffer, bufferOffset, length, fileOffset, completion));
+  }
+
+  /** fdatasync(2). A failure must never be followed by another try: the kernel forgets it. */
+  async dataSync(): Promise<void> {
+    checkResult(await this.#run((completion) => this.#io.dataSync(this.fd, completion)), "sync", this.path);
+  }
+
+  async truncate(byteLength: number): Promise<void> {
+    await this.#handle.truncate(byteLength);
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+
+  #run(start: (completion: { complete(result: number): void }) => void): Promise<number> {
+    const done = completionOf(start);
+    this.#io.submit();
+    return done;
+  }
+}
+
+/** fsync(2) of a directory, after which the names in it are durable. */
+export async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Reads a small file and leaves nothing of it in the page cache. */
+export async function readSmallFile(path: string): Promise<Buffer> {
+  const handle = await open(path, constants.O_RDONLY);
+  try {
+    const bytes = await handle.readFile();
+    dropCachedPages(handle.fd);
+    return bytes;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Puts a small file in place durably and at once: a reader sees the old bytes or the new ones, after a power cut too. */
+export async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = `${path}.tmp`;
+  const handle = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC, FILE_MODE);
+  try {
+    await handle.writeFile(bytes);
+    await handle.sync();
+    dropCachedPages(handle.fd);
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, path);
+  await syncDirectory(dirname(path));
+}

@@ -1,0 +1,483 @@
+/**
+ * One core's writer: gathers records into batches, writes each batch as one frame, and tells the tickets when W has passed them.
+ *
+ * Group commit without a timer: an open batch is sealed at the end of the event-loop turn when fewer than `WRITES_IN_FLIGHT_MAX` writes
+ * are in flight, else when one of them ends; meanwhile appends gather in it. A full batch is sealed at once.
+ *
+ * - LSNs are taken when a batch is sealed, with its buffer and its place on disk in hand, so that none is ever left unused.
+ * - Tickets are told in LSN order, only after every frame before theirs is durable.
+ * - After a failed or impossible write nothing is written any more (status `failed`): what was in flight has an unknown outcome.
+ *   When no segment can be had for lack of space, batches without LSNs are refused, and the writer goes on as soon as there is space.
+ */
+
+import { assert } from "../assert.js";
+import { StoreError } from "../errors.js";
+import { AlignedBuffer, BLOCK_BYTES, type BlockIo, BufferPool, EAGAIN, EINTR } from "../ffi/index.js";
+import { type AppendTicket, Batch } from "./batch.js";
+import type { Clock } from "./clock.js";
+import {
+  encodeFrameHeader,
+  FRAME_HEADER_BYTES,
+  type FrameKind,
+  frameBytes,
+  lastRecordCrc,
+  PREAMBLE_BYTES,
+  RECORD_HEADER_BYTES,
+} from "./format.js";
+import { type SegmentOwner, SegmentPipeline } from "./segment-pipeline.js";
+import { failedEarlier, isLackOfSpace, logFull, neverWritten, outcomeUnknown, writeFailed } from "./write-failure.js";
+
+/** More writes at once split the callers into smaller batches without reaching more of the device (measured). */
+const WRITES_IN_FLIGHT_MAX = 2;
+const BATCH_BYTES = 2 * 1024 * 1024;
+/** Batches in memory: open, waiting for their place, and in flight. */
+const BATCH_COUNT_MAX = 8;
+const ATTEST_AFTER_MS = 100;
+/** Bytes of the records of one append; above it an append is refused. */
+export const APPEND_BYTES_MAX: number = 32 * 1024 * 1024;
+
+export type SealDemand = "now" | "turn" | "later";
+
+export interface WriterCallbacks {
+  /** A frame with records became durable and its tickets were told. Called before the watermark is announced. */
+  readonly onFrame: (firstLsn: number, segment: number, fileOffset: number) => void;
+  /** W moved. */
+  readonly onAdvance: (durableLsn: number) => void;
+}
+
+export interface WriterStats {
+  readonly frames: number;
+  readonly records: number;
+  readonly bytes: number;
+  readonly attestations: number;
+}
+
+export class CoreWriter {
+  readonly appendBytesMax: number;
+  readonly #io: BlockIo;
+  readonly #owner: SegmentOwner;
+  readonly #clock: Clock;
+  readonly #callbacks: WriterCallbacks;
+  readonly #pipeline: SegmentPipeline;
+  readonly #pool = new BufferPool(BATCH_BYTES, BATCH_COUNT_MAX);
+  readonly #flushIntervalMs: number;
+  #status: "open" | "closing" | "closed" | "failed" = "open";
+  #failure: StoreError | null = null;
+  #lackOfSpace: StoreError | null = null;
+  #largeBatchExists = false;
+  #open: Batch | null = null;
+  /** Closed for records, without a place on disk yet; bounded by the pool. */
+  readonly #full: Batch[] = [];
+  /** Sealed, in LSN order; bounded by the pool. */
+  readonly #inFlight: Batch[] = [];
+  #roomWaiters: (() => void)[] = [];
+  #drainWaiters: (() => void)[] = [];
+  #turnScheduled = false;
+  #sealOnCompletion = false;
+  #flushTimer: NodeJS.Timeout | null = null;
+  #attestTimer: NodeJS.Timeout | null = null;
+  #lastBatchAtMs = 0;
+  #nextLsn: number;
+  #nextEpoch = 1;
+  #durableLsn: number;
+  #attestedLsn: number;
+  #durableEpoch = 0;
+  #chainCrc = 0;
+  #lastRecordedAt: number;
+  #frameCount = 0;
+  #recordCount = 0;
+  #byteCount = 0;
+  #attestCount = 0;
+
+  constructor(
+    io: BlockIo,
+    owner: SegmentOwner,
+    start: { firstSegment: number; durableLsn: number; nextLsn: number; lastRecordedAt: number },
+    options: { clock: Clock; flushIntervalMs: number },
+    callbacks: WriterCallbacks,
+  ) {
+    this.#io = io;
+    this.#owner = owner;
+    this.#clock = options.clock;
+    this.#flushIntervalMs = options.flushIntervalMs;
+    this.#callbacks = callbacks;
+    this.#durableLsn = start.durableLsn;
+    this.#attestedLsn = start.durableLsn;
+    this.#nextLsn = start.nextLsn;
+    this.#lastRecordedAt = start.lastRecordedAt;
+    this.appendBytesMax = Math.min(APPEND_BYTES_MAX, owner.segmentBytes - PREAMBLE_BYTES - BLOCK_BYTES);
+    this.#pipeline = new SegmentPipeline(io, owner, start.firstSegment, start.nextLsn, (error) =>
+      this.#segmentsChanged(error),
+    );
+  }
+
+  start(): Promise<void> {
+    return this.#pipeline.start();
+  }
+
+  /** W: every LSN up to it is durable. */
+  get durableLsn(): number {
+    return this.#durableLsn;
+  }
+
+  /** Every batch up to this epoch is durable. */
+  get durableEpoch(): number {
+    return this.#durableEpoch;
+  }
+
+  get status(): "open" | "closing" | "closed" | "failed" {
+    return this.#status;
+  }
+
+  get stats(): WriterStats {
+    return {
+      frames: this.#frameCount,
+      records: this.#recordCount,
+      bytes: this.#byteCount,
+      attestations: this.#attestCount,
+    };
+  }
+
+  /** Throws what an append to this writer must be answered with, when it takes none. */
+  assertWritable(): void {
+    if (this.#failure !== null) throw failedEarlier(this.#failure);
+    if (this.#status !== "open") throw new StoreError("ERR_STORE_CLOSED", "the store is closed");
+  }
+
+  /** The open batch with room for records of `byteLength` bytes in all, or null when every buffer is taken. */
+  batchFor(recordCount: number, byteLength: number, alone: boolean): Batch | null {
+    const needed = byteLength + recordCount * RECORD_HEADER_BYTES;
+    const open = this.#open;
+    if (open !== null) {
+      if (!alone && needed <= open.room) return open;
+      if (open.recordCount > 0) this.#closeOpenBatch();
+      else if (needed <= open.room) return open;
+      else this.#dropEmptyBatch(open);
+    }
+    // A chain of promises that never lets the loop turn would otherwise fill every buffer before it hears of a completion.
+    if (this.#inFlight.length > 0) this.#io.collect();
+    const buffer = this.#takeBuffer(needed);
+    if (buffer === null) return null;
+    this.#open = new Batch(buffer, this.#nextEpoch++, this.#written);
+    return this.#open;
+  }
+
+  /** Sees to it that the open batch, with what was just added to it, is sealed in time. */
+  demand(batch: Batch, demand: SealDemand): void {
+    assert(batch === this.#open, "records go into the open batch");
+    if (demand === "now") {
+      this.#closeOpenBatch();
+    } else if (demand === "turn") {
+      if (!this.#turnScheduled) {
+        this.#turnScheduled = true;
+        setImmediate(this.#turnEnded);
+      }
+    } else {
+      this.#flushTimer ??= setTimeout(this.#flushDue, this.#flushIntervalMs);
+    }
+  }
+
+  /** Resolves when a buffer came back; then the caller tries again. */
+  whenRoom(): Promise<void> {
+    return new Promise((resolve) => this.#roomWaiters.push(resolve));
+  }
+
+  /** Seals what is open now. */
+  flush(): void {
+    if (this.#open !== null && this.#open.recordCount > 0) this.#closeOpenBatch();
+  }
+
+  /** Resolves when nothing is open, waiting or in flight any more. */
+  async drain(): Promise<void> {
+    this.flush();
+    while (this.#inFlight.length > 0 || this.#full.length > 0) {
+      await new Promise<void>((resolve) => this.#drainWaiters.push(resolve));
+    }
+  }
+
+  /** Writes a frame that recovery found but nobody attested once more, with its own LSNs and time. */
+  rewrite(firstLsn: number, recordCount: number, recordedAt: number, body: Buffer, ticket: AppendTicket): void {
+    assert(firstLsn === this.#nextLsn && this.#open === null, "rewritten frames come first and in order");
+    const buffer = this.#takeBuffer(body.length);
+    assert(buffer !== null, "frames are rewritten one at a time");
+    const batch = new Batch(buffer, this.#nextEpoch++, this.#written);
+    batch.bytes.set(body, FRAME_HEADER_BYTES);
+    batch.used += body.length;
+    batch.recordCount = recordCount;
+    batch.recordedAt = recordedAt;
+    // The body is the one that was just checked; its last record's CRC is in front of the last record.
+    batch.bodyCrc = lastRecordCrc(body);
+    batch.tickets.push(ticket);
+    this.#full.push(batch);
+    this.#placeFull();
+  }
+
+  readonly #turnEnded = (): void => {
+    this.#turnScheduled = false;
+    if (this.#open === null || this.#open.recordCount === 0) return;
+    if (this.#inFlight.length < WRITES_IN_FLIGHT_MAX) this.#closeOpenBatch();
+    else this.#sealOnCompletion = true;
+  };
+
+  readonly #flushDue = (): void => {
+    this.#flushTimer = null;
+    this.flush();
+  };
+
+  #closeOpenBatch(): void {
+    const batch = this.#open;
+    assert(batch !== null, "a batch is open");
+    this.#open = null;
+    this.#full.push(batch);
+    this.#placeFull();
+  }
+
+  #dropEmptyBatch(batch: Batch): void {
+    this.#open = null;
+    this.#release(batch);
+  }
+
+  /** A buffer of the pool, or for a larger batch memory of its own, of which there is one at a time. */
+  #takeBuffer(needed: number): AlignedBuffer | null {
+    if (needed <= BATCH_BYTES - FRAME_HEADER_BYTES) return this.#pool.take();
+    if (this.#largeBatchExists) return null;
+    this.#largeBatchExists = true;
+    return new AlignedBuffer(frameBytes(needed));
+  }
+
+  #release(batch: Batch): void {
+    if (batch.buffer.byteLength === BATCH_BYTES) {
+      this.#pool.release(batch.buffer);
+    } else {
+      batch.buffer.unmap();
+      this.#largeBatchExists = false;
+    }
+  }
+
+  /** Seals batches in order for as long as there is a place for them. */
+  #placeFull(): void {
+    while (this.#full.length > 0 && this.#status !== "failed") {
+      const batch = this.#full[0] as Batch;
+      const byteLength = frameBytes(batch.used - FRAME_HEADER_BYTES);
+      const placement = this.#pipeline.place(byteLength, this.#nextLsn);
+      if (placement === null) return;
+      this.#full.shift();
+      batch.segment = placement.segment;
+      batch.fileOffset = placement.fileOffset;
+      batch.byteLength = byteLength;
+      this.#seal(batch, batch.recordCount === 0 ? "ATTEST" : "DATA");
+    }
+  }
+
+  #seal(batch: Batch, kind: FrameKind): void {
+    assert(batch.segment !== null && batch.status === "open", "only a placed, open batch is sealed");
+    batch.status = "sealed";
+    batch.firstLsn = this.#nextLsn;
+    this.#nextLsn += batch.recordCount;
+    if (!Number.isSafeInteger(this.#nextLsn)) throw new RangeError("the log has reached LSN 2^53 − 1");
+    const recordedAt = batch.recordedAt === 0 ? this.#clock() : batch.recordedAt;
+    this.#lastRecordedAt = Math.max(this.#lastRecordedAt, recordedAt);
+    batch.recordedAt = this.#lastRecordedAt;
+    const storedBytes = batch.used - FRAME_HEADER_BYTES;
+    batch.bytes.fill(0, batch.used, batch.byteLength); // no bytes of an earlier batch reach the disk
+    this.#chainCrc = encodeFrameHeader(batch.bytes, {
+      kind,
+      core: this.#owner.core,
+      storeId: this.#owner.storeId,
+      incarnation: this.#owner.incarnation,
+      segment: batch.segment.segment,
+      fileOffset: batch.fileOffset,
+      generation: this.#owner.generation,
+      firstLsn: batch.firstLsn,
+      recordCount: batch.recordCount,
+      storedBytes,
+      previousCrc: this.#chainCrc,
+      recordedAt: batch.recordedAt,
+      durableLsn: this.#durableLsn,
+      bodyCrc: batch.bodyCrc,
+    });
+    this.#attestedLsn = this.#durableLsn;
+    this.#inFlight.push(batch);
+    this.#submit(batch);
+  }
+
+  #submit(batch: Batch): void {
+    assert(batch.segment !== null, "a sealed batch has its place");
+    const from = batch.writtenBytes;
+    const length = batch.byteLength - from;
+    this.#io.write(batch.segment.file.fd, batch.buffer, from, length, batch.fileOffset + from, true, batch);
+    this.#io.submit();
+  }
+
+  /** The write of a batch has ended. */
+  readonly #written = (batch: Batch, result: number): void => {
+    if (this.#status === "failed" || this.#status === "closed") return; // already answered; the memory stays with the kernel's copy
+    const missing = batch.byteLength - batch.writtenBytes;
+    if (result === missing) {
+      batch.status = "durable";
+      if (batch.segment !== null) this.#pipeline.finished(batch.segment);
+      this.#acknowledge();
+    } else if (result === -EAGAIN || result === -EINTR) {
+      this.#submit(batch); // the same bytes to the same place
+    } else if (result >= BLOCK_BYTES && batch.shortWriteCount === 0) {
+      batch.shortWriteCount++;
+      batch.writtenBytes += Math.floor(result / BLOCK_BYTES) * BLOCK_BYTES;
+      this.#submit(batch);
+    } else {
+      this.#fail(writeFailed(batch, result, missing));
+    }
+  };
+
+  /** Moves W over the durable batches at the front, and tells their tickets. */
+  #acknowledge(): void {
+    let advanced = false;
+    let batch = this.#inFlight[0];
+    while (batch !== undefined && batch.status === "durable") {
+      this.#inFlight.shift();
+      this.#durableLsn = batch.firstLsn + batch.recordCount - 1;
+      this.#durableEpoch = batch.epoch;
+      this.#frameCount++;
+      this.#recordCount += batch.recordCount;
+      this.#byteCount += batch.byteLength;
+      if (batch.recordCount > 0) {
+        advanced = true;
+        this.#callbacks.onFrame(batch.firstLsn, batch.segment?.segment ?? 0, batch.fileOffset);
+        const { tickets, firstLsn, recordedAt } = batch;
+        for (let index = 0; index < tickets.length; index++)
+          (tickets[index] as AppendTicket).committed(firstLsn, recordedAt);
+      } else {
+        this.#attestCount++;
+      }
+      this.#release(batch);
+      batch = this.#inFlight[0];
+    }
+    if (this.#sealOnCompletion) {
+      this.#sealOnCompletion = false;
+      if (!this.#turnScheduled) {
+        this.#turnScheduled = true;
+        setImmediate(this.#turnEnded); // after those just told had their turn to append
+      }
+    }
+    if (advanced) {
+      this.#callbacks.onAdvance(this.#durableLsn);
+      this.#armAttestation();
+    }
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#roomWaiters.length > 0) for (const resolve of this.#roomWaiters.splice(0)) resolve();
+    if (this.#drainWaiters.length > 0) for (const resolve of this.#drainWaiters.splice(0)) resolve();
+  }
+
+  #armAttestation(): void {
+    this.#lastBatchAtMs = performance.now();
+    if (this.#attestTimer !== null) return;
+    this.#attestTimer = setTimeout(this.#attestDue, ATTEST_AFTER_MS);
+    this.#attestTimer.unref();
+  }
+
+  /** After a while without a batch: one block that says how far the log is durable, so that damage cannot pass for a crash. */
+  readonly #attestDue = (): void => {
+    this.#attestTimer = null;
+    if (this.#status !== "open" || this.#attestedLsn === this.#durableLsn) return;
+    const idleMs = performance.now() - this.#lastBatchAtMs;
+    const busy = this.#open !== null || this.#full.length > 0 || this.#inFlight.length > 0;
+    if (busy || idleMs < ATTEST_AFTER_MS - 1) {
+      this.#armAttestation();
+      return;
+    }
+    const buffer = this.#pool.take();
+    if (buffer === null) return;
+    this.#full.push(new Batch(buffer, this.#nextEpoch++, this.#written));
+    this.#placeFull();
+  };
+
+  #segmentsChanged(error: StoreError | null): void {
+    if (this.#status === "failed" || this.#status === "closed") return;
+    if (error === null) {
+      this.#lackOfSpace = null;
+      this.#placeFull();
+      this.#wake();
+      return;
+    }
+    if (!isLackOfSpace(error)) {
+      this.#fail(error);
+      return;
+    }
+    this.#lackOfSpace = logFull(error);
+    // With nothing waiting it was work ahead of time; the next batch that needs it asks again.
+    if (this.#full.length > 0) this.#refuseUnsealed(this.#lackOfSpace);
+    this.#wake();
+  }
+
+  /** Fails every batch that has no LSNs yet, the newest first, so that owners can take back what they built upon it. */
+  #refuseUnsealed(error: StoreError): void {
+    const unsealed = this.#full.splice(0);
+    if (this.#open !== null) unsealed.push(this.#open);
+    this.#open = null;
+    for (const batch of unsealed.reverse()) {
+      for (const ticket of batch.tickets.reverse()) ticket.failed(error);
+      this.#release(batch);
+    }
+    this.#wake();
+  }
+
+  /** Fail-stop: a failed flush is forgotten by the kernel, so nothing after it can be trusted. */
+  #fail(error: StoreError): void {
+    if (this.#status === "failed") return;
+    this.#status = "failed";
+    this.#failure = error;
+    this.#stopTimers();
+    this.#refuseUnsealed(neverWritten(error));
+    const unknown = outcomeUnknown(error);
+    // Their buffers are not given back: the kernel may still read them.
+    for (const batch of this.#inFlight.splice(0).reverse()) {
+      for (const ticket of batch.tickets.reverse()) ticket.failed(unknown);
+    }
+    this.#wake();
+  }
+
+  #stopTimers(): void {
+    if (this.#flushTimer !== null) clearTimeout(this.#flushTimer);
+    if (this.#attestTimer !== null) clearTimeout(this.#attestTimer);
+    this.#flushTimer = null;
+    this.#attestTimer = null;
+  }
+
+  /** Writes what is open, then a seal, and closes the files. False when the log had failed: then they stay as they are. */
+  async close(): Promise<boolean> {
+    if (this.#status === "open") this.#status = "closing";
+    await this.drain();
+    this.#stopTimers();
+    if (this.#frameCount > 0 && this.#status === "closing") await this.#writeSeal();
+    const clean = this.#status === "closing";
+    if (clean) await this.#pipeline.finish();
+    else await this.#pipeline.abandon();
+    this.#status = clean ? "closed" : "failed";
+    if (clean) this.#pool.close();
+    this.#wake();
+    return clean;
+  }
+
+  async #writeSeal(): Promise<void> {
+    const buffer = this.#pool.take();
+    assert(buffer !== null, "after draining there are buffers");
+    const batch = new Batch(buffer, this.#nextEpoch++, this.#written);
+    let placement = this.#pipeline.place(BLOCK_BYTES, this.#nextLsn);
+    while (placement === null && this.#status === "closing") {
+      await this.whenRoom();
+      if (this.#lackOfSpace !== null) break; // the manifest will say what the seal would have said
+      placement = this.#pipeline.place(BLOCK_BYTES, this.#nextLsn);
+    }
+    if (placement === null) {
+      this.#release(batch);
+      return;
+    }
+    batch.segment = placement.segment;
+    batch.fileOffset = placement.fileOffset;
+    batch.byteLength = BLOCK_BYTES;
+    this.#seal(batch, "SEAL");
+    await this.drain();
+  }
+}

@@ -1,0 +1,288 @@
+/**
+ * The log of one store, open for writing: one core writer and a reader over one directory.
+ *
+ * Knows bytes and LSNs, no events. recovering → open → closing → closed | failed.
+ */
+
+import { existsSync, mkdirSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import { StoreError } from "../errors.js";
+import {
+  type BlockIo,
+  BufferPool,
+  type IoDemand,
+  type IoDescription,
+  isNetworkFileSystem,
+  openIo,
+} from "../ffi/index.js";
+import type { AppendTicket, Batch } from "./batch.js";
+import { type Clock, wallClock } from "./clock.js";
+import { CoreWriter, type SealDemand, type WriterStats } from "./core-writer.js";
+import { FrameIndex } from "./frame-index.js";
+import type { Frame } from "./frame-stream.js";
+import { LogReader, type ReadableSegment } from "./log-reader.js";
+import { endIncarnation, type RecoveryReport, recoverLog } from "./open-log.js";
+import { coreDirectory, segmentPath } from "./segment-name.js";
+import { StoreLock } from "./store-lock.js";
+
+export const READ_CHUNK_BYTES: number = 1024 * 1024;
+export const READ_CHUNKS_MAX = 64;
+const CORE = 0;
+
+export interface WalOptions {
+  readonly io: IoDemand;
+  readonly segmentBytes: number;
+  readonly flushIntervalMs: number;
+  /** How long to wait for the writes of a killed owner. */
+  readonly busyWaitMs: number;
+  readonly onWaiting: (path: string) => void;
+  readonly clock?: Clock;
+}
+
+export interface WalStats extends WriterStats {
+  readonly lastLsn: number;
+  readonly segments: number;
+}
+
+export class Wal {
+  readonly directory: string;
+  readonly storeId: Uint8Array;
+  readonly recovery: RecoveryReport;
+  readonly io: IoDescription;
+  readonly #io: BlockIo;
+  readonly #pool: BufferPool;
+  readonly #lock: StoreLock;
+  readonly #writer: CoreWriter;
+  readonly #reader: LogReader;
+  readonly #segments: ReadableSegment[];
+  readonly #incarnation: number;
+  readonly #listeners = new Set<(watermark: number) => void>();
+  #closing: Promise<void> | null = null;
+
+  /**
+   * Opens the log in `directory`, creating the store where there is none, after recovering what the last owner left.
+   * `onFrame` gets every record's frame in LSN order before this resolves.
+   *
+   * @throws StoreError `ERR_STORE_LOCKED`, `ERR_STORE_BUSY`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`, `ERR_WAL_FOREIGN`, `ERR_IO_UNSUPPORTED`
+   */
+  static async open(directory: string, options: WalOptions, onFrame: (frame: Frame) => void): Promise<Wal> {
+    mkdirSync(directory, { recursive: true });
+    const path = realpathSync(directory);
+    if (isNetworkFileSystem(path)) {
+      throw new StoreError(
+        "ERR_IO_UNSUPPORTED",
+        `${path} lies on a network file system, whose locks and syncs cannot be relied on`,
+        {
+          directory: path,
+        },
+      );
+    }
+    const lock = await StoreLock.take(path);
+    try {
+      const io = openIo(options.io, join(path, "lock"));
+      try {
+        return await Wal.#recover(path, options, lock, io, onFrame);
+      } catch (error) {
+        await io.close();
+        throw error;
+      }
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  }
+
+  static async #recover(
+    directory: string,
+    options: WalOptions,
+    lock: StoreLock,
+    io: BlockIo,
+    onFrame: (frame: Frame) => void,
+  ): Promise<Wal> {
+    const pool = new BufferPool(READ_CHUNK_BYTES, READ_CHUNKS_MAX);
+    const index = new FrameIndex();
+    const clock = options.clock ?? wallClock();
+    const place = { io, pool, directory, core: CORE };
+    /** Frames above the attested watermark so far: those that may have to be rewritten. */
+    let unattested: Frame[] = [];
+    let attestedLsn = 0;
+    const { found, incarnation } = await recoverLog(place, { ...options, nowUs: clock() }, (frame, position) => {
+      index.add(frame.header.firstLsn, position.segment, position.fileOffset);
+      unattested.push(frame);
+      if (frame.header.durableLsn > attestedLsn) {
+        attestedLsn = frame.header.durableLsn;
+        unattested = unattested.filter(({ header }) => header.firstLsn > attestedLsn);
+      }
+      onFrame(frame);
+    });
+    const { facts } = found;
+    const segments: ReadableSegment[] = facts.segments.map((segment) => ({ ...segment }));
+    const wal = new Wal(directory, { lock, io, pool, index, segments, incarnation: incarnation.incarnation }, found, {
+      ...options,
+      clock,
+      firstSegment: incarnation.firstSegment,
+    });
+    try {
+      await wal.#writer.start();
+      await wal.#rewrite(unattested.filter(({ header }) => header.firstLsn > facts.attestedLsn));
+    } catch (error) {
+      await wal.#writer.close();
+      throw error;
+    }
+    return wal;
+  }
+
+  private constructor(
+    directory: string,
+    parts: {
+      lock: StoreLock;
+      io: BlockIo;
+      pool: BufferPool;
+      index: FrameIndex;
+      segments: ReadableSegment[];
+      incarnation: number;
+    },
+    found: Awaited<ReturnType<typeof recoverLog>>["found"],
+    options: WalOptions & { clock: Clock; firstSegment: number },
+  ) {
+    this.directory = directory;
+    this.storeId = Buffer.from(found.manifest.storeId, "hex");
+    this.recovery = found.report;
+    this.io = parts.io.description;
+    this.#io = parts.io;
+    this.#pool = parts.pool;
+    this.#lock = parts.lock;
+    this.#segments = parts.segments;
+    this.#incarnation = parts.incarnation;
+    const { attestedLsn, lastLsn, lastRecordedAt } = found.facts;
+    const coreFiles = coreDirectory(directory, CORE);
+    const owner = {
+      directory: coreFiles,
+      storeId: this.storeId,
+      core: CORE,
+      incarnation: parts.incarnation,
+      generation: 1,
+      segmentBytes: options.segmentBytes,
+    };
+    const start = {
+      firstSegment: options.firstSegment,
+      // What is to be rewritten counts as durable only then.
+      durableLsn: attestedLsn,
+      nextLsn: attestedLsn + 1,
+      lastRecordedAt,
+    };
+    this.#writer = new CoreWriter(parts.io, owner, start, options, {
+      onFrame: (firstLsn, segment, fileOffset) => {
+        this.#noteSegment(segment, coreFiles);
+        if (firstLsn > lastLsn) parts.index.add(firstLsn, segment, fileOffset);
+      },
+      onAdvance: (watermark) => {
+        for (const listener of this.#listeners) listener(watermark);
+      },
+    });
+    this.#reader = new LogReader({ ...parts, storeId: this.storeId, core: CORE });
+  }
+
+  #noteSegment(segment: number, directory: string): void {
+    if (this.#segments.at(-1)?.segment === segment) return;
+    const path = segmentPath(directory, segment);
+    this.#segments.push({ segment, path, incarnation: this.#incarnation, endOffset: null });
+  }
+
+  async #rewrite(frames: readonly Frame[]): Promise<void> {
+    for (const { header, body } of frames) {
+      await new Promise<void>((resolve, reject) => {
+        const ticket: AppendTicket = { committed: () => resolve(), failed: reject };
+        this.#writer.rewrite(header.firstLsn, header.recordCount, header.recordedAt, body, ticket);
+      });
+    }
+  }
+
+  /** W: every LSN up to it is durable and visible. */
+  get watermark(): number {
+    return this.#writer.durableLsn;
+  }
+
+  /** Every batch with an epoch up to this one is durable. */
+  get durableEpoch(): number {
+    return this.#writer.durableEpoch;
+  }
+
+  /** Bytes that the records of one append may have in all. */
+  get appendBytesMax(): number {
+    return this.#writer.appendBytesMax;
+  }
+
+  get status(): "open" | "closing" | "closed" | "failed" {
+    return this.#writer.status;
+  }
+
+  get stats(): WalStats {
+    return { ...this.#writer.stats, lastLsn: this.watermark, segments: this.#segments.length };
+  }
+
+  /** Throws `ERR_WAL_FAILED` or `ERR_STORE_CLOSED` when nothing can be appended any more. */
+  assertWritable(): void {
+    this.#writer.assertWritable();
+  }
+
+  /** The open batch with that much room, or null: then wait for `whenRoom` and ask again. */
+  batchFor(recordCount: number, byteLength: number, alone: boolean): Batch | null {
+    return this.#writer.batchFor(recordCount, byteLength, alone);
+  }
+
+  /** Says when the batch, with the records just added to it, must be sealed. Its tickets are told what became of it. */
+  demand(batch: Batch, demand: SealDemand): void {
+    this.#writer.demand(batch, demand);
+  }
+
+  whenRoom(): Promise<void> {
+    return this.#writer.whenRoom();
+  }
+
+  /** Seals what is open and resolves when all of it is durable, or the log has failed. */
+  flush(): Promise<void> {
+    return this.#writer.drain();
+  }
+
+  /** Calls `listener` after each advance of W, once per write, and when the log closes. Returns how to stop. */
+  onAdvance(listener: (watermark: number) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The frames with LSNs in (`after`, `through`]; `through` ≤ W. */
+  frames(after: number, through: number): AsyncGenerator<Frame, void, undefined> {
+    return this.#reader.frames(after, through);
+  }
+
+  /** The frames with LSNs up to `through`, the newest first. */
+  framesBackwards(through: number): AsyncGenerator<Frame, void, undefined> {
+    return this.#reader.framesBackwards(through);
+  }
+
+  frameOf(lsn: number): Promise<Frame> {
+    return this.#reader.frameOf(lsn);
+  }
+
+  /** Writes what is buffered, seals the log, and gives everything back. The second call waits for the first. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const clean = await this.#writer.close();
+    for (const listener of this.#listeners) listener(this.watermark);
+    if (clean) await endIncarnation(this.directory, this.#incarnation, this.watermark);
+    await this.#reader.close();
+    await this.#io.close();
+    this.#pool.close();
+    this.#lock.release();
+  }
+}
+
+/** Whether there is a store in the directory. */
+export function isStore(directory: string): boolean {
+  return existsSync(join(directory, "lock"));
+}
