@@ -1,13 +1,17 @@
 /** Appends that have been started and not answered: so many at most, and the first that failed. */
 
-const APPENDS_MAX = 512;
 const EVENTS_MAX = 65_536;
 
 export class AppendWindow {
+  readonly #appendsMax: number;
   #appendCount = 0;
   #eventCount = 0;
   #failure: { readonly error: unknown } | null = null;
   #waiting: (() => void)[] = [];
+
+  constructor(appendsMax: number) {
+    this.#appendsMax = appendsMax;
+  }
 
   /** Takes a started append. `describe` turns its error into the one to report. */
   add(append: Promise<unknown>, eventCount: number, describe: (error: unknown) => unknown): void {
@@ -28,7 +32,7 @@ export class AppendWindow {
   /** Resolves when another append may be started. Throws when one has failed. */
   async whenRoom(): Promise<void> {
     this.throwFailure();
-    while (this.#appendCount >= APPENDS_MAX || this.#eventCount >= EVENTS_MAX) await this.#change();
+    while (this.#appendCount >= this.#appendsMax || this.#eventCount >= EVENTS_MAX) await this.#change();
     this.throwFailure();
   }
 

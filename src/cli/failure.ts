@@ -10,8 +10,8 @@ export const EXIT_INTERRUPTED = 130;
 
 /** Arguments that do not make sense. Not a `StoreError`, for no store was asked. */
 export class UsageError extends Error {
-  constructor(message: string) {
-    super(message);
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
     this.name = "UsageError";
   }
 }

@@ -6,6 +6,8 @@ import { AppendWindow } from "./append-window.js";
 import { parseEventLine } from "./event-line.js";
 import { badLine, type NdjsonLine, readNdjson } from "./ndjson.js";
 
+const APPENDS_IN_FLIGHT_MAX = 1_024;
+
 /** What the import needs of a store. */
 export interface NdjsonStore {
   append(
@@ -36,7 +38,7 @@ export async function importNdjson(
   chunks: AsyncIterable<Uint8Array>,
   { durability, signal, onProgress }: NdjsonImportOptions,
 ): Promise<NdjsonImportResult> {
-  const window = new AppendWindow();
+  const window = new AppendWindow(APPENDS_IN_FLIGHT_MAX);
   let events = 0;
   const start = async (line: NdjsonLine): Promise<void> => {
     const { stream, event } = parseEventLine(line);

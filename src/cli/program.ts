@@ -82,7 +82,7 @@ function buildProgram(context: CommandContext, builders: readonly CommandBuilder
 /** Null where the command line only asked for help or the version. */
 function readCommanderError(error: CommanderError): UsageError | null {
   if (error.exitCode === 0) return null;
-  return new UsageError(error.message.replace(/^error: /, ""));
+  return new UsageError(error.message.replace(/^error: /, ""), { cause: error });
 }
 
 // Also a command line that cannot be parsed is answered in the form that it asks for.

@@ -141,7 +141,7 @@ export class Appender {
     const event = Array.isArray(events) ? (events as readonly EventInput[])[0] : (events as EventInput);
     if (head === undefined || event === undefined || (Array.isArray(events) && events.length > 1)) return null;
     if (expected !== "any") checkExpectedVersion(expected);
-    const prepared = this.#preparer.prepare(event);
+    const prepared = this.#preparer.prepareShared(event);
     if (prepared.id !== null) return null;
     judge(head, expected);
     const byteLengthMax = head.field.length + prepared.byteLengthMax;

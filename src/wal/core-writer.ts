@@ -29,7 +29,7 @@ import { failedEarlier, isLackOfSpace, logFull, neverWritten, outcomeUnknown, wr
 
 /** More writes at once split the callers into smaller batches without reaching more of the device (measured). */
 const WRITES_IN_FLIGHT_MAX = 2;
-const BATCH_BYTES = 1024 * 1024;
+const BATCH_BYTES = 2 * 1024 * 1024;
 /** Batches in memory: open, waiting for their place, and in flight. */
 const BATCH_COUNT_MAX = 8;
 const ATTEST_AFTER_MS = 100;

@@ -10,4 +10,4 @@ export { LogView } from "./log-view.js";
 export type { RecoveryReport } from "./open-log.js";
 export { checkOptionNames, choiceOption, integerOption } from "./options.js";
 export { coreDirectory, segmentPath } from "./segment-name.js";
-export { Wal, type WalOptions, type WalStats } from "./wal.js";
+export { isStore, Wal, type WalOptions, type WalStats } from "./wal.js";

@@ -3,7 +3,16 @@
 import { Command } from "commander";
 import type { CommandBuilder, CommandContext } from "../program.js";
 import { appendCommand } from "./append.js";
+import { benchAppendCommand } from "./bench-append.js";
+import { benchReplayCommand } from "./bench-replay.js";
+import { checkpointCommand } from "./checkpoint.js";
+import { demoCommand } from "./demo.js";
 import { doctorCommand } from "./doctor.js";
+import { graphDiffCommand } from "./graph-diff.js";
+import { graphFindCommand } from "./graph-find.js";
+import { graphHistoryCommand } from "./graph-history.js";
+import { graphNeighborsCommand } from "./graph-neighbors.js";
+import { graphNodeCommand } from "./graph-node.js";
 import { importGitCommand } from "./import-git.js";
 import { importNdjsonCommand } from "./import-ndjson.js";
 import { inspectCommand } from "./inspect.js";
@@ -12,13 +21,23 @@ import { statsCommand } from "./stats.js";
 import { verifyCommand } from "./verify.js";
 
 export const COMMANDS: readonly CommandBuilder[] = [
+  demoCommand,
   group("import", "import events from elsewhere", [importGitCommand, importNdjsonCommand]),
   appendCommand,
   readCommand,
+  group("graph", "ask the bi-temporal graph", [
+    graphFindCommand,
+    graphNodeCommand,
+    graphNeighborsCommand,
+    graphHistoryCommand,
+    graphDiffCommand,
+  ]),
+  checkpointCommand,
   verifyCommand,
   statsCommand,
   inspectCommand,
   doctorCommand,
+  group("bench", "measure what this machine can do", [benchAppendCommand, benchReplayCommand]),
 ];
 
 function group(name: string, summary: string, members: readonly CommandBuilder[]): CommandBuilder {
