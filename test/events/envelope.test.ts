@@ -39,6 +39,7 @@ const NAMES = ["a", "konto-42", "ключ", "勘定", "👩‍🚀", "__proto__"
 /** What lies around the envelope in its frame, to show a read or a write outside. */
 const MARGIN_BYTES = 64;
 const MARGIN_BYTE = 0xa5;
+const SLACK_BYTES = 40;
 
 interface Fields {
   readonly stream: string;
@@ -56,10 +57,13 @@ const Envelope = new protobuf.Root()
   .lookupType("varve.v1.Envelope");
 
 function encode(fields: Fields): Uint8Array {
+  const payload = asBytes(fields.payload);
   const prepared: PreparedEvent = {
     typeField: typeField(fields.type),
-    payload: fields.payload,
-    payloadBytes: 0,
+    // Encoded payloads come in memory that is longer than they are.
+    payload:
+      typeof fields.payload === "string" ? fields.payload : Buffer.concat([payload, Buffer.alloc(SLACK_BYTES, 1)]),
+    payloadBytes: payload.length,
     content: fields.content,
     id: fields.id,
     metadata: fields.metadata,
