@@ -45,7 +45,7 @@ export interface StreamAppend<Event = EventInput> {
   readonly expectedVersion?: ExpectedVersion;
 }
 
-export const DURABILITIES = ["sync", "group", "async", "asyncBatched"] as const satisfies readonly Durability[];
+export const DURABILITIES: readonly Durability[] = ["sync", "group", "async", "asyncBatched"];
 const APPEND_OPTIONS = ["expectedVersion", "durability"] as const;
 const STREAM_APPEND_FIELDS = ["stream", "events", "expectedVersion"] as const;
 const SEAL_DEMANDS: Readonly<Record<Durability, SealDemand>> = {
