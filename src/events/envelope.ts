@@ -193,8 +193,10 @@ export class EnvelopeView {
   }
 
   #number(tag: number, value: number): void {
-    if (tag === TAG_VERSION) this.version = value;
-    else if (tag === TAG_CONTENT) this.content = value;
+    if (tag === TAG_VERSION) {
+      if (value > Number.MAX_SAFE_INTEGER) throw malformed(this.#at); // it has been rounded already
+      this.version = value;
+    } else if (tag === TAG_CONTENT) this.content = value;
   }
 
   #range(tag: number, start: number, end: number): void {
