@@ -45,12 +45,17 @@ test("every house rule catches what it is for, and lets its exceptions pass", ()
   for (const fine of [
     '/** Or "any": any version will do. */',
     'expected: "any" | "exists"',
+    `help("a stream's name, any number of times")`,
     "// console.log is for the command line",
     "class StoreError extends Error {",
     "class Ring<Lease extends object> {",
   ]) {
     assert.is(at("src/wal/format.ts", `${fine}\n`), 0, fine);
   }
+  const thrown = (error: string): string => `try { f(); } catch (error) {\n  if (g()) {\n    throw ${error};\n  }\n}\n`;
+  assert.is(at("src/wal/format.ts", thrown('new StoreError("ERR_WAL_FULL", format("full"))')), 1);
+  assert.is(at("src/wal/format.ts", thrown('new StoreError("ERR_WAL_FULL", "full", {}, { cause: error })')), 0);
+  assert.is(at("src/wal/format.ts", `${thrown("error")}throw new Error("outside of it");\n`), 0);
   assert.is(at("src/cli/main.ts", "console.log(1); process.exit(1);"), 0);
   assert.is(at("src/wal/utils.ts", ""), 1);
   assert.is(at("src/wal/common/format.ts", ""), 1);

@@ -45,7 +45,7 @@ export interface StreamAppend<Event = EventInput> {
   readonly expectedVersion?: ExpectedVersion;
 }
 
-export const DURABILITIES = ["sync", "group", "async", "asyncBatched"] as const satisfies readonly Durability[];
+export const DURABILITIES: readonly Durability[] = ["sync", "group", "async", "asyncBatched"];
 const APPEND_OPTIONS = ["expectedVersion", "durability"] as const;
 const STREAM_APPEND_FIELDS = ["stream", "events", "expectedVersion"] as const;
 const SEAL_DEMANDS: Readonly<Record<Durability, SealDemand>> = {
@@ -60,6 +60,13 @@ const WAITING_APPENDS_MAX = 65_536;
 
 /** Reads the ids of durable events of one stream from the log. */
 export type ReadIds = (head: StreamHead, firstVersion: number, count: number) => Promise<string[]>;
+
+interface WaitingAppend {
+  readonly requests: readonly AppendRequest[];
+  readonly durability: Durability;
+  readonly resolve: (results: (AppendResult | BufferedResult)[] | Promise<(AppendResult | BufferedResult)[]>) => void;
+  readonly reject: (error: Error) => void;
+}
 
 /** What putting an append into a batch came to. */
 type Placed =
@@ -79,8 +86,7 @@ export class Appender {
   readonly #readIds: ReadIds;
   /** The ledger of the open batch. */
   #ledger: BatchLedger | null = null;
-  #waitingCount = 0;
-  #waitingTurn: Promise<unknown> = Promise.resolve();
+  readonly #waiting: WaitingAppend[] = [];
   /** Set by `#capture`: the two functions of the promise that was just made, without a closure for each. */
   #resolve: (result: AppendResult) => void = () => {};
   #reject: (error: StoreError) => void = () => {};
@@ -108,7 +114,7 @@ export class Appender {
       if (options !== undefined) checkAppendOptions(options);
       const durability = options?.durability ?? this.#durability;
       this.#wal.assertWritable();
-      if (this.#waitingCount === 0) {
+      if (this.#waiting.length === 0) {
         const answer = this.#appendOne(stream, events, options?.expectedVersion, durability);
         if (answer !== null) return answer;
       }
@@ -135,7 +141,7 @@ export class Appender {
     const event = Array.isArray(events) ? (events as readonly EventInput[])[0] : (events as EventInput);
     if (head === undefined || event === undefined || (Array.isArray(events) && events.length > 1)) return null;
     if (expected !== "any") checkExpectedVersion(expected);
-    const prepared = this.#preparer.prepare(event);
+    const prepared = this.#preparer.prepareShared(event);
     if (prepared.id !== null) return null;
     judge(head, expected);
     const byteLengthMax = head.field.length + prepared.byteLengthMax;
@@ -188,7 +194,7 @@ export class Appender {
     durability: Durability,
     wait: boolean,
   ): Promise<(AppendResult | BufferedResult)[]> {
-    if (this.#waitingCount === 0) {
+    if (this.#waiting.length === 0) {
       const placed = this.#place(requests, durability);
       if (placed.kind === "placed") return this.#answerAll(placed.ledger, placed.parts, durability);
       if (placed.kind === "duplicate") return Promise.resolve(placed.results);
@@ -274,42 +280,46 @@ export class Appender {
     return this.#ledger;
   }
 
-  /** Waits for a buffer, behind those that waited before. */
+  /** Waits for its turn, behind those that waited before. */
   #appendAfterWaiting(
     requests: readonly AppendRequest[],
     durability: Durability,
   ): Promise<(AppendResult | BufferedResult)[]> {
-    if (this.#waitingCount === WAITING_APPENDS_MAX) {
+    if (this.#waiting.length === WAITING_APPENDS_MAX) {
       throw bufferFull(`${WAITING_APPENDS_MAX} appends wait for a buffer already`);
     }
-    this.#waitingCount++;
-    const turn = this.#waitingTurn.then(() => this.#placeWhenRoom(requests, durability));
-    // The next one's turn comes when this one has its place, whatever becomes of it.
-    this.#waitingTurn = turn.then(
-      () => {},
-      () => {},
-    );
-    return turn.then((answer) => answer.results);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ requests, durability, resolve, reject });
+      if (this.#waiting.length === 1) void this.#serveWaiting();
+    });
   }
 
-  /** The results are wrapped, so that the turn ends with the placing and not with the writing. */
-  async #placeWhenRoom(
-    requests: readonly AppendRequest[],
-    durability: Durability,
-  ): Promise<{ readonly results: Promise<(AppendResult | BufferedResult)[]> }> {
-    try {
-      for (;;) {
+  /** Serves the waiting appends in order, as many as there is room for at once, so that the queue empties and the fast path is back. */
+  async #serveWaiting(): Promise<void> {
+    const queue = this.#waiting;
+    let served = 0;
+    while (served < queue.length) {
+      const { requests, durability, resolve, reject } = queue[served] as WaitingAppend;
+      try {
         this.#wal.assertWritable();
         const placed = this.#place(requests, durability);
-        if (placed.kind === "placed") return { results: this.#answerAll(placed.ledger, placed.parts, durability) };
-        if (placed.kind === "duplicate") return { results: Promise.resolve(placed.results) };
+        if (placed.kind === "placed") resolve(this.#answerAll(placed.ledger, placed.parts, durability));
+        else if (placed.kind === "duplicate") resolve(placed.results);
+        if (placed.kind === "placed" || placed.kind === "duplicate") {
+          served++;
+          continue;
+        }
+        queue.splice(0, served);
+        served = 0;
         if (placed.kind === "noRoom") await this.#wal.whenRoom();
         else if (placed.kind === "pendingDuplicate") await this.#wal.flush();
         else await this.#askLog(placed.request, placed.head);
+      } catch (error) {
+        reject(error as Error);
+        served++;
       }
-    } finally {
-      this.#waitingCount--;
     }
+    queue.length = 0;
   }
 
   async #askLog(request: AppendRequest, head: StreamHead): Promise<void> {

@@ -12,6 +12,13 @@ import { StoreError } from "../errors.js";
 export interface PayloadCodec {
   encode(data: unknown): Uint8Array;
   decode(bytes: Uint8Array): unknown;
+  /** `encode` into memory that the next call overwrites: the payload is `buf[0, pos)`. For the hot path, which copies it at once. */
+  encodeShared?(data: unknown): SharedPayload;
+}
+
+export interface SharedPayload {
+  readonly buf: Uint8Array;
+  readonly pos: number;
 }
 
 /** How one event type is stored. `codec` is null for JSON. */
@@ -64,6 +71,11 @@ function narrow(value: unknown): unknown {
   return value;
 }
 
+/** A writer that keeps its memory from message to message; null while one is being encoded, and after that failed half way. */
+let idleWriter: protobuf.Writer | null = null;
+/** A large message does not keep its memory. */
+const IDLE_WRITER_BYTES_MAX = 1024 * 1024;
+
 class MessageCodec implements PayloadCodec {
   readonly #type: protobuf.Type;
   readonly #wide: boolean;
@@ -74,6 +86,20 @@ class MessageCodec implements PayloadCodec {
   }
 
   encode(data: unknown): Uint8Array {
+    return this.#type.encode(this.#checked(data)).finish();
+  }
+
+  encodeShared(data: unknown): SharedPayload {
+    const message = this.#checked(data);
+    const writer = idleWriter ?? protobuf.Writer.create();
+    idleWriter = null;
+    this.#type.encode(message, writer.reset());
+    if (writer.buf.length <= IDLE_WRITER_BYTES_MAX) idleWriter = writer;
+    return writer;
+  }
+
+  /** The message to encode. @throws StoreError `ERR_EVENTS_SCHEMA` when `data` is none of this type. */
+  #checked(data: unknown): object {
     if (typeof data !== "object" || data === null || Array.isArray(data)) {
       throw this.#mismatch("data must be an object of its fields");
     }
@@ -86,7 +112,7 @@ class MessageCodec implements PayloadCodec {
       problem = this.#type.verify(message);
     }
     if (problem !== null) throw this.#mismatch(problem);
-    return this.#type.encode(message).finish();
+    return message;
   }
 
   /** For bigints and long texts of digits, which `verify` does not know. */

@@ -12,7 +12,7 @@ import { StoreError } from "../errors.js";
 import type { AlignedBuffer } from "./aligned-buffer.js";
 import { type BlockIo, completionOf } from "./block-io.js";
 import { EAGAIN, EINTR, errnoName } from "./errno.js";
-import { flockExclusive } from "./libc.js";
+import { dropCachedPages, flockExclusive } from "./libc.js";
 import type { Completion } from "./ring.js";
 
 const FILE_MODE = 0o640;
@@ -132,6 +132,18 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
+/** Reads a small file and leaves nothing of it in the page cache. */
+export async function readSmallFile(path: string): Promise<Buffer> {
+  const handle = await open(path, constants.O_RDONLY);
+  try {
+    const bytes = await handle.readFile();
+    dropCachedPages(handle.fd);
+    return bytes;
+  } finally {
+    await handle.close();
+  }
+}
+
 /** Puts a small file in place durably and at once: a reader sees the old bytes or the new ones, after a power cut too. */
 export async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
   const temporary = `${path}.tmp`;
@@ -140,6 +152,7 @@ export async function replaceFile(path: string, bytes: Uint8Array): Promise<void
     try {
       await handle.writeFile(bytes);
       await handle.sync();
+      dropCachedPages(handle.fd);
     } finally {
       await handle.close();
     }

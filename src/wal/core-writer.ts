@@ -12,7 +12,7 @@
 
 import { assert } from "../assert.js";
 import { StoreError } from "../errors.js";
-import { AlignedBuffer, BLOCK_BYTES, type BlockIo, BufferPool, EAGAIN, EINTR, errnoName } from "../ffi/index.js";
+import { AlignedBuffer, BLOCK_BYTES, type BlockIo, BufferPool, EAGAIN, EINTR } from "../ffi/index.js";
 import { type AppendTicket, Batch } from "./batch.js";
 import type { Clock } from "./clock.js";
 import {
@@ -20,14 +20,16 @@ import {
   FRAME_HEADER_BYTES,
   type FrameKind,
   frameBytes,
+  lastRecordCrc,
   PREAMBLE_BYTES,
   RECORD_HEADER_BYTES,
 } from "./format.js";
 import { type SegmentOwner, SegmentPipeline } from "./segment-pipeline.js";
+import { failedEarlier, isLackOfSpace, logFull, neverWritten, outcomeUnknown, writeFailed } from "./write-failure.js";
 
 /** More writes at once split the callers into smaller batches without reaching more of the device (measured). */
 const WRITES_IN_FLIGHT_MAX = 2;
-const BATCH_BYTES = 1024 * 1024;
+const BATCH_BYTES = 2 * 1024 * 1024;
 /** Batches in memory: open, waiting for their place, and in flight. */
 const BATCH_COUNT_MAX = 8;
 const ATTEST_AFTER_MS = 100;
@@ -138,16 +140,7 @@ export class CoreWriter {
 
   /** Throws what an append to this writer must be answered with, when it takes none. */
   assertWritable(): void {
-    if (this.#failure !== null) {
-      throw new StoreError(
-        "ERR_WAL_FAILED",
-        `the log failed earlier: ${this.#failure.message}`,
-        this.#failure.details,
-        {
-          cause: this.#failure,
-        },
-      );
-    }
+    if (this.#failure !== null) throw failedEarlier(this.#failure);
     if (this.#status !== "open") throw new StoreError("ERR_STORE_CLOSED", "the store is closed");
   }
 
@@ -331,14 +324,7 @@ export class CoreWriter {
       batch.writtenBytes += Math.floor(result / BLOCK_BYTES) * BLOCK_BYTES;
       this.#submit(batch);
     } else {
-      const what = result < 0 ? errnoName(result) : `wrote ${result} of ${missing} bytes`;
-      this.#fail(
-        new StoreError("ERR_IO_FAILED", `a write to the log failed: ${what}`, {
-          path: batch.segment?.file.path ?? null,
-          offset: batch.fileOffset,
-          errno: result < 0 ? errnoName(result) : "short write",
-        }),
-      );
+      this.#fail(writeFailed(batch, result, missing));
     }
   };
 
@@ -415,19 +401,11 @@ export class CoreWriter {
       this.#wake();
       return;
     }
-    const noSpace = error.details["errno"] === "ENOSPC" || error.details["errno"] === "EDQUOT";
-    if (!noSpace) {
+    if (!isLackOfSpace(error)) {
       this.#fail(error);
       return;
     }
-    this.#lackOfSpace = new StoreError(
-      "ERR_WAL_FULL",
-      `no space for another segment: ${error.message}`,
-      error.details,
-      {
-        cause: error,
-      },
-    );
+    this.#lackOfSpace = logFull(error);
     // With nothing waiting it was work ahead of time; the next batch that needs it asks again.
     if (this.#full.length > 0) this.#refuseUnsealed(this.#lackOfSpace);
     this.#wake();
@@ -451,20 +429,8 @@ export class CoreWriter {
     this.#status = "failed";
     this.#failure = error;
     this.#stopTimers();
-    this.#refuseUnsealed(
-      new StoreError(
-        "ERR_WAL_FAILED",
-        `the log failed before this append was written: ${error.message}`,
-        error.details,
-        { cause: error },
-      ),
-    );
-    const unknown = new StoreError(
-      "ERR_WAL_OUTCOME_UNKNOWN",
-      `the log failed while this append was in flight: ${error.message}`,
-      error.details,
-      { cause: error },
-    );
+    this.#refuseUnsealed(neverWritten(error));
+    const unknown = outcomeUnknown(error);
     // Their buffers are not given back: the kernel may still read them.
     for (const batch of this.#inFlight.splice(0).reverse()) {
       for (const ticket of batch.tickets.reverse()) ticket.failed(unknown);
@@ -514,15 +480,4 @@ export class CoreWriter {
     this.#seal(batch, "SEAL");
     await this.drain();
   }
-}
-
-/** The CRC in front of the last record of a DATA body. */
-function lastRecordCrc(body: Buffer): number {
-  let at = 0;
-  let crc = 0;
-  while (at < body.length) {
-    crc = body.readUInt32LE(at + 4);
-    at += RECORD_HEADER_BYTES + body.readUInt32LE(at);
-  }
-  return crc;
 }

@@ -328,3 +328,14 @@ export function isBodyValid(header: FrameHeader, body: Buffer): boolean {
   }
   return at === body.length && crc === header.bodyCrc && header.recordCount > 0;
 }
+
+/** The CRC in front of the last record of a DATA body that was checked: its body CRC. */
+export function lastRecordCrc(body: Buffer): number {
+  let at = 0;
+  let crc = 0;
+  while (at < body.length) {
+    crc = body.readUInt32LE(at + 4);
+    at += RECORD_HEADER_BYTES + body.readUInt32LE(at);
+  }
+  return crc;
+}

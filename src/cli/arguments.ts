@@ -1,0 +1,86 @@
+/** Arguments that several commands take, and how their text is read. A wrong one ends with a usage error that names it. */
+
+import { Command, InvalidArgumentError, Option } from "commander";
+import type { Durability, ExpectedVersion } from "../events/index.js";
+import { parseInstant } from "./instant.js";
+
+export const DEFAULT_STORE = "./varve-data";
+
+/** What every command's options hold. */
+export interface CommonOptions {
+  readonly store: string;
+  readonly json?: true;
+}
+
+/** A command with the options that all of them have. */
+export function storeCommand(name: string, summary: string): Command {
+  return new Command(name)
+    .summary(summary)
+    .description(summary)
+    .addOption(new Option("--store <dir>", "the store's directory").env("VARVE_STORE").default(DEFAULT_STORE))
+    .addOption(jsonOption());
+}
+
+export function jsonOption(): Option {
+  return new Option("--json", "print JSON: one object for a result, one object per line for a list");
+}
+
+export function durabilityOption(): Option {
+  const modes: readonly Durability[] = ["sync", "group", "async", "asyncBatched"];
+  return new Option("--durability <mode>", "when an append counts as done").choices(modes).default("group");
+}
+
+export function schemaOption(): Option {
+  const summary = "a .proto file with types of events (may be repeated)";
+  return new Option("--schema <file>", summary).argParser((file: string, before: readonly string[] = []) => [
+    ...before,
+    file,
+  ]);
+}
+
+/** For work whose appends must be durable when they are answered. */
+export function durableOption(): Option {
+  const modes: readonly Durability[] = ["sync", "group"];
+  return new Option("--durability <mode>", "when an append counts as done").choices(modes).default("group");
+}
+
+export function expectedVersion(text: string): ExpectedVersion {
+  if (text === "any" || text === "exists" || text === "absent") return text;
+  if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
+  throw new InvalidArgumentError("It must be a version, any, exists or absent.");
+}
+
+/** A parser of whole numbers of at least `min`. */
+export function wholeNumber(min: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < min)
+      throw new InvalidArgumentError(`It must be a whole number of at least ${min}.`);
+    return value;
+  };
+}
+
+export function instant(text: string): number {
+  const us = parseInstant(text);
+  if (us === null)
+    throw new InvalidArgumentError("It must be an ISO 8601 time (UTC unless it says otherwise) or µs since 1970.");
+  return us;
+}
+
+/** A parser of JSON objects. */
+export function jsonObject(text: string): Record<string, unknown> {
+  const value = jsonValue(text);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new InvalidArgumentError("It must be a JSON object.");
+  return value as Record<string, unknown>;
+}
+
+export function jsonValue(text: string): unknown {
+  let problem: string;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    problem = error instanceof Error ? error.message : String(error);
+  }
+  throw new InvalidArgumentError(`It must be JSON: ${problem}.`);
+}

@@ -1,0 +1,85 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { Command } from "commander";
+import type { Durability } from "../../events/index.js";
+import { durabilityOption, jsonOption, wholeNumber } from "../arguments.js";
+import {
+  type AppendFigures,
+  type AppendLoad,
+  BENCH_PROTO,
+  findFault,
+  PAYLOAD_BYTES_MIN,
+  runAppendLoad,
+} from "../bench-append.js";
+import { EXIT_FAILED } from "../failure.js";
+import type { CommandContext } from "../program.js";
+import { formatCount, startProgress } from "../progress.js";
+import { withStore } from "../stores.js";
+
+interface BenchAppendOptions {
+  readonly concurrency: number;
+  readonly events: number;
+  readonly payload: number;
+  readonly durability: Durability;
+  readonly store: string;
+}
+
+const DETAILS = `
+Each of the callers awaits its append before the next. The store is a fresh one below --dir and is removed afterwards.
+Every event is read back and compared with what was appended; the exit code is 1 when anything is wrong.`;
+
+export function benchAppendCommand(context: CommandContext): Command {
+  const summary = "measure appends: their rate and the time each takes";
+  return new Command("append")
+    .summary(summary)
+    .description(summary)
+    .option("--concurrency <n>", "callers that append at the same time", wholeNumber(1), 100)
+    .option("--events <m>", "events in all", wholeNumber(1), 200_000)
+    .option("--payload <bytes>", "bytes of an event's protobuf message", wholeNumber(PAYLOAD_BYTES_MIN), 64)
+    .addOption(durabilityOption())
+    .option("--dir, --store <dir>", "where to make the store", ".")
+    .addOption(jsonOption())
+    .addHelpText("after", DETAILS)
+    .action((options: BenchAppendOptions) => measureAppends(context, options));
+}
+
+async function measureAppends(context: CommandContext, options: BenchAppendOptions): Promise<void> {
+  const load: AppendLoad = {
+    concurrency: options.concurrency,
+    events: options.events,
+    payloadBytes: options.payload,
+    durability: options.durability,
+  };
+  const directory = mkdtempSync(join(resolve(options.store), ".varve-bench-"));
+  const progress = startProgress(context.stderr, `appending ${formatCount(load.events)} events`);
+  try {
+    const proto = join(directory, "bench.proto");
+    writeFileSync(proto, BENCH_PROTO);
+    const store = join(directory, "store");
+    await withStore(store, context.stderr, { schemas: [proto] }, async (open) => {
+      const figures = await runAppendLoad(open, load);
+      progress.update(() => "reading everything back");
+      const fault = await findFault(open, load);
+      progress.stop();
+      const { backend, driver, direct, reason } = open.io;
+      const result = { ...load, ...figures, io: backend, driver, direct, reason, fault };
+      await context.output.print(result, () =>
+        describe(load, figures, `${backend}${direct ? " with O_DIRECT" : ""}`, fault),
+      );
+      if (fault !== null) context.exitCode = EXIT_FAILED;
+    });
+  } finally {
+    progress.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function describe(load: AppendLoad, figures: AppendFigures, io: string, fault: string | null): string {
+  const { p50, p99, p999, max } = figures.latencyMs;
+  const times = [p50, p99, p999, max].map((ms) => ms.toFixed(3));
+  return [
+    `${formatCount(figures.eventsPerSecond)} events/s: ${formatCount(load.events)} of ${load.payloadBytes} bytes by ${load.concurrency} callers, ${load.durability}, through ${io}`,
+    `p50 ${times[0]} ms, p99 ${times[1]} ms, p99.9 ${times[2]} ms, max ${times[3]} ms`,
+    fault === null ? "every event was read back as it was appended" : `WRONG: ${fault}`,
+  ].join("\n");
+}

@@ -1,0 +1,49 @@
+/** Every command, in the order of the help. */
+
+import { Command } from "commander";
+import type { CommandBuilder, CommandContext } from "../program.js";
+import { appendCommand } from "./append.js";
+import { benchAppendCommand } from "./bench-append.js";
+import { benchReplayCommand } from "./bench-replay.js";
+import { checkpointCommand } from "./checkpoint.js";
+import { demoCommand } from "./demo.js";
+import { doctorCommand } from "./doctor.js";
+import { graphDiffCommand } from "./graph-diff.js";
+import { graphFindCommand } from "./graph-find.js";
+import { graphHistoryCommand } from "./graph-history.js";
+import { graphNeighborsCommand } from "./graph-neighbors.js";
+import { graphNodeCommand } from "./graph-node.js";
+import { importGitCommand } from "./import-git.js";
+import { importNdjsonCommand } from "./import-ndjson.js";
+import { inspectCommand } from "./inspect.js";
+import { readCommand } from "./read.js";
+import { statsCommand } from "./stats.js";
+import { verifyCommand } from "./verify.js";
+
+export const COMMANDS: readonly CommandBuilder[] = [
+  demoCommand,
+  group("import", "import events from elsewhere", [importGitCommand, importNdjsonCommand]),
+  appendCommand,
+  readCommand,
+  group("graph", "ask the bi-temporal graph", [
+    graphFindCommand,
+    graphNodeCommand,
+    graphNeighborsCommand,
+    graphHistoryCommand,
+    graphDiffCommand,
+  ]),
+  checkpointCommand,
+  verifyCommand,
+  statsCommand,
+  inspectCommand,
+  doctorCommand,
+  group("bench", "measure what this machine can do", [benchAppendCommand, benchReplayCommand]),
+];
+
+function group(name: string, summary: string, members: readonly CommandBuilder[]): CommandBuilder {
+  return (context: CommandContext) => {
+    const command = new Command(name).summary(summary).description(summary);
+    for (const build of members) command.addCommand(build(context));
+    return command;
+  };
+}

@@ -1,0 +1,60 @@
+/** What the graph commands have in common: the point that is asked about, and which nodes are meant. */
+
+import { type Command, InvalidArgumentError } from "commander";
+import type { AsOf, Graph, GraphView } from "../index.js";
+import { type CommonOptions, instant, storeCommand, wholeNumber } from "./arguments.js";
+import { viewAt, type WhereClause } from "./graph-query.js";
+import { withReader } from "./stores.js";
+
+export type RecordedAt = NonNullable<AsOf["recordedAt"]>;
+
+/** A point on both axes; what is left out is now. */
+export interface PointOptions extends CommonOptions {
+  readonly valid?: number;
+  readonly recorded?: RecordedAt;
+}
+
+const TIMES = `
+A time is ISO 8601 (UTC unless it says otherwise) or µs since 1970. --recorded also takes lsn:<number>.`;
+
+export function graphCommand(name: string, summary: string): Command {
+  return storeCommand(name, summary)
+    .option("--valid <time>", "when it held in the world (default: now)", instant)
+    .option("--recorded <time>", "as the store knew it then (default: now)", recordedAt)
+    .addHelpText("after", TIMES);
+}
+
+export function addSelection(command: Command): Command {
+  return command
+    .option("--label <label>", "nodes with this label")
+    .option("--where <key=value>", "nodes with this property (may be repeated)", whereClause);
+}
+
+export function addNodeSelection(command: Command): Command {
+  return addSelection(command.option("--id <id>", "the node with this id", wholeNumber(1)));
+}
+
+/** Opens the store for reading, builds its graph and runs work on it and on the view at the options' point. */
+export async function withGraph(
+  options: PointOptions,
+  work: (graph: Graph, view: GraphView) => Promise<void>,
+): Promise<void> {
+  await withReader(options.store, [], async (reader) => {
+    const graph = await reader.graph();
+    await work(graph, viewAt(graph, pointOf(options.valid, options.recorded)));
+  });
+}
+
+export function pointOf(validAt: number | undefined, recorded: RecordedAt | undefined): AsOf {
+  return { ...(validAt !== undefined && { validAt }), ...(recorded !== undefined && { recordedAt: recorded }) };
+}
+
+export function recordedAt(text: string): RecordedAt {
+  return text.startsWith("lsn:") ? { lsn: wholeNumber(0)(text.slice("lsn:".length)) } : instant(text);
+}
+
+function whereClause(text: string, before: readonly WhereClause[] = []): readonly WhereClause[] {
+  const at = text.indexOf("=");
+  if (at < 1) throw new InvalidArgumentError("It must be key=value.");
+  return [...before, { key: text.slice(0, at), text: text.slice(at + 1) }];
+}

@@ -1,0 +1,118 @@
+/** What the graph commands are asked, and what they print. */
+
+import { StoreError } from "../errors.js";
+import type { AsOf, Graph, GraphEdge, GraphNode, GraphView } from "../index.js";
+import { UsageError } from "./failure.js";
+import { formatInstant } from "./instant.js";
+import { stringify } from "./output.js";
+
+type PropertyValue = GraphNode["properties"][string];
+
+/** One `--where key=value`. */
+export interface WhereClause {
+  readonly key: string;
+  readonly text: string;
+}
+
+/** How a command says which nodes it means. */
+export interface NodeSelection {
+  readonly id?: number;
+  readonly label?: string;
+  readonly where?: readonly WhereClause[];
+}
+
+/** A view at the point; a point outside what the log holds is a usage error. */
+export function viewAt(graph: Graph, point: AsOf): GraphView {
+  try {
+    return graph.asOf(point);
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** The nodes that the selection means, in the graph's own order. */
+export function* selectNodes(view: GraphView, { id, label, where = [] }: NodeSelection): Generator<GraphNode, void> {
+  if (id !== undefined) {
+    const node = view.node(id);
+    if (node !== undefined) yield node;
+    return;
+  }
+  for (const properties of interpret(where)) {
+    yield* view.find({ ...(label !== undefined && { label }), ...(where.length > 0 && { where: properties }) });
+  }
+}
+
+/** The one node that the selection means. Throws ERR_GRAPH_NOT_FOUND for none, a usage error for several. */
+export function selectNode(view: GraphView, selection: NodeSelection): GraphNode {
+  if (selection.id === undefined && selection.label === undefined && selection.where === undefined)
+    throw new UsageError("say which node: --id, or --label and --where");
+  const [first, second] = selectNodes(view, selection);
+  if (first === undefined)
+    throw new StoreError("ERR_GRAPH_NOT_FOUND", "no such node exists there", { validAt: view.validAt, lsn: view.lsn });
+  if (second !== undefined)
+    throw new UsageError(
+      `several nodes are like that, among them ${first.id} and ${second.id}: use graph find, or --id`,
+    );
+  return first;
+}
+
+/** The nodes around a node, each once, with the edges that lead there. */
+export function* neighborsOf(
+  view: GraphView,
+  nodeId: number,
+  query: { readonly direction: "in" | "out" | "both"; readonly label?: string },
+): Generator<{ readonly node: GraphNode; readonly edges: readonly GraphEdge[] }, void> {
+  const edgesByNode = new Map<number, GraphEdge[]>();
+  for (const edge of view.edges(nodeId, query)) {
+    const other = edge.source === nodeId ? edge.target : edge.source;
+    const edges = edgesByNode.get(other);
+    if (edges === undefined) edgesByNode.set(other, [edge]);
+    else edges.push(edge);
+  }
+  for (const [id, edges] of edgesByNode) {
+    const node = view.node(id);
+    if (node !== undefined) yield { node, edges };
+  }
+}
+
+export function printableNode(node: GraphNode): object {
+  const { id, label, properties, validFrom, validTo, recordedFrom, recordedTo } = node;
+  return { id, label, properties, validFrom, validTo, recordedFrom, recordedTo };
+}
+
+export function printableEdge(edge: GraphEdge): object {
+  const { id, label, source, target, properties, validFrom, validTo, recordedFrom, recordedTo } = edge;
+  return { id, label, source, target, properties, validFrom, validTo, recordedFrom, recordedTo };
+}
+
+/** A node or an edge as one line for people. */
+export function formatEntity(entity: GraphNode | GraphEdge): string {
+  const ends = "source" in entity ? ` ${entity.source} → ${entity.target}` : "";
+  return `${entity.label} ${entity.id}${ends}  ${stringify(entity.properties)}  valid ${formatPeriod(entity.validFrom, entity.validTo)}`;
+}
+
+export function formatPeriod(from: number, to: number | null): string {
+  return `${formatInstant(from)} … ${to === null ? "" : formatInstant(to)}`;
+}
+
+/**
+ * The property values that the clauses can mean: `n=5` finds the text "5" and the number 5.
+ *
+ * The keys are the user's, so the objects have no prototype to fall over.
+ */
+function interpret(where: readonly WhereClause[]): Record<string, PropertyValue>[] {
+  let queries: Record<string, PropertyValue>[] = [Object.create(null)];
+  for (const { key, text } of where) {
+    queries = queries.flatMap((query) =>
+      valuesOf(text).map((value) => Object.assign(Object.create(null), query, { [key]: value })),
+    );
+  }
+  return queries;
+}
+
+function valuesOf(text: string): PropertyValue[] {
+  if (text === "true" || text === "false") return [text, text === "true"];
+  const number = Number(text);
+  return text.trim() !== "" && Number.isFinite(number) ? [text, number] : [text];
+}

@@ -1,0 +1,35 @@
+/** Progress of long work, on stderr and only when that is a terminal. */
+
+import ora from "ora";
+
+const REDRAW_MS = 100;
+
+export interface Progress {
+  /** Says how far the work is. The text is made only when it is shown. */
+  update(text: () => string): void;
+  /** Removes the line. */
+  stop(): void;
+}
+
+export function startProgress(stream: NodeJS.WriteStream, firstText: string): Progress {
+  if (stream.isTTY !== true) return { update: () => {}, stop: () => {} };
+  // With discardStdin ora would put the terminal into raw mode, and Ctrl-C would no longer be a signal.
+  const spinner = ora({ stream, text: firstText, discardStdin: false }).start();
+  let drawnAtMs = performance.now();
+  return {
+    update: (text) => {
+      const nowMs = performance.now();
+      if (nowMs - drawnAtMs < REDRAW_MS) return;
+      drawnAtMs = nowMs;
+      spinner.text = text();
+    },
+    stop: () => {
+      spinner.stop();
+    },
+  };
+}
+
+/** A count with separators between the thousands, the same in every locale. */
+export function formatCount(count: number): string {
+  return Math.round(count).toLocaleString("en-US");
+}

@@ -1,0 +1,138 @@
+/**
+ * Writing a checkpoint so that a crash leaves the old one or the new one, and reading one without believing it.
+ *
+ * A checkpoint is written to a temporary file beside its place, synced, renamed over the old one, and the directory is
+ * synced. A temporary file that a crash left behind is never read.
+ */
+
+import { type FileHandle, mkdir, open, rename } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { CheckpointFacts } from "./checkpoint-format.js";
+import { ChunkReader } from "./chunk-reader.js";
+import { ChunkWriter } from "./chunk-writer.js";
+
+/** What a temporary file's name ends in. */
+export const TEMPORARY_SUFFIX = ".tmp";
+
+/** Why a checkpoint is not used. */
+export type RefusalReason =
+  | "damaged"
+  | "newer-format"
+  | "unreadable"
+  | "other-projection"
+  | "other-version"
+  | "other-store"
+  | "other-history"
+  | "above-watermark"
+  | "not-decodable";
+
+export interface Refusal {
+  readonly reason: RefusalReason;
+  readonly message: string;
+}
+
+export type CheckpointReading<State> =
+  | { readonly kind: "absent" }
+  | { readonly kind: "usable"; readonly facts: CheckpointFacts; readonly state: State }
+  | ({ readonly kind: "refused" } & Refusal);
+
+/** Replaces the checkpoint in `file`, durably and all or nothing. Resolves with the file's size in bytes. */
+export async function writeCheckpoint(
+  file: string,
+  facts: CheckpointFacts,
+  chunks: Uint8Array | Iterable<Uint8Array>,
+): Promise<number> {
+  const directory = dirname(file);
+  await makeDirectory(directory);
+  const temporary = `${file}${TEMPORARY_SUFFIX}`;
+  const handle = await open(temporary, "w");
+  let writtenBytes: number;
+  try {
+    const writer = new ChunkWriter(handle);
+    await writer.writeFacts(facts);
+    for (const chunk of chunks instanceof Uint8Array ? [chunks] : chunks) await writer.writeState(chunk);
+    writtenBytes = await writer.end();
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, file);
+  await syncDirectory(directory);
+  return writtenBytes;
+}
+
+/** Syncs a directory, so that what was created, renamed or removed in it stays so. */
+export async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Makes a directory and what is missing above it, durably. */
+async function makeDirectory(directory: string): Promise<void> {
+  const topmostMade = await mkdir(directory, { recursive: true });
+  if (topmostMade === undefined) return;
+  for (let made = directory; made.length >= topmostMade.length; made = dirname(made))
+    await syncDirectory(dirname(made));
+}
+
+/**
+ * Reads a checkpoint. `judge` sees the facts first and may refuse them; only then is the state decoded. Never throws for
+ * what is in the file, nor for what `decode` throws: a checkpoint can be done without.
+ */
+export async function readCheckpoint<State>(
+  file: string,
+  judge: (facts: CheckpointFacts) => Promise<Refusal | null>,
+  decode: (chunks: AsyncIterable<Uint8Array>) => State | Promise<State>,
+): Promise<CheckpointReading<State>> {
+  const handle = await openIfPresent(file);
+  if (!("fd" in handle)) return handle;
+  const reader = new ChunkReader(handle);
+  try {
+    const facts = await orRefusal(reader, () => reader.readFacts());
+    if ("refusal" in facts) return facts.refusal;
+    const refusal = await judge(facts.value);
+    if (refusal !== null) return { kind: "refused", ...refusal };
+    const state = await orRefusal(reader, async () => {
+      const decoded = await decode(reader.stateChunks());
+      if (!reader.ended) throw new Error("decode did not read all pieces");
+      return decoded;
+    });
+    return "refusal" in state ? state.refusal : { kind: "usable", facts: facts.value, state: state.value };
+  } finally {
+    await handle.close();
+  }
+}
+
+type Refused = { readonly kind: "refused" } & Refusal;
+
+async function openIfPresent(file: string): Promise<FileHandle | Refused | { readonly kind: "absent" }> {
+  try {
+    return await open(file, "r");
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return { kind: "absent" };
+    return { kind: "refused", reason: "unreadable", message: messageOf(error) };
+  }
+}
+
+async function orRefusal<Value>(
+  reader: ChunkReader,
+  read: () => Promise<Value>,
+): Promise<{ readonly value: Value } | { readonly refusal: Refused }> {
+  try {
+    return { value: await read() };
+  } catch (error) {
+    // The reader's own finding comes first: decode may have thrown something else because of it.
+    const { fault } = reader;
+    if (fault !== null) return { refusal: { kind: "refused", reason: fault.kind, message: fault.message } };
+    const reason = reader.failed ? "unreadable" : "not-decodable";
+    return { refusal: { kind: "refused", reason, message: messageOf(error) } };
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

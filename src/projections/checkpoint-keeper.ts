@@ -1,0 +1,87 @@
+/** Keeps the checkpoint of one track: writes it when asked, one write at a time, and removes what it makes obsolete. */
+
+import { StoreError } from "../errors.js";
+import type { CheckpointDirectory } from "./checkpoint-directory.js";
+import { writeCheckpoint } from "./checkpoint-file.js";
+import type { FeedEvent } from "./event-feed.js";
+import type { Track } from "./track.js";
+
+interface KeeperParts<State, Event extends FeedEvent> {
+  readonly directory: CheckpointDirectory;
+  readonly track: Track<State, Event>;
+  readonly storeId: string | null;
+  /** The LSN of the checkpoint that the track began at, 0 when it began at zero. */
+  readonly savedLsn: number;
+  /** Checkpoints of other versions. */
+  readonly otherFiles: readonly string[];
+  readonly everyEvents: number;
+}
+
+export class CheckpointKeeper<State, Event extends FeedEvent> {
+  readonly #parts: KeeperParts<State, Event>;
+  #savedLsn: number;
+  #triedLsn: number;
+  #saving: Promise<number> | null = null;
+  #otherFiles: readonly string[];
+  #othersObsolete = false;
+
+  constructor(parts: KeeperParts<State, Event>) {
+    this.#parts = parts;
+    this.#savedLsn = parts.savedLsn;
+    this.#triedLsn = parts.savedLsn;
+    this.#otherFiles = parts.otherFiles;
+  }
+
+  /** The write that is under way, or null. No event may be applied to the track before it has settled. */
+  get saving(): Promise<unknown> | null {
+    return this.#saving;
+  }
+
+  /** Whether the track has passed enough events since the last checkpoint, or the last attempt at one. */
+  get due(): boolean {
+    return this.#parts.track.lsn - this.#triedLsn >= this.#parts.everyEvents;
+  }
+
+  /** Says that nobody will go back to another version; returns whether a save has something to remove. */
+  retireOtherVersions(): boolean {
+    this.#othersObsolete = true;
+    return this.#otherFiles.length > 0;
+  }
+
+  /**
+   * Writes the track's state if it has moved since the last time, and resolves with its LSN. Joins a write that is under
+   * way, for the state stands still meanwhile. Rejects with ERR_PROJECTION_CHECKPOINT; a later call tries again.
+   */
+  save(): Promise<number> {
+    this.#saving ??= this.#write().finally(() => {
+      this.#saving = null;
+    });
+    return this.#saving;
+  }
+
+  async #write(): Promise<number> {
+    const { directory, track, storeId } = this.#parts;
+    const { projection, lsn } = track;
+    this.#triedLsn = lsn;
+    try {
+      if (lsn !== this.#savedLsn) {
+        await writeCheckpoint(
+          directory.fileOf(projection.version),
+          track.facts(storeId),
+          projection.encode(track.state),
+        );
+        this.#savedLsn = lsn;
+      }
+      // Last, so that a crash before leaves them, and this version can be rolled back until its own is durable.
+      if (this.#othersObsolete) {
+        await directory.remove(this.#otherFiles);
+        this.#otherFiles = [];
+      }
+      return lsn;
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      const message = `the checkpoint of projection "${projection.name}" at LSN ${lsn} could not be written: ${reason}`;
+      throw new StoreError("ERR_PROJECTION_CHECKPOINT", message, { projection: projection.name, lsn }, { cause });
+    }
+  }
+}

@@ -1,0 +1,147 @@
+/** The reading half of checkpoint-format.ts: chunks from a file's start, each verified before it is handed out. */
+
+import type { FileHandle } from "node:fs/promises";
+import { assert } from "../assert.js";
+import {
+  CHUNK_HEADER_BYTES,
+  CHUNK_KIND,
+  type CheckpointFacts,
+  type ChunkHeader,
+  checksum,
+  decodeChunkHeader,
+  decodeFacts,
+  decodePreamble,
+  PREAMBLE_BYTES,
+  type Unusable,
+} from "./checkpoint-format.js";
+
+// Small chunks are read this many bytes at a time; a larger one goes straight into its own buffer.
+const WINDOW_BYTES = 1024 * 1024;
+
+/** Leaves whoever is reading; what was found is in `ChunkReader.fault`. */
+class UnusableCheckpoint extends Error {}
+
+export class ChunkReader {
+  readonly #handle: FileHandle;
+  readonly #window = new Uint8Array(WINDOW_BYTES);
+  #windowStart = 0;
+  #windowEnd = 0;
+  #unreadBytes = 0;
+  #chain = 0;
+  #fault: Unusable | null = null;
+  #failed = false;
+  #ended = false;
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle;
+  }
+
+  /** What is wrong with the file, once that is known. */
+  get fault(): Unusable | null {
+    return this.#fault;
+  }
+
+  /** Whether the operating system refused a read. */
+  get failed(): boolean {
+    return this.#failed;
+  }
+
+  /** Whether the end chunk was reached and nothing follows it. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** The first chunk. To be called once, before `stateChunks`. */
+  async readFacts(): Promise<CheckpointFacts> {
+    this.#unreadBytes = await this.#guard(async () => (await this.#handle.stat()).size);
+    const preamble = decodePreamble(await this.#take(Math.min(PREAMBLE_BYTES, this.#unreadBytes)));
+    if (preamble.kind !== "current") return this.#refuse(preamble);
+    this.#chain = preamble.chain;
+    const header = await this.#readHeader();
+    if (header.kind !== CHUNK_KIND.facts) return this.#refuse({ kind: "damaged", message: "the facts are not first" });
+    const facts = decodeFacts(await this.#readPayload(header));
+    return facts.kind === "facts" ? facts.facts : this.#refuse(facts);
+  }
+
+  /** The chunks of the state, to the end of the file. */
+  async *stateChunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    for (;;) {
+      const header = await this.#readHeader();
+      const payload = await this.#readPayload(header);
+      switch (header.kind) {
+        case CHUNK_KIND.state:
+          yield payload;
+          break;
+        case CHUNK_KIND.facts:
+          return this.#refuse({ kind: "damaged", message: "the facts come twice" });
+        case CHUNK_KIND.end:
+          if (payload.length > 0 || this.#unreadBytes > 0) {
+            return this.#refuse({ kind: "damaged", message: "something follows the end" });
+          }
+          this.#ended = true;
+          return;
+      }
+    }
+  }
+
+  async #readHeader(): Promise<ChunkHeader> {
+    const reading = decodeChunkHeader(await this.#take(Math.min(CHUNK_HEADER_BYTES, this.#unreadBytes)), this.#chain);
+    if (reading.kind !== "header") return this.#refuse(reading);
+    this.#chain = reading.header.chain;
+    return reading.header;
+  }
+
+  async #readPayload(header: ChunkHeader): Promise<Uint8Array> {
+    if (header.payloadBytes > this.#unreadBytes)
+      return this.#refuse({ kind: "damaged", message: "the file ends within a chunk" });
+    const payload = await this.#take(header.payloadBytes);
+    if (checksum(payload) !== header.payloadChecksum)
+      return this.#refuse({ kind: "damaged", message: "a chunk is damaged" });
+    return payload;
+  }
+
+  /** The next bytes, in a buffer of their own. */
+  async #take(length: number): Promise<Uint8Array> {
+    assert(length <= this.#unreadBytes, "no more is taken than is left");
+    const bytes = new Uint8Array(length);
+    let takenBytes = 0;
+    while (takenBytes < length) {
+      if (this.#windowStart < this.#windowEnd) {
+        const part = this.#window.subarray(
+          this.#windowStart,
+          Math.min(this.#windowEnd, this.#windowStart + length - takenBytes),
+        );
+        bytes.set(part, takenBytes);
+        this.#windowStart += part.length;
+        takenBytes += part.length;
+      } else if (length - takenBytes >= WINDOW_BYTES) {
+        takenBytes += await this.#readInto(bytes.subarray(takenBytes));
+      } else {
+        this.#windowStart = 0;
+        this.#windowEnd = await this.#readInto(this.#window);
+      }
+    }
+    this.#unreadBytes -= length;
+    return bytes;
+  }
+
+  async #readInto(target: Uint8Array): Promise<number> {
+    const { bytesRead } = await this.#guard(() => this.#handle.read(target, 0, target.length));
+    if (bytesRead === 0) return this.#refuse({ kind: "damaged", message: "the file became shorter while it was read" });
+    return bytesRead;
+  }
+
+  async #guard<Result>(read: () => Promise<Result>): Promise<Result> {
+    try {
+      return await read();
+    } catch (error) {
+      this.#failed = true;
+      throw error;
+    }
+  }
+
+  #refuse(fault: Unusable): never {
+    this.#fault ??= fault;
+    throw new UnusableCheckpoint(fault.message);
+  }
+}

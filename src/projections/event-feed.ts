@@ -1,0 +1,28 @@
+/** What the runner needs of a store, and of an event. A store and a read-only reader both satisfy it. */
+
+import type { RecordedEvent } from "../events/index.js";
+
+/** The least an event must have to be fed to a projection. */
+export interface FeedEvent {
+  /** The event's place in the whole store, from 1. */
+  readonly lsn: number;
+  readonly type: string;
+  /** Transaction time in µs since 1970. */
+  readonly recordedAt: number;
+}
+
+/** A log in LSN order that says when it has grown. */
+export interface EventFeed<Event extends FeedEvent = RecordedEvent> {
+  /** The highest visible LSN, 0 when the store is empty. */
+  readonly watermark: number;
+  /** The store's directory; a projection's files lie in `projections/<name>/` below it. */
+  readonly directory: string;
+  /** A read-only opener writes no files, so its projections keep no checkpoints. */
+  readonly readOnly: boolean;
+  /** Tells stores apart; a checkpoint made from another store is not believed. */
+  readonly storeId?: string;
+  /** The events above an LSN, in LSN order; ends when it has caught up with the watermark. */
+  readBatches(after: number, options?: { readonly signal?: AbortSignal }): AsyncIterable<readonly Event[]>;
+  /** Calls the listener after the watermark moved; the returned function ends that. */
+  onAdvance(listener: (watermark: number) => void): () => void;
+}

@@ -1,0 +1,20 @@
+/** Derived state: the runner of projections. Everything here may be thrown away and rebuilt from the log. */
+
+export type { RefusalReason } from "./checkpoint-file.js";
+export type { ParkedEvent } from "./checkpoint-format.js";
+export type { EventFeed, FeedEvent } from "./event-feed.js";
+export type { GraphEdge, GraphNode } from "./graph/entity.js";
+export type { Graph } from "./graph/graph.js";
+export type { GraphChange, HistoryOptions } from "./graph/graph-history.js";
+export type { AsOf } from "./graph/graph-state.js";
+export type { EdgeQuery, GraphView, NodeQuery, TraverseQuery, TraverseStep } from "./graph/graph-view.js";
+export type { PropertyValue } from "./graph/property.js";
+export type { WaitOptions } from "./lsn-waiters.js";
+export { openReader, openStore, type ReaderOptions } from "./open-store.js";
+export type { Projection } from "./projection.js";
+export type { ProjectionRunner, ProjectionStatus } from "./runner.js";
+export type { FailurePolicy, ProjectionProgress, ProjectionReport, RunnerOptions } from "./runner-options.js";
+export type { ProjectionRecovery, RefusedCheckpoint } from "./runner-start.js";
+export { startProjection } from "./start-projection.js";
+export { type BufferedAppendOptions, Store, type StoreCheckpoint, type StoreOptions } from "./store.js";
+export { StoreReader } from "./store-reader.js";

@@ -1,0 +1,69 @@
+/** What a projection is: a fold over the log, with a name, a version and a way to bytes and back. */
+
+import type { RecordedEvent } from "../events/index.js";
+import type { FeedEvent } from "./event-feed.js";
+
+/**
+ * A read model that is folded from events in LSN order. It can be thrown away and rebuilt at any time, so `apply` must
+ * depend on nothing but the state and the event.
+ *
+ * @example
+ * ```ts
+ * const balances: Projection<Map<string, number>, RecordedEvent<BankEvents>> = {
+ *   name: "balances",
+ *   version: 1,
+ *   handles: ["Deposited"],
+ *   init: () => new Map(),
+ *   apply: (state, event) => state.set(event.stream, (state.get(event.stream) ?? 0) + event.data.cents),
+ *   encode: (state) => Buffer.from(JSON.stringify([...state])),
+ *   decode: async (chunks) => {
+ *     for await (const chunk of chunks) return new Map(JSON.parse(Buffer.from(chunk).toString()));
+ *     throw new Error("an empty checkpoint");
+ *   },
+ * };
+ * ```
+ */
+export interface Projection<State, Event extends FeedEvent = RecordedEvent> {
+  /** 1 to 64 of `a-z`, `0-9` and `-`; it names the projection's directory. */
+  readonly name: string;
+  /** A positive integer. Raise it whenever `apply` would fold the same events into another state: that rebuilds it. */
+  readonly version: number;
+  /** The event types that `apply` wants to see, or all of them. */
+  readonly handles: readonly string[] | "all";
+  /** The state before the first event. */
+  init(): State;
+  /**
+   * Returns the state after the event: a new one, or the given one after changing it in place. Synchronous, so that a
+   * reader never sees half an event. Under the policies `skip` and `park` it must leave the state as it was when it
+   * throws: look first, then change.
+   */
+  apply(state: State, event: Event): State;
+  /**
+   * The state as bytes, in one piece or in several, which are written while the next is being made. No event is applied
+   * meanwhile. A piece may be reused once the next one is asked for.
+   */
+  encode(state: State): Uint8Array | Iterable<Uint8Array>;
+  /**
+   * The state that `encode` was given, from the same pieces. Each has passed its checksum, lies at the start of a buffer
+   * of its own and may be kept. All pieces must be read; a throw means that the checkpoint cannot be used.
+   */
+  decode(chunks: AsyncIterable<Uint8Array>): State | Promise<State>;
+}
+
+const NAME_PATTERN = /^[a-z0-9-]{1,64}$/;
+
+/** Refuses a definition that cannot be run, naming the field. */
+export function validateProjection<State, Event extends FeedEvent>(projection: Projection<State, Event>): void {
+  if (typeof projection !== "object" || projection === null) throw new TypeError("projection must be an object");
+  const { name, version, handles } = projection;
+  if (typeof name !== "string" || !NAME_PATTERN.test(name)) {
+    throw new TypeError("projection.name must be 1 to 64 characters of a-z, 0-9 and -");
+  }
+  if (!Number.isSafeInteger(version) || version < 1)
+    throw new TypeError("projection.version must be a positive integer");
+  const listed = Array.isArray(handles) && handles.every((type) => typeof type === "string");
+  if (handles !== "all" && !listed) throw new TypeError('projection.handles must be an array of event types or "all"');
+  for (const method of ["init", "apply", "encode", "decode"] as const) {
+    if (typeof projection[method] !== "function") throw new TypeError(`projection.${method} must be a function`);
+  }
+}

@@ -1,0 +1,100 @@
+/** Where a projection begins: at its own checkpoint, at zero, and with or without an older version that serves. */
+
+import type { CheckpointDirectory } from "./checkpoint-directory.js";
+import { type Refusal, readCheckpoint } from "./checkpoint-file.js";
+import type { CheckpointFacts, Witness } from "./checkpoint-format.js";
+import type { EventFeed, FeedEvent } from "./event-feed.js";
+import type { Projection } from "./projection.js";
+import type { TrackStart } from "./track.js";
+
+/** A checkpoint that was found and not believed. */
+export interface RefusedCheckpoint extends Refusal {
+  readonly file: string;
+}
+
+/** What starting found. */
+export interface ProjectionRecovery {
+  /** Whether the state came from this version's checkpoint, or is rebuilt from the first event on. */
+  readonly from: "checkpoint" | "zero";
+  /** The LSN that the state began at. */
+  readonly lsn: number;
+  /** The version that serves until this one has caught up; null when this one serves at once. */
+  readonly servedByVersion: number | null;
+  readonly refused: readonly RefusedCheckpoint[];
+}
+
+export interface RunnerStart<State, Event extends FeedEvent> {
+  readonly current: TrackStart<State>;
+  readonly previous: { readonly projection: Projection<State, Event>; readonly start: TrackStart<State> } | null;
+  readonly recovery: ProjectionRecovery;
+  /** Checkpoints of other versions, to be removed once this one has caught up and is safe on disk. */
+  readonly otherFiles: readonly string[];
+}
+
+/** Reads what there is of checkpoints. Nothing in them makes this fail; what is refused is in the recovery. */
+export async function findStart<State, Event extends FeedEvent>(
+  feed: EventFeed<Event>,
+  projection: Projection<State, Event>,
+  previous: Projection<State, Event> | null,
+  checkpoints: CheckpointDirectory,
+): Promise<RunnerStart<State, Event>> {
+  const refused: RefusedCheckpoint[] = [];
+
+  const read = async (definition: Projection<State, Event>): Promise<TrackStart<State> | null> => {
+    const file = checkpoints.fileOf(definition.version);
+    const reading = await readCheckpoint(
+      file,
+      (facts) => judge(facts, definition, feed),
+      (chunks) => definition.decode(chunks),
+    );
+    if (reading.kind === "refused") refused.push({ file, reason: reading.reason, message: reading.message });
+    return reading.kind === "usable" ? { ...reading.facts, state: reading.state } : null;
+  };
+
+  const own = await read(projection);
+  const olderState = previous === null ? null : await read(previous);
+  const older = previous === null || olderState === null ? null : { projection: previous, start: olderState };
+  const otherFiles = await checkpoints.otherThan(projection.version);
+  for (const file of otherFiles) {
+    if (previous !== null && file === checkpoints.fileOf(previous.version)) continue;
+    refused.push({ file, reason: "other-version", message: `the projection is of version ${projection.version} now` });
+  }
+  const current = own ?? { state: projection.init(), lsn: 0, witness: null, skippedEvents: 0, parked: [] };
+  const recovery: ProjectionRecovery = {
+    from: own === null ? "zero" : "checkpoint",
+    lsn: current.lsn,
+    servedByVersion: older?.projection.version ?? null,
+    refused,
+  };
+  return { current, previous: older, recovery, otherFiles };
+}
+
+async function judge<State, Event extends FeedEvent>(
+  facts: CheckpointFacts,
+  projection: Projection<State, Event>,
+  feed: EventFeed<Event>,
+): Promise<Refusal | null> {
+  if (facts.name !== projection.name) {
+    return { reason: "other-projection", message: `it is of the projection "${facts.name}"` };
+  }
+  if (facts.version !== projection.version) {
+    return { reason: "other-version", message: `it is of version ${facts.version}` };
+  }
+  if (facts.storeId !== (feed.storeId ?? null)) {
+    return { reason: "other-store", message: "it was made from another store" };
+  }
+  if (facts.lsn > feed.watermark) {
+    const message = `its LSN ${facts.lsn} lies above the watermark ${feed.watermark}: the store is an older one`;
+    return { reason: "above-watermark", message };
+  }
+  if (facts.witness === null || (await recordedDifferently(facts.witness, feed)) === false) return null;
+  return { reason: "other-history", message: `the log went on differently before LSN ${facts.witness.lsn}` };
+}
+
+/** Whether the event at that LSN is another one now. Of an event that was removed nothing can be told. */
+async function recordedDifferently(witness: Witness, feed: EventFeed<FeedEvent>): Promise<boolean> {
+  for await (const [first] of feed.readBatches(witness.lsn - 1)) {
+    if (first !== undefined) return first.lsn === witness.lsn && first.recordedAt !== witness.recordedAt;
+  }
+  return false;
+}

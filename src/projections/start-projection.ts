@@ -1,0 +1,86 @@
+/** The way in: checks what the caller gave, loads the checkpoint, and sets the runner going. */
+
+import { StoreError } from "../errors.js";
+import { CheckpointDirectory } from "./checkpoint-directory.js";
+import { CheckpointKeeper } from "./checkpoint-keeper.js";
+import type { EventFeed, FeedEvent } from "./event-feed.js";
+import { type Projection, validateProjection } from "./projection.js";
+import { ProjectionRunner } from "./runner.js";
+import { type ProjectionReport, type RunnerOptions, settingsOf } from "./runner-options.js";
+import { findStart } from "./runner-start.js";
+import { Track } from "./track.js";
+
+// Two runners of one name on one store would overwrite each other's checkpoint. Other processes are kept out by the
+// store's own lock, and read-only openers write nothing.
+const runningNames = new WeakMap<object, Set<string>>();
+
+/**
+ * Starts a projection on a store and resolves once its checkpoint, if there is a usable one, is loaded. It then catches
+ * up in the background; `whenCaughtUp()` waits for that.
+ *
+ * Rejects with `TypeError` for a definition or option that is not what it should be, and with ERR_PROJECTION_RUNNING when
+ * a projection of this name already runs on this store.
+ *
+ * @example
+ * ```ts
+ * await using balances = await startProjection(store, balancesProjection, { onError: "park" });
+ * const { lsn } = await store.append("account-42", [deposited]);
+ * await balances.whenProcessed(lsn);
+ * balances.state.get("account-42");
+ * ```
+ */
+export async function startProjection<State, Event extends FeedEvent>(
+  feed: EventFeed<Event>,
+  projection: Projection<State, Event>,
+  options: RunnerOptions<State, Event> = {},
+): Promise<ProjectionRunner<State, Event>> {
+  validateProjection(projection);
+  const settings = settingsOf(projection, options);
+  // Listeners run outside of the loop that feeds, so that one that throws is not taken for a failing projection.
+  const report = (event: ProjectionReport): void => queueMicrotask(() => settings.onReport(event));
+  const release = claimName(feed, projection.name);
+  try {
+    const directory = new CheckpointDirectory(feed.directory, projection.name);
+    if (!feed.readOnly) await directory.removeTemporaryFiles();
+    const { current, previous, recovery, otherFiles } = await findStart(feed, projection, settings.previous, directory);
+    for (const refused of recovery.refused) report({ kind: "checkpoint-refused", ...refused });
+
+    const track = new Track(projection, current, settings.onError, report);
+    const older = previous === null ? null : new Track(previous.projection, previous.start, settings.onError, report);
+    const keeper = new CheckpointKeeper({
+      directory,
+      track,
+      storeId: feed.storeId ?? null,
+      savedLsn: recovery.from === "checkpoint" ? recovery.lsn : 0,
+      otherFiles,
+      everyEvents: settings.checkpointEveryEvents,
+    });
+    const { onProgress } = settings;
+    return new ProjectionRunner({
+      feed,
+      current: track,
+      previous: older,
+      keeper: feed.readOnly ? null : keeper,
+      recovery,
+      report,
+      tellProgress: onProgress === null ? null : (progress) => queueMicrotask(() => onProgress(progress)),
+      release,
+    });
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+function claimName(feed: { readonly readOnly: boolean }, name: string): () => void {
+  if (feed.readOnly) return () => undefined;
+  const names = runningNames.get(feed) ?? new Set();
+  runningNames.set(feed, names);
+  if (names.has(name)) {
+    throw new StoreError("ERR_PROJECTION_RUNNING", `a projection "${name}" already runs on this store`, {
+      projection: name,
+    });
+  }
+  names.add(name);
+  return () => names.delete(name);
+}

@@ -1,0 +1,271 @@
+/** The store as users hold it: events, projections and the graph over one directory. */
+
+import type {
+  AppendOptions,
+  AppendResult,
+  BufferedResult,
+  Durability,
+  EventInput,
+  EventMap,
+  EventStore,
+  EventStoreOptions,
+  EventStoreStats,
+  IoDescription,
+  ReadAllOptions,
+  ReadStreamOptions,
+  RecordedEvent,
+  RecoveryReport,
+  StreamAppend,
+  SubscribeOptions,
+} from "../events/index.js";
+import type { Graph } from "./graph/graph.js";
+import { GRAPH_PROJECTION } from "./graph/graph-projection.js";
+import { IdLeases } from "./graph/id-leases.js";
+import { type StartedGraph, startGraph } from "./graph/start-graph.js";
+import type { Projection } from "./projection.js";
+import type { ProjectionRunner } from "./runner.js";
+import type { RunnerOptions } from "./runner-options.js";
+import { startProjection } from "./start-projection.js";
+
+/** How a store is opened. */
+export type StoreOptions = EventStoreOptions;
+
+/** What `checkpoint` saved. */
+export interface StoreCheckpoint {
+  /** W when it was called. */
+  readonly lsn: number;
+  /** Each running projection with the LSN that its saved state reflects. */
+  readonly projections: readonly { readonly name: string; readonly lsn: number }[];
+}
+
+/** Options of an append that resolves before it is durable. */
+export interface BufferedAppendOptions extends AppendOptions {
+  readonly durability: "async" | "asyncBatched";
+}
+
+/** What the store asks of a projection that runs on it, whatever its state is. */
+type RunningProjection = Pick<ProjectionRunner<unknown, RecordedEvent>, "status" | "checkpoint" | "close">;
+
+/** An open store. Made by `openStore`. */
+export class Store<Events extends EventMap = EventMap> {
+  readonly #events: EventStore;
+  readonly #runners = new Map<string, RunningProjection>();
+  readonly #idLeases: IdLeases;
+  #graph: Promise<StartedGraph> | null = null;
+  #closing: Promise<void> | null = null;
+
+  /** @internal Use `openStore`. */
+  constructor(events: EventStore) {
+    this.#events = events;
+    this.#idLeases = new IdLeases(events);
+  }
+
+  /** The store's directory, without symbolic links. */
+  get directory(): string {
+    return this.#events.directory;
+  }
+
+  /** 32 hexadecimal digits, given to the store when it was created. */
+  get storeId(): string {
+    return this.#events.storeId;
+  }
+
+  /** W: the highest LSN that is durable and visible; 0 when the store is empty. */
+  get watermark(): number {
+    return this.#events.watermark;
+  }
+
+  /** Which I/O the store uses, and why not a better one. */
+  get io(): IoDescription {
+    return this.#events.io;
+  }
+
+  /** What opening found and did. */
+  get recovery(): RecoveryReport {
+    return this.#events.recovery;
+  }
+
+  stats(): EventStoreStats {
+    return this.#events.stats();
+  }
+
+  /** The stream's version, which is the number of its events; 0 for a stream that does not exist. */
+  streamVersion(stream: string): number {
+    return this.#events.streamVersion(stream);
+  }
+
+  /**
+   * Appends one event or several to a stream, all or none.
+   *
+   * Resolves as the durability says: with `"sync"` and `"group"` when the events survive a power cut. Appending the same event ids
+   * again at the same expected version answers as the first time, with `duplicate: true`; with `"any"`, the stream's newest 1,000
+   * ids are looked at. Waits while the buffers are full.
+   *
+   * @throws TypeError for wrong types and unknown options.
+   * @throws StoreError `ERR_EVENTS_VERSION_CONFLICT`, `ERR_EVENTS_INVALID_STREAM`, `ERR_EVENTS_INVALID_EVENT`, `ERR_EVENTS_SCHEMA`,
+   *   `ERR_EVENTS_DUPLICATE_ID`, `ERR_WAL_TOO_LARGE`, `ERR_WAL_FULL`: nothing was written.
+   * @throws StoreError `ERR_WAL_OUTCOME_UNKNOWN`: a write failed; whether the events exist is known after reopening.
+   * @throws StoreError `ERR_WAL_FAILED`, `ERR_STORE_CLOSED`
+   *
+   * @example
+   * ```ts
+   * const { version, lsn } = await store.append("account-42", { type: "Deposited", data: { cents: 500 } }, { expectedVersion: 3 });
+   * ```
+   */
+  append(
+    stream: string,
+    events: EventInput<Events> | readonly EventInput<Events>[],
+    options: BufferedAppendOptions,
+  ): Promise<BufferedResult>;
+  append(
+    stream: string,
+    events: EventInput<Events> | readonly EventInput<Events>[],
+    options?: AppendOptions,
+  ): Promise<AppendResult>;
+  append(
+    stream: string,
+    events: EventInput<Events> | readonly EventInput<Events>[],
+    options?: AppendOptions,
+  ): Promise<AppendResult | BufferedResult> {
+    return this.#events.append(stream, events as EventInput, options);
+  }
+
+  /**
+   * `append` that does not wait for a buffer.
+   *
+   * @throws StoreError `ERR_WAL_BUFFER_FULL` when all buffers are taken; nothing was written.
+   */
+  tryAppend(
+    stream: string,
+    events: EventInput<Events> | readonly EventInput<Events>[],
+    options?: AppendOptions,
+  ): Promise<AppendResult> {
+    return this.#events.tryAppend(stream, events as EventInput, options) as Promise<AppendResult>;
+  }
+
+  /**
+   * Appends to several streams, each once, all or nothing. Results come in the order given.
+   *
+   * @throws as `append`
+   *
+   * @example
+   * ```ts
+   * await store.appendMany([
+   *   { stream: "account-42", events: withdrawn, expectedVersion: 4 },
+   *   { stream: "account-7", events: deposited, expectedVersion: 9 },
+   * ]);
+   * ```
+   */
+  appendMany(
+    appends: readonly StreamAppend<EventInput<Events>>[],
+    options?: { readonly durability?: Durability },
+  ): Promise<AppendResult[]> {
+    return this.#events.appendMany(appends as readonly StreamAppend[], options) as Promise<AppendResult[]>;
+  }
+
+  /** A stream's events by version, forwards or backwards. Ends at the version the stream has now. */
+  readStream(stream: string, options?: ReadStreamOptions): AsyncIterableIterator<RecordedEvent<Events>> {
+    return this.#events.readStream(stream, options) as AsyncIterableIterator<unknown> as AsyncIterableIterator<
+      RecordedEvent<Events>
+    >;
+  }
+
+  /** All events in LSN order, forwards or backwards. Ends at the watermark of now. */
+  readAll(options?: ReadAllOptions): AsyncIterableIterator<RecordedEvent<Events>> {
+    return this.#events.readAll(options) as AsyncIterableIterator<unknown> as AsyncIterableIterator<
+      RecordedEvent<Events>
+    >;
+  }
+
+  /**
+   * All events after an LSN, then every new one as soon as it is durable: no gap, no duplicate, nothing buffered. Ends when the store
+   * closes, throws the signal's reason when that aborts.
+   *
+   * @example
+   * ```ts
+   * for await (const event of store.subscribe({ after: lastLsn, signal })) console.log(event.lsn, event.type);
+   * ```
+   */
+  subscribe(options?: SubscribeOptions): AsyncIterableIterator<RecordedEvent<Events>> {
+    return this.#events.subscribe(options) as AsyncIterableIterator<unknown> as AsyncIterableIterator<
+      RecordedEvent<Events>
+    >;
+  }
+
+  /** The events after an LSN up to the watermark of now, in LSN order, batch by batch as they were written: the fastest way to read. */
+  readBatches(
+    after: number,
+    options?: { readonly signal?: AbortSignal },
+  ): AsyncIterableIterator<readonly RecordedEvent<Events>[]> {
+    return this.#events.readBatches(after, options) as AsyncIterableIterator<unknown> as AsyncIterableIterator<
+      readonly RecordedEvent<Events>[]
+    >;
+  }
+
+  /** Writes what the async modes have buffered; resolves when it is durable. */
+  flush(): Promise<void> {
+    return this.#events.flush();
+  }
+
+  /** Resolves when every append that answered with this epoch is durable, with an LSN that none of their events exceeds. */
+  whenDurable(epoch: number): Promise<{ readonly lsn: number }> {
+    return this.#events.whenDurable(epoch);
+  }
+
+  /** Starts a projection, which resumes from its checkpoint and follows the store until it or the store is closed. */
+  async project<State>(
+    projection: Projection<State, RecordedEvent<Events>>,
+    options?: RunnerOptions<State, RecordedEvent<Events>>,
+  ): Promise<ProjectionRunner<State, RecordedEvent<Events>>> {
+    const feed = this.#events as unknown as Parameters<typeof startProjection<State, RecordedEvent<Events>>>[0];
+    const runner = await startProjection(feed, projection, options);
+    this.#runners.set(projection.name, runner);
+    return runner;
+  }
+
+  /** The bi-temporal graph, caught up with the watermark of now and following it. The first call builds it, from its checkpoint if there is one. */
+  async graph(): Promise<Graph> {
+    this.#graph ??= startGraph(this.#events);
+    const { graph, runner } = await this.#graph;
+    this.#runners.set(GRAPH_PROJECTION.name, runner);
+    return graph;
+  }
+
+  /** Reserves node ids in a row, durably, for events that the caller makes itself; resolves with the first. */
+  reserveNodeIds(count: number): Promise<number> {
+    return this.#idLeases.reserve("node", count);
+  }
+
+  /** Reserves edge ids in a row, durably, for events that the caller makes itself; resolves with the first. */
+  reserveEdgeIds(count: number): Promise<number> {
+    return this.#idLeases.reserve("edge", count);
+  }
+
+  /** Saves the state of every running projection with the LSN it reflects. */
+  async checkpoint(): Promise<StoreCheckpoint> {
+    const lsn = this.watermark;
+    const projections: { name: string; lsn: number }[] = [];
+    for (const [name, runner] of this.#runners) {
+      if (runner.status !== "closed") projections.push({ name, lsn: await runner.checkpoint() });
+    }
+    return { lsn, projections };
+  }
+
+  /** Closes the projections, writes what is buffered, seals the log and frees the store. The second call waits for the first. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    try {
+      for (const runner of this.#runners.values()) await runner.close();
+    } finally {
+      await this.#events.close();
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * One version of a projection on its way through the log: its state, and the LSN that the state reflects.
+ *
+ * Between two calls the state holds exactly the events up to and including `lsn`, less those that were left out.
+ */
+
+import { assert } from "../assert.js";
+import { StoreError } from "../errors.js";
+import type { CheckpointFacts, ParkedEvent, Witness } from "./checkpoint-format.js";
+import type { FeedEvent } from "./event-feed.js";
+import type { Projection } from "./projection.js";
+import type { FailurePolicy, ProjectionReport } from "./runner-options.js";
+
+/** The list lies in every checkpoint; a projection with more to park than this has a bug, and stops. */
+export const PARKED_EVENTS_MAX = 10_000;
+
+const PARKED_MESSAGE_CHARACTERS_MAX = 1000;
+// Looking at the clock costs about as much as a small apply.
+const EVENTS_PER_LOOK_AT_CLOCK = 16;
+
+/** Where a track begins: at zero, or at what a checkpoint held. */
+export interface TrackStart<State> {
+  readonly state: State;
+  readonly lsn: number;
+  readonly witness: Witness | null;
+  readonly skippedEvents: number;
+  readonly parked: readonly ParkedEvent[];
+}
+
+export class Track<State, Event extends FeedEvent> {
+  readonly projection: Projection<State, Event>;
+  readonly #policy: FailurePolicy;
+  readonly #report: (report: ProjectionReport) => void;
+  readonly #handled: ReadonlySet<string> | null;
+  #state: State;
+  #lsn: number;
+  #witness: Witness | null;
+  #skippedEvents: number;
+  #parked: readonly ParkedEvent[];
+
+  constructor(
+    projection: Projection<State, Event>,
+    start: TrackStart<State>,
+    policy: FailurePolicy,
+    report: (report: ProjectionReport) => void,
+  ) {
+    this.projection = projection;
+    this.#policy = policy;
+    this.#report = report;
+    this.#handled = projection.handles === "all" ? null : new Set(projection.handles);
+    this.#state = start.state;
+    this.#lsn = start.lsn;
+    this.#witness = start.witness;
+    this.#skippedEvents = start.skippedEvents;
+    this.#parked = start.parked;
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  get lsn(): number {
+    return this.#lsn;
+  }
+
+  get skippedEvents(): number {
+    return this.#skippedEvents;
+  }
+
+  get parked(): readonly ParkedEvent[] {
+    return this.#parked;
+  }
+
+  /** What a checkpoint of this moment says beside the state. */
+  facts(storeId: string | null): CheckpointFacts {
+    const { name, version } = this.projection;
+    return {
+      name,
+      version,
+      lsn: this.#lsn,
+      witness: this.#witness,
+      storeId,
+      skippedEvents: this.#skippedEvents,
+      parked: this.#parked,
+    };
+  }
+
+  /**
+   * Applies events from an index on until they or the time are used up, at least one, and returns the index after the
+   * last one applied. Throws ERR_PROJECTION_FAILED when the policy says to stop.
+   */
+  apply(events: readonly Event[], from: number, untilMs: number): number {
+    let index = from;
+    while (index < events.length) {
+      const end = Math.min(events.length, index + EVENTS_PER_LOOK_AT_CLOCK);
+      for (; index < end; index += 1) this.#applyOne(events[index] as Event);
+      if (performance.now() >= untilMs) break;
+    }
+    const last = events[index - 1];
+    if (last !== undefined) this.#witness = { lsn: last.lsn, recordedAt: last.recordedAt };
+    return index;
+  }
+
+  /** Says that every event up to this LSN has been seen, also if the last LSNs carry none. */
+  reach(lsn: number): void {
+    this.#lsn = Math.max(this.#lsn, lsn);
+  }
+
+  #applyOne(event: Event): void {
+    assert(event.lsn > this.#lsn, "a feed is in LSN order");
+    if (this.#handled === null || this.#handled.has(event.type)) {
+      let next: State;
+      try {
+        next = this.projection.apply(this.#state, event);
+      } catch (error) {
+        this.#leaveOut(event, error);
+        this.#lsn = event.lsn;
+        return;
+      }
+      if (next !== this.#state) {
+        this.#requireState(next, event);
+        this.#state = next;
+      }
+    }
+    this.#lsn = event.lsn;
+  }
+
+  // A forgotten return or an async apply would lose the state, whatever the policy is.
+  #requireState(next: State, event: Event): void {
+    if (next === undefined) throw this.#failure(event, new TypeError("apply returned undefined instead of the state"));
+    if (next instanceof Promise) {
+      // Its own failure has no one else to go to, and is not the point.
+      next.catch(() => undefined);
+      throw this.#failure(event, new TypeError("apply returned a promise; it must be synchronous"));
+    }
+  }
+
+  #leaveOut(event: Event, error: unknown): void {
+    const { lsn, type } = event;
+    switch (this.#policy) {
+      case "stop":
+        throw this.#failure(event, error);
+      case "skip":
+        this.#skippedEvents += 1;
+        this.#report({ kind: "event-skipped", lsn, type, error });
+        return;
+      case "park":
+        if (this.#parked.length >= PARKED_EVENTS_MAX) {
+          throw this.#failure(
+            event,
+            new RangeError(`${PARKED_EVENTS_MAX} events are parked already`, { cause: error }),
+          );
+        }
+        // A new list, so that one that was handed out stays as it was.
+        this.#parked = [
+          ...this.#parked,
+          { lsn, type, message: messageOf(error).slice(0, PARKED_MESSAGE_CHARACTERS_MAX) },
+        ];
+        this.#report({ kind: "event-parked", lsn, type, error });
+        return;
+    }
+  }
+
+  #failure(event: Event, cause: unknown): StoreError {
+    const { name, version } = this.projection;
+    return new StoreError(
+      "ERR_PROJECTION_FAILED",
+      `projection "${name}" failed at LSN ${event.lsn}, an event of type ${event.type}: ${messageOf(cause)}`,
+      { projection: name, version, lsn: event.lsn, type: event.type },
+      { cause },
+    );
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

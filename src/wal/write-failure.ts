@@ -1,0 +1,44 @@
+/** The errors that a failed write leads to: one for the write itself, and what each append is told of it. */
+
+import { StoreError, type StoreErrorCode } from "../errors.js";
+import { errnoName } from "../ffi/index.js";
+import type { Batch } from "./batch.js";
+
+function because(code: StoreErrorCode, what: string, cause: StoreError): StoreError {
+  return new StoreError(code, `${what}: ${cause.message}`, cause.details, { cause });
+}
+
+/** A write that ended with an errno, or with fewer bytes than it should have. */
+export function writeFailed(batch: Batch, result: number, missingBytes: number): StoreError {
+  const errno = result < 0 ? errnoName(result) : "short write";
+  const what = result < 0 ? errno : `wrote ${result} of ${missingBytes} bytes`;
+  return new StoreError("ERR_IO_FAILED", `a write to the log failed: ${what}`, {
+    path: batch.segment?.file.path ?? null,
+    offset: batch.fileOffset,
+    errno,
+  });
+}
+
+export function isLackOfSpace(error: StoreError): boolean {
+  return error.details["errno"] === "ENOSPC" || error.details["errno"] === "EDQUOT";
+}
+
+/** For appends that need a segment that cannot be had. */
+export function logFull(cause: StoreError): StoreError {
+  return because("ERR_WAL_FULL", "no space for another segment", cause);
+}
+
+/** For appends that were not submitted when the log failed. */
+export function neverWritten(cause: StoreError): StoreError {
+  return because("ERR_WAL_FAILED", "the log failed before this append was written", cause);
+}
+
+/** For appends that were in flight when the log failed. */
+export function outcomeUnknown(cause: StoreError): StoreError {
+  return because("ERR_WAL_OUTCOME_UNKNOWN", "the log failed while this append was in flight", cause);
+}
+
+/** For appends that come after the failure. */
+export function failedEarlier(cause: StoreError): StoreError {
+  return because("ERR_WAL_FAILED", "the log failed earlier", cause);
+}
