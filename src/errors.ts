@@ -26,7 +26,6 @@ export const STORE_ERROR_CODES = {
   ERR_EVENTS_INVALID_STREAM: "the stream name is empty, too long or not well-formed",
   ERR_EVENTS_INVALID_EVENT: "the event cannot be stored as given",
   ERR_EVENTS_SCHEMA: "the event does not match its registered protobuf type, or strictSchemas demands one",
-  ERR_EVENTS_TOO_LARGE: "the event is larger than maxEventBytes",
   ERR_EVENTS_DUPLICATE_ID: "some of these event ids are in the stream already, but not as this append",
   ERR_PROJECTION_FAILED:
     "a projection stopped: its apply threw and its policy is to stop, or the log could not be read",
@@ -38,6 +37,8 @@ export const STORE_ERROR_CODES = {
   ERR_GRAPH_NOT_FOUND: "the node or edge exists nowhere in that valid period",
   ERR_GRAPH_NO_ENDS: "an end of the edge exists nowhere in the edge's valid period",
   ERR_GRAPH_HAS_EDGES: "the node still has edges in that valid period; pass detach to delete them with it",
+  ERR_GRAPH_EDGE_FIXED: "the edge exists with another label, source or target; those never change",
+  ERR_GRAPH_FULL: "the graph in memory holds as much as its references can address",
   ERR_GRAPH_INVALID_PERIOD: "the period is empty, reversed or outside the safe range",
   ERR_GRAPH_INVALID_PROPERTY: "the property cannot be stored as given",
   ERR_IMPORT_SOURCE: "the repository or file cannot be read as what it should be",

@@ -45,6 +45,7 @@ test("every house rule catches what it is for, and lets its exceptions pass", ()
   for (const fine of [
     '/** Or "any": any version will do. */',
     'expected: "any" | "exists"',
+    `help("a stream's name, any number of times")`,
     "// console.log is for the command line",
     "class StoreError extends Error {",
     "class Ring<Lease extends object> {",

@@ -45,7 +45,7 @@ export interface StreamAppend<Event = EventInput> {
   readonly expectedVersion?: ExpectedVersion;
 }
 
-export const DURABILITIES = ["sync", "group", "async", "asyncBatched"] as const satisfies readonly Durability[];
+export const DURABILITIES: readonly Durability[] = ["sync", "group", "async", "asyncBatched"];
 const APPEND_OPTIONS = ["expectedVersion", "durability"] as const;
 const STREAM_APPEND_FIELDS = ["stream", "events", "expectedVersion"] as const;
 const SEAL_DEMANDS: Readonly<Record<Durability, SealDemand>> = {
@@ -141,7 +141,7 @@ export class Appender {
     const event = Array.isArray(events) ? (events as readonly EventInput[])[0] : (events as EventInput);
     if (head === undefined || event === undefined || (Array.isArray(events) && events.length > 1)) return null;
     if (expected !== "any") checkExpectedVersion(expected);
-    const prepared = this.#preparer.prepare(event);
+    const prepared = this.#preparer.prepareShared(event);
     if (prepared.id !== null) return null;
     judge(head, expected);
     const byteLengthMax = head.field.length + prepared.byteLengthMax;

@@ -46,10 +46,12 @@ export function varintBytes(value: number): number {
   return count;
 }
 
-function writeBytes(target: Uint8Array, offset: number, source: Uint8Array): number {
-  const { length } = source;
-  if (length < 64) for (let at = 0; at < length; at++) target[offset + at] = source[at] as number;
-  else target.set(source, offset);
+/** Bytes below which a loop is faster than a call of `set`. */
+const LOOP_BYTES_MAX = 96;
+
+function writeBytes(target: Uint8Array, offset: number, source: Uint8Array, length: number = source.length): number {
+  if (length < LOOP_BYTES_MAX) for (let at = 0; at < length; at++) target[offset + at] = source[at] as number;
+  else target.set(length === source.length ? source : source.subarray(0, length), offset);
   return offset + length;
 }
 
@@ -74,7 +76,7 @@ export function typeField(type: string): Uint8Array {
 /** What of an event is ready to be written before its place in the stream is known. */
 export interface PreparedEvent {
   typeField: Uint8Array;
-  /** JSON text, or the bytes of a protobuf message. */
+  /** JSON text, or memory that begins with a protobuf message. */
   payload: string | Uint8Array;
   payloadBytes: number;
   content: number;
@@ -85,10 +87,8 @@ export interface PreparedEvent {
   byteLengthMax: number;
 }
 
-/** Sets `byteLengthMax` and `payloadBytes` from the other fields. */
+/** Sets `byteLengthMax` from the other fields. */
 export function measure(event: PreparedEvent): void {
-  const { payload } = event;
-  event.payloadBytes = typeof payload === "string" ? Buffer.byteLength(payload) : payload.length;
   let bytes = event.typeField.length + event.payloadBytes + 2 + 5 * (1 + VARINT_BYTES_MAX);
   if (event.id !== null) bytes += event.id.length * 3;
   if (event.metadata !== null) bytes += event.metadata.length * 3;
@@ -112,7 +112,7 @@ export function encodeEnvelope(
     target[at] = TAG_PAYLOAD;
     at = writeVarint(target, at + 1, payloadBytes);
     if (typeof payload === "string") at += target.write(payload, at, payloadBytes, "utf8");
-    else at = writeBytes(target, at, payload);
+    else at = writeBytes(target, at, payload, payloadBytes);
   }
   if (event.content !== CONTENT_JSON) {
     target[at] = TAG_CONTENT;
@@ -193,8 +193,10 @@ export class EnvelopeView {
   }
 
   #number(tag: number, value: number): void {
-    if (tag === TAG_VERSION) this.version = value;
-    else if (tag === TAG_CONTENT) this.content = value;
+    if (tag === TAG_VERSION) {
+      if (value > Number.MAX_SAFE_INTEGER) throw malformed(this.#at); // it has been rounded already
+      this.version = value;
+    } else if (tag === TAG_CONTENT) this.content = value;
   }
 
   #range(tag: number, start: number, end: number): void {

@@ -20,7 +20,7 @@ export class EventReader {
     schemas: readonly string[],
     codecs: ReadonlyMap<string, PayloadCodec>,
   ): Promise<EventReader> {
-    const registry = await SchemaRegistry.load(schemas, codecs, false);
+    const registry = SchemaRegistry.load(schemas, codecs, false);
     const index = new StreamIndex();
     const replay = new StreamReplay(index);
     const log = await LogView.open(directory, (frame: Frame) => replay.addFrame(frame));

@@ -51,6 +51,8 @@ export interface SubscribeOptions {
 
 const DIRECTIONS = ["forwards", "backwards"] as const;
 const LSN_RANGE = { min: 0, max: Number.MAX_SAFE_INTEGER };
+/** Events made at once of one frame. */
+const EVENTS_PER_BATCH_MAX = 256;
 const KEEP_ALIVE_MS = 1 << 30;
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 
@@ -86,20 +88,25 @@ export class EventSource {
     if (this.#isClosed()) throw new StoreError("ERR_STORE_CLOSED", "the store was closed while it was being read");
   }
 
-  /** The events of one frame with LSNs in (`after`, `through`]. */
-  #events(frame: Frame, after: number, through: number): StoredEvent[] {
+  /** The events of one frame with LSNs in (`after`, `through`], some at a time: a consumer that keeps none leaves young garbage only. */
+  *#events(frame: Frame, after: number, through: number): Generator<StoredEvent[], void, undefined> {
     const { body, header } = frame;
-    const { firstLsn, recordCount, recordedAt } = header;
-    const events: StoredEvent[] = [];
+    const { firstLsn, recordCount } = header;
+    let events: StoredEvent[] = [];
     let at = 0;
     for (let index = 0; index < recordCount; index++) {
       const start = at + RECORD_HEADER_BYTES;
       const end = start + body.readUInt32LE(at);
       at = end;
       const lsn = firstLsn + index;
-      if (lsn > after && lsn <= through) events.push(new StoredEvent(this.#decoder, body, start, end, lsn, recordedAt));
+      if (lsn <= after || lsn > through) continue;
+      events.push(new StoredEvent(this.#decoder, frame, start, end, lsn));
+      if (events.length === EVENTS_PER_BATCH_MAX) {
+        yield events;
+        events = [];
+      }
     }
-    return events;
+    if (events.length > 0) yield events;
   }
 
   /** Batches of events in LSN order after `after`, ending at the watermark of the moment it is called. */
@@ -117,8 +124,10 @@ export class EventSource {
   ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
     for await (const frame of this.#log.frames(after, through)) {
       signal?.throwIfAborted();
-      this.#checkOpen();
-      yield this.#events(frame, after, through);
+      for (const events of this.#events(frame, after, through)) {
+        this.#checkOpen();
+        yield events;
+      }
     }
   }
 
@@ -130,8 +139,7 @@ export class EventSource {
     for await (const frame of this.#log.framesBackwards(through)) {
       signal?.throwIfAborted();
       this.#checkOpen();
-      const events = this.#events(frame, after, through).reverse();
-      yield events;
+      yield [...this.#events(frame, after, through)].flat().reverse();
       if (frame.header.firstLsn <= after + 1) return;
     }
   }
@@ -178,16 +186,14 @@ export class EventSource {
       signal?.throwIfAborted();
       this.#checkOpen();
       const frame = await this.#log.frameOf(head.lsns[version - 1] as number);
-      const { firstLsn, recordCount, recordedAt } = frame.header;
+      const { firstLsn, recordCount } = frame.header;
       const { starts, ends } = recordRanges(frame);
       const events: StoredEvent[] = [];
       for (; (final - version) * step >= 0; version += step) {
         const lsn = head.lsns[version - 1] as number;
         const at = lsn - firstLsn;
         if (at < 0 || at >= recordCount) break;
-        events.push(
-          new StoredEvent(this.#decoder, frame.body, starts[at] as number, ends[at] as number, lsn, recordedAt),
-        );
+        events.push(new StoredEvent(this.#decoder, frame, starts[at] as number, ends[at] as number, lsn));
       }
       yield events;
     }

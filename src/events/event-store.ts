@@ -108,7 +108,7 @@ export class EventStore {
     if (typeof directory !== "string" || directory === "")
       throw new TypeError("a store needs the name of its directory");
     const checked = checkedOptions(options);
-    const registry = await SchemaRegistry.load(checked.schemas, codecs, checked.strictSchemas);
+    const registry = SchemaRegistry.load(checked.schemas, codecs, checked.strictSchemas);
     const index = new StreamIndex();
     const replay = new StreamReplay(index);
     const wal = await Wal.open(directory, checked, (frame: Frame) => replay.addFrame(frame));

@@ -32,6 +32,28 @@ export function checkStreamName(stream: unknown): asserts stream is string {
   }
 }
 
+const EMPTY: PreparedEvent = {
+  typeField: new Uint8Array(0),
+  payload: "",
+  payloadBytes: 0,
+  content: CONTENT_JSON,
+  id: null,
+  metadata: null,
+  byteLengthMax: 0,
+};
+
+function encodePayload(prepared: PreparedEvent, codec: PayloadCodec, data: unknown, shared: boolean): void {
+  if (shared && codec.encodeShared !== undefined) {
+    const { buf, pos } = codec.encodeShared(data);
+    prepared.payload = buf;
+    prepared.payloadBytes = pos;
+  } else {
+    const bytes = codec.encode(data);
+    prepared.payload = bytes;
+    prepared.payloadBytes = bytes.length;
+  }
+}
+
 interface KnownType {
   readonly field: Uint8Array;
   readonly codec: PayloadCodec | null;
@@ -40,6 +62,7 @@ interface KnownType {
 export class EventPreparer {
   readonly #registry: SchemaRegistry;
   readonly #types = new Map<string, KnownType>();
+  readonly #shared: PreparedEvent = { ...EMPTY };
 
   constructor(registry: SchemaRegistry) {
     this.#registry = registry;
@@ -47,23 +70,37 @@ export class EventPreparer {
 
   /** @throws TypeError for a wrong shape; StoreError `ERR_EVENTS_INVALID_EVENT`, `ERR_EVENTS_SCHEMA` */
   prepare(event: EventInput): PreparedEvent {
+    return this.#prepare(event, false, { ...EMPTY });
+  }
+
+  /** `prepare` into memory that the next call overwrites: for an event that is written at once. */
+  prepareShared(event: EventInput): PreparedEvent {
+    return this.#prepare(event, true, this.#shared);
+  }
+
+  #prepare(event: EventInput, shared: boolean, prepared: PreparedEvent): PreparedEvent {
     if (typeof event !== "object" || event === null) throw new TypeError("an event must be an object");
     for (const key in event) {
       if (key !== "type" && key !== "data" && key !== "metadata" && key !== "id") {
         throw new TypeError(`an event has no field "${key}" (known: type, data, metadata, id)`);
       }
     }
-    const known = this.#types.get(event.type) ?? this.#knownType(event.type);
-    const { codec } = known;
-    const prepared: PreparedEvent = {
-      typeField: known.field,
-      payload: codec === null ? jsonText(event.type, "data", event.data) : codec.encode(event.data),
-      payloadBytes: 0,
-      content: codec === null ? CONTENT_JSON : CONTENT_PROTOBUF,
-      id: event.id === undefined ? null : checkedId(event.id),
-      metadata: event.metadata === undefined ? null : metadataText(event.type, event.metadata),
-      byteLengthMax: 0,
-    };
+    const { field, codec } = this.#types.get(event.type) ?? this.#knownType(event.type);
+    // What runs the caller's code (getters, toJSON) comes first, for it may append another event into the shared memory; the payload
+    // is the last of it.
+    const id = event.id === undefined ? null : checkedId(event.id);
+    const metadata = event.metadata === undefined ? null : metadataText(event.type, event.metadata);
+    if (codec === null) {
+      const text = jsonText(event.type, "data", event.data);
+      prepared.payload = text;
+      prepared.payloadBytes = Buffer.byteLength(text);
+    } else {
+      encodePayload(prepared, codec, event.data, shared);
+    }
+    prepared.content = codec === null ? CONTENT_JSON : CONTENT_PROTOBUF;
+    prepared.typeField = field;
+    prepared.id = id;
+    prepared.metadata = metadata;
     measure(prepared);
     return prepared;
   }

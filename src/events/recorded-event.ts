@@ -8,6 +8,8 @@ import type { SchemaRegistry } from "./schema-registry.js";
 /** Type names remembered as strings; above it they are decoded each time. */
 const TYPE_NAMES_MAX = 65_536;
 
+const NOT_DECODED: unique symbol = Symbol("not decoded");
+
 /** What the events of one store share. */
 export class EventDecoder {
   readonly registry: SchemaRegistry;
@@ -36,57 +38,73 @@ export class EventDecoder {
   }
 }
 
-/** The class behind the public type `RecordedEvent`. Also serves as the raw event of projections. */
+/** A record's place: what the events of one frame share. */
+export interface EventFrame {
+  readonly body: Buffer;
+  readonly header: { readonly recordedAt: number };
+}
+
+/**
+ * The class behind the public type `RecordedEvent`. Also serves as the raw event of projections, whose replay makes millions of
+ * these: so it holds what they look at and finds the rest in the record again when somebody asks.
+ */
 export class StoredEvent {
   readonly lsn: number;
-  readonly recordedAt: number;
   readonly version: number;
   readonly type: string;
-  /** The frame's body, of which this event's payload is `bytes[payloadStart, payloadEnd)`. */
-  readonly bytes: Buffer;
   readonly payloadStart: number;
   readonly payloadEnd: number;
+  readonly #frame: EventFrame;
   readonly #decoder: EventDecoder;
-  readonly #content: number;
-  readonly #streamStart: number;
-  readonly #streamEnd: number;
-  readonly #idStart: number;
-  readonly #idEnd: number;
-  readonly #metadataStart: number;
-  readonly #metadataEnd: number;
+  readonly #start: number;
+  readonly #end: number;
   #stream: string | undefined;
-  #data: unknown;
-  #hasData = false;
+  #data: unknown = NOT_DECODED;
   #metadata: Readonly<Record<string, unknown>> | undefined;
 
-  constructor(decoder: EventDecoder, bytes: Buffer, start: number, end: number, lsn: number, recordedAt: number) {
+  /** The record lies in the frame's body at `[start, end)`. */
+  constructor(decoder: EventDecoder, frame: EventFrame, start: number, end: number, lsn: number) {
     const { view } = decoder;
-    view.decode(bytes, start, end);
+    const { body } = frame;
+    view.decode(body, start, end);
     this.lsn = lsn;
-    this.recordedAt = recordedAt;
     this.version = view.version;
-    this.type = decoder.typeName(bytes, view.typeStart, view.typeEnd);
-    this.bytes = bytes;
+    this.type = decoder.typeName(body, view.typeStart, view.typeEnd);
     this.payloadStart = view.payloadStart;
     this.payloadEnd = view.payloadEnd;
+    this.#frame = frame;
     this.#decoder = decoder;
-    this.#content = view.content;
-    this.#streamStart = view.streamStart;
-    this.#streamEnd = view.streamEnd;
-    this.#idStart = view.idStart;
-    this.#idEnd = view.idEnd;
-    this.#metadataStart = view.metadataStart;
-    this.#metadataEnd = view.metadataEnd;
+    this.#start = start;
+    this.#end = end;
+  }
+
+  /** The fields of the record again; valid until the next event is looked at. */
+  #view(): EnvelopeView {
+    const { view } = this.#decoder;
+    view.decode(this.bytes, this.#start, this.#end);
+    return view;
+  }
+
+  get recordedAt(): number {
+    return this.#frame.header.recordedAt;
+  }
+
+  /** The frame's body, of which this event's payload is `bytes[payloadStart, payloadEnd)`. */
+  get bytes(): Buffer {
+    return this.#frame.body;
   }
 
   get stream(): string {
-    this.#stream ??= this.bytes.toString("utf8", this.#streamStart, this.#streamEnd);
+    if (this.#stream === undefined) {
+      const { streamStart, streamEnd } = this.#view();
+      this.#stream = this.bytes.toString("utf8", streamStart, streamEnd);
+    }
     return this.#stream;
   }
 
   get id(): string {
-    if (this.#idEnd === this.#idStart) return this.#decoder.derivedId(this.lsn);
-    return this.bytes.toString("utf8", this.#idStart, this.#idEnd);
+    const { idStart, idEnd } = this.#view();
+    return idEnd === idStart ? this.#decoder.derivedId(this.lsn) : this.bytes.toString("utf8", idStart, idEnd);
   }
 
   get payload(): Uint8Array {
@@ -95,17 +113,15 @@ export class StoredEvent {
 
   /** The decoded data. @throws StoreError `ERR_EVENTS_SCHEMA` for a protobuf type that is not registered. */
   get data(): unknown {
-    if (!this.#hasData) {
-      this.#data = this.#decodeData();
-      this.#hasData = true;
-    }
+    if (this.#data === NOT_DECODED) this.#data = this.#decodeData();
     return this.#data;
   }
 
   #decodeData(): unknown {
-    if (this.#content !== CONTENT_JSON) return this.#decoder.registry.decode(this.type, this.payload);
-    if (this.payloadEnd === this.payloadStart) return undefined;
-    return JSON.parse(this.bytes.toString("utf8", this.payloadStart, this.payloadEnd));
+    const { payloadStart, payloadEnd } = this;
+    if (this.#view().content !== CONTENT_JSON) return this.#decoder.registry.decode(this.type, this.payload);
+    if (payloadEnd === payloadStart) return undefined;
+    return JSON.parse(this.bytes.toString("utf8", payloadStart, payloadEnd));
   }
 
   get metadata(): Readonly<Record<string, unknown>> {
@@ -114,16 +130,20 @@ export class StoredEvent {
   }
 
   #decodeMetadata(): Readonly<Record<string, unknown>> {
-    if (this.#metadataEnd === this.#metadataStart) return {};
-    return JSON.parse(this.bytes.toString("utf8", this.#metadataStart, this.#metadataEnd)) as Record<string, unknown>;
+    const { metadataStart, metadataEnd } = this.#view();
+    if (metadataEnd === metadataStart) return {};
+    return JSON.parse(this.bytes.toString("utf8", metadataStart, metadataEnd)) as Record<string, unknown>;
   }
 
   toJSON(): Record<string, unknown> {
     const { id, type, data, metadata, stream, version, lsn, recordedAt } = this;
     return { id, type, data, metadata, stream, version, lsn, recordedAt };
   }
-
-  [inspect.custom](): Record<string, unknown> {
-    return this.toJSON();
-  }
 }
+
+// What `console.log` shows. Outside of the class, because a computed name has no place in a declaration file.
+Object.defineProperty(StoredEvent.prototype, inspect.custom, {
+  value(this: StoredEvent) {
+    return this.toJSON();
+  },
+});

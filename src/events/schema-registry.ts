@@ -1,17 +1,28 @@
 /**
  * How the payload of an event type is encoded: registered protobuf types, codecs that come with Varve, and JSON for the rest.
  *
- * protobufjs writes 0 for a bigint given to a 64-bit field, and drops fields that the type does not have, both without a word; so
- * events are checked before they are encoded, and bigints go through `fromObject`, which takes them.
+ * What protobufjs would store as something else without a word is refused by message-checker.ts before it is encoded.
  */
 
+import { existsSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import protobuf from "protobufjs";
 import { StoreError } from "../errors.js";
+import { hasFieldLike, MessageChecker, WIDE_TYPES } from "./message-checker.js";
+
+const WELL_KNOWN = "google.protobuf.";
 
 /** Turns the `data` of one event type into payload bytes and back. */
 export interface PayloadCodec {
   encode(data: unknown): Uint8Array;
   decode(bytes: Uint8Array): unknown;
+  /** `encode` into memory that the next call overwrites: the payload is `buf[0, pos)`. For the hot path, which copies it at once. */
+  encodeShared?(data: unknown): SharedPayload;
+}
+
+export interface SharedPayload {
+  readonly buf: Uint8Array;
+  readonly pos: number;
 }
 
 /** How one event type is stored. `codec` is null for JSON. */
@@ -20,99 +31,107 @@ export interface TypeSchema {
   readonly codec: PayloadCodec | null;
 }
 
-const SIXTY_FOUR_BIT = new Set(["int64", "uint64", "sint64", "fixed64", "sfixed64"]);
-
-/** The first field of `data`, nested ones included, that the message type does not have. */
-function unknownField(type: protobuf.Type, data: object): string | null {
-  for (const key of Object.keys(data)) {
-    const field = Object.hasOwn(type.fields, key) ? type.fields[key] : undefined;
-    if (field === undefined) return key;
-    const nested = field.resolvedType;
-    if (!(nested instanceof protobuf.Type)) continue;
-    const value = (data as Record<string, unknown>)[key];
-    const items = Array.isArray(value) ? value : field.map && value !== null ? Object.values(value as object) : [value];
-    for (const item of items) {
-      const inner = typeof item === "object" && item !== null ? unknownField(nested, item) : null;
-      if (inner !== null) return `${key}.${inner}`;
-    }
-  }
-  return null;
+/** Whether decoded messages need `settle`. */
+function isWideOrBytes(field: protobuf.Field): boolean {
+  return field.type === "bytes" || WIDE_TYPES.has(field.type);
 }
 
-function hasWideField(type: protobuf.Type, seen = new Set<protobuf.Type>()): boolean {
-  if (seen.has(type)) return false;
-  seen.add(type);
-  return type.fieldsArray.some(
-    (field) =>
-      SIXTY_FOUR_BIT.has(field.type) ||
-      (field instanceof protobuf.MapField && SIXTY_FOUR_BIT.has(field.keyType)) ||
-      (field.resolvedType instanceof protobuf.Type && hasWideField(field.resolvedType, seen)),
-  );
-}
-
-/** Safe integers as numbers, only larger ones as bigints: the same rule as everywhere in the API. */
-function narrow(value: unknown): unknown {
+/**
+ * Gives what protobufjs decoded the form that it has everywhere in the API: safe integers as numbers and only larger ones as bigints,
+ * bytes as a Uint8Array of their own, because protobufjs's is a view of the frame that other readers see too.
+ */
+function settle(value: unknown): unknown {
   if (typeof value === "bigint") {
     const number = Number(value);
     return Number.isSafeInteger(number) ? number : value;
   }
-  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
-  for (const [key, item] of Object.entries(value)) {
-    const narrowed = narrow(item);
-    if (narrowed !== item) (value as Record<string, unknown>)[key] = narrowed;
+  if (typeof value !== "object" || value === null) return value;
+  if (value instanceof Uint8Array) return new Uint8Array(value);
+  const record = value as Record<string, unknown>;
+  for (const key of Object.keys(record)) {
+    const item = record[key];
+    if (typeof item === "bigint" || typeof item === "object") record[key] = settle(item);
   }
   return value;
 }
 
+/** A writer that keeps its memory from message to message; null while one is being encoded, and after that failed half way. */
+let idleWriter: protobuf.Writer | null = null;
+/** A large message does not keep its memory. */
+const IDLE_WRITER_BYTES_MAX = 1024 * 1024;
+
 class MessageCodec implements PayloadCodec {
   readonly #type: protobuf.Type;
-  readonly #wide: boolean;
+  readonly #checker: MessageChecker;
+  readonly #mustSettle: boolean;
 
-  constructor(type: protobuf.Type) {
+  constructor(type: protobuf.Type, checker: MessageChecker) {
     this.#type = type;
-    this.#wide = hasWideField(type);
+    this.#checker = checker;
+    this.#mustSettle = hasFieldLike(type, isWideOrBytes);
   }
 
   encode(data: unknown): Uint8Array {
-    if (typeof data !== "object" || data === null || Array.isArray(data)) {
-      throw this.#mismatch("data must be an object of its fields");
-    }
-    const unknown = unknownField(this.#type, data);
-    if (unknown !== null) throw this.#mismatch(`it has no field ${unknown}`);
-    let message: object = data;
-    let problem = this.#type.verify(data);
-    if (problem !== null && this.#wide) {
-      message = this.#fromObject(data);
-      problem = this.#type.verify(message);
-    }
-    if (problem !== null) throw this.#mismatch(problem);
-    return this.#type.encode(message).finish();
+    return this.#type.encode(this.#checked(data)).finish();
   }
 
-  /** For bigints and long texts of digits, which `verify` does not know. */
-  #fromObject(data: object): object {
-    try {
-      return this.#type.fromObject(data);
-    } catch (error) {
-      throw this.#mismatch((error as Error).message);
-    }
+  encodeShared(data: unknown): SharedPayload {
+    const message = this.#checked(data);
+    const writer = idleWriter ?? protobuf.Writer.create();
+    idleWriter = null;
+    this.#type.encode(message, writer.reset());
+    if (writer.buf.length <= IDLE_WRITER_BYTES_MAX) idleWriter = writer;
+    return writer;
   }
 
-  #mismatch(problem: string): StoreError {
-    const type = this.#type.fullName.slice(1);
-    return new StoreError("ERR_EVENTS_SCHEMA", `the event does not match ${type}: ${problem}`, { type, problem });
+  /** The message to encode. @throws StoreError `ERR_EVENTS_SCHEMA` when `data` is none of this type. */
+  #checked(data: unknown): object {
+    const message = this.#checker.encodable(data);
+    if (typeof message !== "string") return message;
+    const type = nameOf(this.#type);
+    throw new StoreError("ERR_EVENTS_SCHEMA", `the event does not match ${type}: ${message}`, {
+      type,
+      problem: message,
+    });
   }
 
+  /** @throws StoreError `ERR_EVENTS_SCHEMA` when the bytes are no message of this type: the schema is not the one they were written with. */
   decode(bytes: Uint8Array): unknown {
-    const message = this.#type.decode(bytes);
-    const data = this.#type.toObject(message, { defaults: true, arrays: true, objects: true, longs: BigInt });
-    return this.#wide ? narrow(data) : data;
+    try {
+      const data = this.#type.toObject(this.#type.decode(bytes), TO_OBJECT);
+      return this.#mustSettle ? settle(data) : data;
+    } catch (error) {
+      const type = nameOf(this.#type);
+      const message = `the event's payload is no ${type} as its schema is now: ${(error as Error).message}`;
+      throw new StoreError("ERR_EVENTS_SCHEMA", message, { type }, { cause: error });
+    }
   }
 }
 
-function unreadableSchema(file: string, cause: Error): StoreError {
-  const message = `the schema ${file} cannot be loaded: ${cause.message}`;
-  return new StoreError("ERR_EVENTS_SCHEMA", message, { file }, { cause });
+const TO_OBJECT: protobuf.IConversionOptions = { defaults: true, arrays: true, objects: true, longs: BigInt };
+
+function nameOf(type: protobuf.Type): string {
+  return type.fullName.slice(1);
+}
+
+/** protoc takes imports as relative to an include path: here that is each folder above the importing file, the nearest first. */
+function resolveImport(importing: string, imported: string): string {
+  if (importing === "") return resolve(imported);
+  for (let folder = dirname(importing); ; folder = dirname(folder)) {
+    const path = resolve(folder, imported);
+    if (existsSync(path)) return path;
+    if (folder === dirname(folder)) return resolve(dirname(importing), imported);
+  }
+}
+
+/** In one go, because protobufjs throws out of a callback, where nobody can catch it, when a type of the file cannot be found. */
+function loadFile(root: protobuf.Root, file: string): void {
+  try {
+    root.loadSync(file);
+  } catch (error) {
+    const message = `the schema ${file} cannot be loaded: ${(error as Error).message}`;
+    throw new StoreError("ERR_EVENTS_SCHEMA", message, { file }, { cause: error });
+  }
 }
 
 export class SchemaRegistry {
@@ -120,22 +139,12 @@ export class SchemaRegistry {
   readonly #strict: boolean;
 
   /** @throws StoreError `ERR_EVENTS_SCHEMA` when a .proto file cannot be read or parsed, naming it. */
-  static async load(
-    files: readonly string[],
-    builtIn: ReadonlyMap<string, PayloadCodec>,
-    strict: boolean,
-  ): Promise<SchemaRegistry> {
+  static load(files: readonly string[], builtIn: ReadonlyMap<string, PayloadCodec>, strict: boolean): SchemaRegistry {
     const registry = new SchemaRegistry(builtIn, strict);
     if (files.length > 0) {
       const root = new protobuf.Root();
-      for (const file of files) {
-        try {
-          await root.load(file);
-        } catch (error) {
-          throw unreadableSchema(file, error as Error);
-        }
-      }
-      root.resolveAll();
+      root.resolvePath = resolveImport;
+      for (const file of files) loadFile(root, file);
       registry.#addAll(root);
     }
     return registry;
@@ -146,15 +155,20 @@ export class SchemaRegistry {
     for (const [type, codec] of builtIn) this.#codecs.set(type, codec);
   }
 
-  /** Every message type under its full name, and under its short name where only one type has it. */
+  /** Every message type under its full name, and under its short name where only one type has it. What comes with Varve stays as it is. */
   #addAll(root: protobuf.Root): void {
+    const checkers = new Map<protobuf.Type, MessageChecker>();
     const byShortName = new Map<string, PayloadCodec | null>();
     const visit = (parent: protobuf.NamespaceBase): void => {
       for (const nested of parent.nestedArray) {
         if (nested instanceof protobuf.Type) {
-          const codec = new MessageCodec(nested);
-          this.#codecs.set(nested.fullName.slice(1), codec);
-          byShortName.set(nested.name, byShortName.has(nested.name) ? null : codec);
+          const codec = new MessageCodec(nested, checkers.get(nested) ?? new MessageChecker(nested, checkers));
+          const name = nameOf(nested);
+          if (!this.#codecs.has(name)) this.#codecs.set(name, codec);
+          // Who imports google/protobuf/struct.proto does not mean its Value by an event of type "Value".
+          if (!name.startsWith(WELL_KNOWN)) {
+            byShortName.set(nested.name, byShortName.has(nested.name) ? null : codec);
+          }
         }
         if (nested instanceof protobuf.Namespace) visit(nested);
       }

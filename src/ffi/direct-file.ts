@@ -6,13 +6,14 @@
  */
 
 import { constants } from "node:fs";
-import { type FileHandle, open, rename } from "node:fs/promises";
+import { type FileHandle, open, rename, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { StoreError } from "../errors.js";
 import type { AlignedBuffer } from "./aligned-buffer.js";
 import { type BlockIo, completionOf } from "./block-io.js";
-import { errnoName } from "./errno.js";
-import { flockExclusive } from "./libc.js";
+import { EAGAIN, EINTR, errnoName } from "./errno.js";
+import { dropCachedPages, flockExclusive } from "./libc.js";
+import type { Completion } from "./ring.js";
 
 const FILE_MODE = 0o640;
 
@@ -23,15 +24,17 @@ export function checkResult(result: number, operation: string, path: string): nu
   throw new StoreError("ERR_IO_FAILED", `${operation} of ${path} failed: ${errno}`, { operation, path, errno });
 }
 
+type Start = (completion: Completion) => void;
+
 export class DirectFile {
   readonly path: string;
-  readonly fd: number;
+  #fd: number;
   readonly #handle: FileHandle;
   readonly #io: BlockIo;
 
   private constructor(path: string, handle: FileHandle, io: BlockIo) {
     this.path = path;
-    this.fd = handle.fd;
+    this.#fd = handle.fd;
     this.#handle = handle;
     this.#io = io;
   }
@@ -47,9 +50,17 @@ export class DirectFile {
     return new DirectFile(path, await open(path, io.openFlags(mode)), io);
   }
 
+  /** −1 once closed: the number soon belongs to another file, and nothing meant for this one may reach that. */
+  get fd(): number {
+    return this.#fd;
+  }
+
   /** Takes the exclusive flock(2) on this very descriptor; false when another holds it. I/O in flight of a killed process holds it too. */
   tryLock(): boolean {
-    return flockExclusive(this.fd) === 0;
+    const result = flockExclusive(this.#fd);
+    if (result === -EAGAIN) return false;
+    checkResult(result, "locking", this.path);
+    return true;
   }
 
   async byteLength(): Promise<number> {
@@ -58,7 +69,7 @@ export class DirectFile {
 
   /** Reserves the file's blocks and sets its size. */
   async allocate(byteLength: number): Promise<void> {
-    const result = await this.#run((completion) => this.#io.allocate(this.fd, byteLength, completion));
+    const result = await this.#runAgain((completion) => this.#io.allocate(this.#fd, byteLength, completion));
     checkResult(result, "allocation", this.path);
   }
 
@@ -70,30 +81,41 @@ export class DirectFile {
     fileOffset: number,
     durable: boolean,
   ): Promise<number> {
-    return this.#run((completion) =>
-      this.#io.write(this.fd, buffer, bufferOffset, length, fileOffset, durable, completion),
+    return this.#runAgain((completion) =>
+      this.#io.write(this.#fd, buffer, bufferOffset, length, fileOffset, durable, completion),
     );
   }
 
   /** Reads whole blocks from a block boundary; resolves with the bytes read (fewer at the end of the file) or a negative errno. */
   read(buffer: AlignedBuffer, bufferOffset: number, length: number, fileOffset: number): Promise<number> {
-    return this.#run((completion) => this.#io.read(this.fd, buffer, bufferOffset, length, fileOffset, completion));
+    return this.#runAgain((completion) =>
+      this.#io.read(this.#fd, buffer, bufferOffset, length, fileOffset, completion),
+    );
   }
 
   /** fdatasync(2). A failure must never be followed by another try: the kernel forgets it. */
   async dataSync(): Promise<void> {
-    checkResult(await this.#run((completion) => this.#io.dataSync(this.fd, completion)), "sync", this.path);
+    checkResult(await this.#run((completion) => this.#io.dataSync(this.#fd, completion)), "sync", this.path);
   }
 
   async truncate(byteLength: number): Promise<void> {
     await this.#handle.truncate(byteLength);
   }
 
+  /** Nothing may be in flight: an operation that has not reached the kernel yet would find another file under the number. */
   async close(): Promise<void> {
+    this.#fd = -1;
     await this.#handle.close();
   }
 
-  #run(start: (completion: { complete(result: number): void }) => void): Promise<number> {
+  /** Operations that say the same when they are done twice are repeated when the kernel asks for it. */
+  async #runAgain(start: Start): Promise<number> {
+    let result = await this.#run(start);
+    while (result === -EAGAIN || result === -EINTR) result = await this.#run(start);
+    return result;
+  }
+
+  #run(start: Start): Promise<number> {
     const done = completionOf(start);
     this.#io.submit();
     return done;
@@ -110,16 +132,34 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
+/** Reads a small file and leaves nothing of it in the page cache. */
+export async function readSmallFile(path: string): Promise<Buffer> {
+  const handle = await open(path, constants.O_RDONLY);
+  try {
+    const bytes = await handle.readFile();
+    dropCachedPages(handle.fd);
+    return bytes;
+  } finally {
+    await handle.close();
+  }
+}
+
 /** Puts a small file in place durably and at once: a reader sees the old bytes or the new ones, after a power cut too. */
 export async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
   const temporary = `${path}.tmp`;
   const handle = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC, FILE_MODE);
   try {
-    await handle.writeFile(bytes);
-    await handle.sync();
-  } finally {
-    await handle.close();
+    try {
+      await handle.writeFile(bytes);
+      await handle.sync();
+      dropCachedPages(handle.fd);
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await unlink(temporary).catch(() => {}); // On a full disk its block is needed; what failed is told below.
+    throw error;
   }
-  await rename(temporary, path);
   await syncDirectory(dirname(path));
 }

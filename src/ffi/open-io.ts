@@ -43,9 +43,7 @@ function openRing(): Ring | string {
   if (!isMainThread) {
     return "io_uring completions cannot be awaited safely in a worker thread yet: terminating it would abort the process";
   }
-  const ring = Ring.open(
-    isLiburingPresent() && process.env["VARVE_RING_DRIVER"] !== "syscall" ? "liburing" : "syscall",
-  );
+  const ring = Ring.open(isLiburingPresent() ? "liburing" : "syscall");
   return ring instanceof Ring ? ring : explainRingRefusal(ring.errno);
 }
 

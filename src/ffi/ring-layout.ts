@@ -44,14 +44,14 @@ export const IORING_OFF_SQ_RING = 0;
 export const IORING_OFF_CQ_RING = 0x800_0000;
 export const IORING_OFF_SQES = 0x1000_0000;
 
-export const IORING_SETUP_COOP_TASKRUN = 1 << 8; // Linux 5.19
-export const IORING_SETUP_SINGLE_ISSUER = 1 << 12; // Linux 6.0
+export const IORING_SETUP_COOP_TASKRUN: number = 1 << 8; // Linux 5.19
+export const IORING_SETUP_SINGLE_ISSUER: number = 1 << 12; // Linux 6.0
 
-export const IORING_FEAT_SINGLE_MMAP = 1 << 0;
-export const IORING_FEAT_NODROP = 1 << 1;
+export const IORING_FEAT_SINGLE_MMAP: number = 1 << 0;
+export const IORING_FEAT_NODROP: number = 1 << 1;
 
-export const IORING_ENTER_GETEVENTS = 1 << 0;
-export const IORING_SQ_CQ_OVERFLOW = 1 << 1;
+export const IORING_ENTER_GETEVENTS: number = 1 << 0;
+export const IORING_SQ_CQ_OVERFLOW: number = 1 << 1;
 
 export const IORING_OP_NOP = 0;
 export const IORING_OP_FSYNC = 3;

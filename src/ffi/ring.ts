@@ -3,7 +3,8 @@
  *
  * - At most `inFlightMax` operations are with the kernel, which is no more than the completion ring holds, so that it
  *   never overflows; what comes above waits in a backlog of at most `backlogMax`.
- * - Completions are all taken out first and acted upon afterwards, in the order in which the kernel posted them.
+ * - Completions are all taken out first and told afterwards, in the order in which the kernel posted them, one at a time: who is told
+ *   may start operations and ask for more completions, but is never told of another one in the middle of it.
  * - The event loop learns of completions through a poll on the ring's descriptor. It keeps the process alive only while
  *   something is in flight.
  * - A refused `enter` (EINTR, EAGAIN, EBUSY, ENOMEM) is repeated; entries stay where they are and are never queued again.
@@ -44,7 +45,8 @@ interface Operation {
   readonly completion: Completion;
 }
 
-const ENTRY_COUNT = 128;
+/** Entries that a driver must be set up with. */
+export const ENTRY_COUNT = 128;
 const BACKLOG_MAX = 4096;
 const RETRY_DELAY_MS = 1;
 const TWO_TO_32 = 0x1_0000_0000;
@@ -65,11 +67,19 @@ export class Ring {
   #retryTimer: NodeJS.Timeout | null = null;
   #poll: ReturnType<typeof koffi.node.poll> | null;
   #status: "open" | "broken" | "closed" = "open";
+  /** Why the ring is broken, a negative errno. */
+  #brokenBy = 0;
+  #isTelling = false;
 
   /** Opens a ring through liburing where it is installed, else, or when asked, through the system calls. */
   static open(driverName: "liburing" | "syscall"): Ring | RingRefusal {
     const driver = driverName === "liburing" ? openLiburingDriver(ENTRY_COUNT) : openSyscallDriver(ENTRY_COUNT);
-    return "errno" in driver ? driver : new Ring(driver);
+    return "errno" in driver ? driver : Ring.over(driver);
+  }
+
+  /** A ring over a driver that was set up with `ENTRY_COUNT` entries. */
+  static over(driver: RingDriver): Ring {
+    return new Ring(driver);
   }
 
   private constructor(driver: RingDriver) {
@@ -87,8 +97,9 @@ export class Ring {
     return this.#status === "broken";
   }
 
+  /** Operations started and not completed. */
   get inFlightCount(): number {
-    return ENTRY_COUNT - this.#freeSlotCount;
+    return ENTRY_COUNT - this.#freeSlotCount + this.#backlog.length;
   }
 
   write(
@@ -172,11 +183,27 @@ export class Ring {
     completion: Completion,
   ): void {
     assert(this.#status !== "closed", "operation on a closed ring");
-    if (this.#freeSlotCount === 0) {
+    if (this.#status === "broken") {
+      queueMicrotask(() => completion.complete(this.#brokenBy));
+    } else if (this.#freeSlotCount === 0 || this.#backlog.length > 0) {
+      // Also behind a backlog while there are free slots: those belong to the operations that wait already.
       assert(this.#backlog.length < BACKLOG_MAX, "the ring's users bound what they start");
       this.#backlog.push({ opcode, fd, addressLow, addressHigh, length, fileOffset, flags, completion });
-      return;
+    } else {
+      this.#fill(opcode, fd, addressLow, addressHigh, length, fileOffset, flags, completion);
     }
+  }
+
+  #fill(
+    opcode: number,
+    fd: number,
+    addressLow: number,
+    addressHigh: number,
+    length: number,
+    fileOffset: number,
+    flags: number,
+    completion: Completion,
+  ): void {
     if (this.#freeSlotCount === ENTRY_COUNT) this.#poll?.ref();
     const slot = this.#freeSlots[--this.#freeSlotCount] as number;
     this.#completions[slot] = completion;
@@ -240,17 +267,19 @@ export class Ring {
   /** The kernel no longer takes entries: everything in flight ends with that errno. Its outcome is not known. */
   #break(errno: number): void {
     this.#status = "broken";
+    this.#brokenBy = errno;
     this.#poll?.stop();
     this.#poll?.unref();
     const waiting = this.#completions.filter((completion) => completion !== null);
     waiting.push(...this.#backlog.splice(0).map((operation) => operation.completion));
     this.#completions.fill(null);
+    this.#freeSlotCount = ENTRY_COUNT;
     for (const completion of waiting) queueMicrotask(() => completion.complete(errno));
   }
 
   /** Takes every completion out of the ring, then tells their owners. */
   reap(): void {
-    if (this.#status !== "open") return;
+    if (this.#status !== "open" || this.#isTelling) return;
     const { head, tail, mask, entries } = this.#driver.completion;
     const { flags } = this.#driver.submission;
     if ((Atomics.load(flags, 0) & IORING_SQ_CQ_OVERFLOW) !== 0) this.#driver.flushOverflow();
@@ -266,9 +295,17 @@ export class Ring {
     }
     Atomics.store(head, 0, position);
 
-    for (let index = 0; index < count; index++) this.#finish(index);
+    this.#isTelling = true;
+    for (let index = 0; index < count && !this.#hasEnded(); index++) this.#finish(index);
+    this.#isTelling = false;
+    if (this.#hasEnded()) return;
     this.#startBacklog();
     if (this.#freeSlotCount === ENTRY_COUNT) this.#poll?.unref();
+  }
+
+  /** Who was told of a completion can have broken the ring by what it submitted; then all others were told as well. */
+  #hasEnded(): boolean {
+    return this.#status !== "open";
   }
 
   #finish(index: number): void {
@@ -277,14 +314,20 @@ export class Ring {
     assert(completion !== null && completion !== undefined, `completion for idle slot ${slot}`);
     this.#completions[slot] = null;
     this.#freeSlots[this.#freeSlotCount++] = slot;
-    completion.complete(this.#reapedResults[index] as number);
+    try {
+      completion.complete(this.#reapedResults[index] as number);
+    } catch (error) {
+      // The others must be told all the same; and whoever asked for completions did not make this error.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
   }
 
   #startBacklog(): void {
     if (this.#backlog.length === 0) return;
-    const ready = this.#backlog.splice(0, this.#freeSlotCount);
-    for (const o of ready) {
-      this.#start(o.opcode, o.fd, o.addressLow, o.addressHigh, o.length, o.fileOffset, o.flags, o.completion);
+    for (const o of this.#backlog.splice(0, this.#freeSlotCount)) {
+      this.#fill(o.opcode, o.fd, o.addressLow, o.addressHigh, o.length, o.fileOffset, o.flags, o.completion);
     }
     this.submit();
   }

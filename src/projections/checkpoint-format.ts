@@ -49,7 +49,7 @@ assert(
 );
 
 /** Below what one read or write call takes, and far below what a 32-bit length can say. */
-export const CHUNK_BYTES_MAX = 2 ** 30;
+export const CHUNK_BYTES_MAX: number = 2 ** 30;
 
 export const CHUNK_KIND = { facts: 1, state: 2, end: 3 } as const;
 export type ChunkKind = (typeof CHUNK_KIND)[keyof typeof CHUNK_KIND];

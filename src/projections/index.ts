@@ -3,6 +3,12 @@
 export type { RefusalReason } from "./checkpoint-file.js";
 export type { ParkedEvent } from "./checkpoint-format.js";
 export type { EventFeed, FeedEvent } from "./event-feed.js";
+export type { GraphEdge, GraphNode } from "./graph/entity.js";
+export type { Graph } from "./graph/graph.js";
+export type { GraphChange, HistoryOptions } from "./graph/graph-history.js";
+export type { AsOf } from "./graph/graph-state.js";
+export type { EdgeQuery, GraphView, NodeQuery, TraverseQuery, TraverseStep } from "./graph/graph-view.js";
+export type { PropertyValue } from "./graph/property.js";
 export type { WaitOptions } from "./lsn-waiters.js";
 export { openReader, openStore, type ReaderOptions } from "./open-store.js";
 export type { Projection } from "./projection.js";

@@ -1,6 +1,7 @@
 /** Opening: the event types that come with Varve, and the store around them. */
 
-import { checkOptionNames, type EventMap, EventReader, EventStore, type PayloadCodec } from "../events/index.js";
+import { checkOptionNames, type EventMap, EventReader, EventStore } from "../events/index.js";
+import { graphEventCodecs } from "./graph/graph-event-codec.js";
 import { Store, type StoreOptions } from "./store.js";
 import { StoreReader } from "./store-reader.js";
 
@@ -9,8 +10,6 @@ export interface ReaderOptions {
   /** .proto files whose message types the events have. */
   readonly schemas?: readonly string[];
 }
-
-const BUILT_IN_CODECS: ReadonlyMap<string, PayloadCodec> = new Map();
 
 /**
  * Opens the store in a directory for writing, creating it where there is none.
@@ -32,7 +31,7 @@ export async function openStore<Events extends EventMap = EventMap>(
   directory: string,
   options: StoreOptions = {},
 ): Promise<Store<Events>> {
-  return new Store(await EventStore.open(directory, options, BUILT_IN_CODECS));
+  return new Store(await EventStore.open(directory, options, graphEventCodecs));
 }
 
 /**
@@ -47,5 +46,5 @@ export async function openReader<Events extends EventMap = EventMap>(
   options: ReaderOptions = {},
 ): Promise<StoreReader<Events>> {
   checkOptionNames(options, ["schemas"], "openReader");
-  return new StoreReader(await EventReader.open(directory, options.schemas ?? [], BUILT_IN_CODECS));
+  return new StoreReader(await EventReader.open(directory, options.schemas ?? [], graphEventCodecs));
 }

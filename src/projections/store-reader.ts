@@ -11,9 +11,13 @@ import type {
   SubscribeOptions,
 } from "../events/index.js";
 
+import type { Graph } from "./graph/graph.js";
+import { type StartedGraph, startGraph } from "./graph/start-graph.js";
+
 /** A store that is read beside its writer, or without one. Made by `openReader`. */
 export class StoreReader<Events extends EventMap = EventMap> {
   readonly #events: EventReader;
+  #graph: Promise<StartedGraph> | null = null;
   #closing: Promise<void> | null = null;
 
   /** @internal Use `openReader`. */
@@ -85,9 +89,21 @@ export class StoreReader<Events extends EventMap = EventMap> {
     >;
   }
 
+  /** The bi-temporal graph as of the watermark; it follows when `refresh` finds more. Written to no file. */
+  async graph(): Promise<Graph> {
+    this.#graph ??= startGraph(this.#events);
+    return (await this.#graph).graph;
+  }
+
   close(): Promise<void> {
-    this.#closing ??= this.#events.close();
+    this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const started = await this.#graph?.catch(() => null); // whoever asked for it has heard
+    await started?.runner.close();
+    await this.#events.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

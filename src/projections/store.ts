@@ -18,6 +18,10 @@ import type {
   StreamAppend,
   SubscribeOptions,
 } from "../events/index.js";
+import type { Graph } from "./graph/graph.js";
+import { GRAPH_PROJECTION } from "./graph/graph-projection.js";
+import { IdLeases } from "./graph/id-leases.js";
+import { type StartedGraph, startGraph } from "./graph/start-graph.js";
 import type { Projection } from "./projection.js";
 import type { ProjectionRunner } from "./runner.js";
 import type { RunnerOptions } from "./runner-options.js";
@@ -46,11 +50,14 @@ type RunningProjection = Pick<ProjectionRunner<unknown, RecordedEvent>, "status"
 export class Store<Events extends EventMap = EventMap> {
   readonly #events: EventStore;
   readonly #runners = new Map<string, RunningProjection>();
+  readonly #idLeases: IdLeases;
+  #graph: Promise<StartedGraph> | null = null;
   #closing: Promise<void> | null = null;
 
   /** @internal Use `openStore`. */
   constructor(events: EventStore) {
     this.#events = events;
+    this.#idLeases = new IdLeases(events);
   }
 
   /** The store's directory, without symbolic links. */
@@ -214,6 +221,24 @@ export class Store<Events extends EventMap = EventMap> {
     const runner = await startProjection(feed, projection, options);
     this.#runners.set(projection.name, runner);
     return runner;
+  }
+
+  /** The bi-temporal graph, caught up with the watermark of now and following it. The first call builds it, from its checkpoint if there is one. */
+  async graph(): Promise<Graph> {
+    this.#graph ??= startGraph(this.#events);
+    const { graph, runner } = await this.#graph;
+    this.#runners.set(GRAPH_PROJECTION.name, runner);
+    return graph;
+  }
+
+  /** Reserves node ids in a row, durably, for events that the caller makes itself; resolves with the first. */
+  reserveNodeIds(count: number): Promise<number> {
+    return this.#idLeases.reserve("node", count);
+  }
+
+  /** Reserves edge ids in a row, durably, for events that the caller makes itself; resolves with the first. */
+  reserveEdgeIds(count: number): Promise<number> {
+    return this.#idLeases.reserve("edge", count);
   }
 
   /** Saves the state of every running projection with the LSN it reflects. */

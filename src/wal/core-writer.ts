@@ -29,7 +29,7 @@ import { failedEarlier, isLackOfSpace, logFull, neverWritten, outcomeUnknown, wr
 
 /** More writes at once split the callers into smaller batches without reaching more of the device (measured). */
 const WRITES_IN_FLIGHT_MAX = 2;
-const BATCH_BYTES = 1024 * 1024;
+const BATCH_BYTES = 2 * 1024 * 1024;
 /** Batches in memory: open, waiting for their place, and in flight. */
 const BATCH_COUNT_MAX = 8;
 const ATTEST_AFTER_MS = 100;
@@ -54,6 +54,8 @@ export interface WriterStats {
 
 export class CoreWriter {
   readonly appendBytesMax: number;
+  /** What a segment holds behind its preamble: a larger frame would find no place in any. */
+  readonly #frameBytesMax: number;
   readonly #io: BlockIo;
   readonly #owner: SegmentOwner;
   readonly #clock: Clock;
@@ -105,6 +107,7 @@ export class CoreWriter {
     this.#attestedLsn = start.durableLsn;
     this.#nextLsn = start.nextLsn;
     this.#lastRecordedAt = start.lastRecordedAt;
+    this.#frameBytesMax = owner.segmentBytes - PREAMBLE_BYTES;
     this.appendBytesMax = Math.min(APPEND_BYTES_MAX, owner.segmentBytes - PREAMBLE_BYTES - BLOCK_BYTES);
     this.#pipeline = new SegmentPipeline(io, owner, start.firstSegment, start.nextLsn, (error) =>
       this.#segmentsChanged(error),
@@ -149,9 +152,10 @@ export class CoreWriter {
     const needed = byteLength + recordCount * RECORD_HEADER_BYTES;
     const open = this.#open;
     if (open !== null) {
-      if (!alone && needed <= open.room) return open;
+      const room = Math.min(open.room, this.#frameBytesMax - open.used);
+      if (!alone && needed <= room) return open;
       if (open.recordCount > 0) this.#closeOpenBatch();
-      else if (needed <= open.room) return open;
+      else if (needed <= room) return open;
       else this.#dropEmptyBatch(open);
     }
     // A chain of promises that never lets the loop turn would otherwise fill every buffer before it hears of a completion.

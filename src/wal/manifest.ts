@@ -15,10 +15,10 @@
  * the records whose durability nobody had attested a second time, and the two copies are the same.
  */
 
-import { readdir, readFile, unlink } from "node:fs/promises";
+import { readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { StoreError } from "../errors.js";
-import { replaceFile } from "../ffi/index.js";
+import { readSmallFile, replaceFile } from "../ffi/index.js";
 import { checksum } from "./checksum.js";
 
 export interface Incarnation {
@@ -87,7 +87,7 @@ export async function readManifest(directory: string): Promise<FoundManifest> {
   const damagedFiles: string[] = [];
   for (const name of await manifestNames(directory)) {
     const path = join(directory, name);
-    const decoded = decodeManifest(await readFile(path));
+    const decoded = decodeManifest(await readSmallFile(path));
     if (decoded.kind === "manifest") return { kind: "manifest", manifest: decoded.manifest, damagedFiles };
     if (decoded.kind === "newer") return decoded;
     damagedFiles.push(path);
@@ -100,7 +100,7 @@ export async function writeManifest(directory: string, manifest: Manifest): Prom
   const path = join(directory, `manifest-${String(manifest.sequence).padStart(10, "0")}`);
   const bytes = encodeManifest(manifest);
   await replaceFile(path, bytes);
-  if (!bytes.equals(await readFile(path))) {
+  if (!bytes.equals(await readSmallFile(path))) {
     throw new StoreError("ERR_IO_FAILED", `${path} does not read back as it was written`, { path });
   }
   for (const name of (await manifestNames(directory)).slice(KEPT_COUNT)) await unlink(join(directory, name));

@@ -1,0 +1,154 @@
+/**
+ * What rectangles hold, as bytes: a label's number and the encoded properties.
+ *
+ * - A reference is an Int32. Negative, it stands for "label −1 − ref, no properties" and costs no bytes. Otherwise it is
+ *   `chunk << 20 | word`, the place of a record in words of 4 bytes:
+ *
+ *       <varint label> <varint length> <length bytes of canonical properties> <0–3 bytes of padding>
+ *
+ * - Records are written once and never moved, so a reference stays good and several rectangles share one.
+ * - Chunks are 4 MiB; a record that is larger has a chunk of its own, and the chunk before it goes on being filled.
+ */
+
+import { StoreError } from "../../errors.js";
+import { sameProperties } from "./property-match.js";
+import { varintBytes } from "./wire.js";
+
+const CHUNK_BYTES = 4 * 2 ** 20;
+// Words of 4 bytes.
+const WORD_SHIFT = 2;
+const WORD_BITS = 20;
+const WORD_MASK = 2 ** WORD_BITS - 1;
+// 31 bits of reference less those of the word: 8 GiB of properties.
+const CHUNKS_MAX = 2 ** (31 - WORD_BITS);
+const FIRST_CHUNK_BYTES = 4096;
+
+export class ContentArena {
+  /** What `open` found: the properties are `bytes[start, end)`. */
+  bytes: Uint8Array = new Uint8Array(0);
+  start = 0;
+  end = 0;
+  label = 0;
+  readonly #chunks: Uint8Array[] = [];
+  readonly #used: number[] = [];
+  /** The chunk that is being filled, or −1. */
+  #filling = -1;
+
+  /** Keeps a copy of `bytes[start, end)`. */
+  store(label: number, bytes: Uint8Array, start: number, end: number): number {
+    const length = end - start;
+    if (length === 0) return -1 - label;
+    const size = roundedToWords(varintBytes(label) + varintBytes(length) + length);
+    const index = this.#room(size);
+    const chunk = this.#chunks[index] as Uint8Array;
+    const from = this.#used[index] as number;
+    let at = putVarint(chunk, putVarint(chunk, from, label), length);
+    // Short runs are the rule, and a call to `set` with a subarray costs more than copying them.
+    if (length > 64) chunk.set(bytes.subarray(start, end), at);
+    else for (let source = start; source < end; source += 1) chunk[at++] = bytes[source] as number;
+    this.#used[index] = from + size;
+    return (index << WORD_BITS) | (from >>> WORD_SHIFT);
+  }
+
+  /** Points `bytes`, `start`, `end` and `label` at a record. */
+  open(reference: number): void {
+    if (reference < 0) {
+      this.label = -1 - reference;
+      this.end = this.start;
+      return;
+    }
+    const chunk = this.#chunks[reference >>> WORD_BITS] as Uint8Array;
+    let at = (reference & WORD_MASK) << WORD_SHIFT;
+    let label = chunk[at++] as number;
+    if (label >= 0x80) {
+      label &= 0x7f;
+      for (let shift = 7, byte = 0x80; byte >= 0x80; shift += 7) {
+        byte = chunk[at++] as number;
+        label |= (byte & 0x7f) << shift;
+      }
+    }
+    let length = chunk[at++] as number;
+    if (length >= 0x80) {
+      length &= 0x7f;
+      for (let shift = 7, byte = 0x80; byte >= 0x80; shift += 7) {
+        byte = chunk[at++] as number;
+        length |= (byte & 0x7f) << shift;
+      }
+    }
+    this.bytes = chunk;
+    this.label = label;
+    this.start = at;
+    this.end = at + length;
+  }
+
+  /** True when two records hold the same label and equal properties. */
+  same(a: number, b: number): boolean {
+    if (a === b) return true;
+    this.open(a);
+    const { bytes, start, end, label } = this;
+    this.open(b);
+    return label === this.label && sameProperties(bytes, start, end, this.bytes, this.start, this.end);
+  }
+
+  /** The used parts of the chunks, in order: views, valid until the next `store`. */
+  *used(): Generator<Uint8Array, void, undefined> {
+    for (const [index, chunk] of this.#chunks.entries()) yield chunk.subarray(0, this.#used[index]);
+  }
+
+  get filling(): number {
+    return this.#filling;
+  }
+
+  /** Makes the chunks of a checkpoint again, to be filled with what `used` gave. */
+  *restore(sizes: readonly number[], filling: number): Generator<Uint8Array, void, undefined> {
+    this.#filling = filling;
+    for (const size of sizes) {
+      const chunk = new Uint8Array(size);
+      this.#chunks.push(chunk);
+      this.#used.push(size);
+      yield chunk;
+    }
+  }
+
+  /** The chunk with that much room left. */
+  #room(size: number): number {
+    if (size > CHUNK_BYTES) return this.#add(size);
+    const index = this.#filling;
+    if (index < 0) {
+      this.#filling = this.#add(Math.max(size, FIRST_CHUNK_BYTES));
+      return this.#filling;
+    }
+    const chunk = this.#chunks[index] as Uint8Array;
+    const used = this.#used[index] as number;
+    if (used + size <= chunk.length) return index;
+    if (used + size <= CHUNK_BYTES) {
+      // Only a young chunk is smaller: a small graph should not cost 4 MiB.
+      const larger = new Uint8Array(Math.min(CHUNK_BYTES, Math.max(chunk.length * 4, used + size)));
+      larger.set(chunk.subarray(0, used));
+      this.#chunks[index] = larger;
+      return index;
+    }
+    this.#filling = this.#add(CHUNK_BYTES);
+    return this.#filling;
+  }
+
+  #add(size: number): number {
+    if (this.#chunks.length === CHUNKS_MAX) {
+      throw new StoreError("ERR_GRAPH_FULL", `the graph's properties need more than ${CHUNKS_MAX} chunks of 4 MiB`);
+    }
+    this.#used.push(0);
+    return this.#chunks.push(new Uint8Array(size)) - 1;
+  }
+}
+
+function roundedToWords(bytes: number): number {
+  return (bytes + (1 << WORD_SHIFT) - 1) & -(1 << WORD_SHIFT);
+}
+
+function putVarint(target: Uint8Array, start: number, value: number): number {
+  let at = start;
+  let rest = value;
+  for (; rest >= 0x80; rest >>>= 7) target[at++] = (rest & 0x7f) | 0x80;
+  target[at++] = rest;
+  return at;
+}

@@ -1,0 +1,105 @@
+/** What a query answers: rectangles as objects. */
+
+import type { GraphTables } from "./graph-tables.js";
+import { decodeProperties, type Properties } from "./property.js";
+import type { Timelines } from "./timelines.js";
+
+/** A node over one rectangle of its history. Times are µs since 1970; null is an open end. */
+export interface GraphNode {
+  readonly id: number;
+  readonly label: string;
+  readonly properties: Properties;
+  readonly validFrom: number;
+  readonly validTo: number | null;
+  readonly recordedFrom: number;
+  readonly recordedTo: number | null;
+  /** The LSN of the event that asserted it: its exact place on the recorded axis. */
+  readonly lsn: number;
+  /** The LSN of the event that took it away. */
+  readonly supersededBy: number | null;
+}
+
+/** An edge over one rectangle of its history. */
+export interface GraphEdge extends GraphNode {
+  /** Node ids. */
+  readonly source: number;
+  readonly target: number;
+}
+
+/** A rectangle as it stood at some LSN. */
+export interface Rectangle {
+  validFrom: number;
+  /** Infinity: an open end. */
+  validTo: number;
+  lsn: number;
+  /** The LSN that took it away; Infinity: none yet. */
+  until: number;
+  content: number;
+}
+
+/**
+ * The rectangle that a row belonged to when only the LSNs up to `known` were.
+ *
+ * Later events cut rectangles up. Their pieces are one again for a reader that does not know those events: a view must go
+ * on giving the answers it gave when it was made.
+ */
+export function rectangleKnownAt(timelines: Timelines, slot: number, row: number, known: number): Rectangle {
+  const until = timelines.until(row);
+  const rectangle: Rectangle = {
+    validFrom: timelines.validFrom(slot, row),
+    validTo: timelines.validTo(slot, row),
+    lsn: timelines.lsn(slot, row),
+    until: until > known ? Number.POSITIVE_INFINITY : until,
+    content: timelines.content(slot, row),
+  };
+  if (until > known && timelines.lastCut(slot) > known) joinPieces(timelines, slot, rectangle, known);
+  return rectangle;
+}
+
+function joinPieces(timelines: Timelines, slot: number, rectangle: Rectangle, known: number): void {
+  const pieces = [...timelines.rows(slot)].filter(
+    (row) =>
+      timelines.lsn(slot, row) === rectangle.lsn &&
+      timelines.until(row) > known &&
+      timelines.content(slot, row) === rectangle.content,
+  );
+  for (let grew = true; grew; ) {
+    grew = false;
+    for (const row of pieces) {
+      if (timelines.validFrom(slot, row) === rectangle.validTo) rectangle.validTo = timelines.validTo(slot, row);
+      else if (timelines.validTo(slot, row) === rectangle.validFrom)
+        rectangle.validFrom = timelines.validFrom(slot, row);
+      else continue;
+      grew = true;
+    }
+  }
+}
+
+export function nodeOf(tables: GraphTables, slot: number, rectangle: Rectangle): GraphNode {
+  return entityOf(tables, tables.nodes.id(slot), rectangle);
+}
+
+export function edgeOf(tables: GraphTables, slot: number, rectangle: Rectangle): GraphEdge {
+  const { nodes, edges } = tables;
+  return {
+    ...entityOf(tables, edges.id(slot), rectangle),
+    source: nodes.id(edges.source(slot)),
+    target: nodes.id(edges.target(slot)),
+  };
+}
+
+function entityOf({ contents, clock, labels }: GraphTables, id: number, rectangle: Rectangle): GraphNode {
+  contents.open(rectangle.content);
+  const open = rectangle.until === Number.POSITIVE_INFINITY;
+  return {
+    id,
+    label: labels.name(contents.label),
+    properties: decodeProperties(contents.bytes, contents.start, contents.end),
+    validFrom: rectangle.validFrom,
+    validTo: rectangle.validTo === Number.POSITIVE_INFINITY ? null : rectangle.validTo,
+    recordedFrom: clock.timeOf(rectangle.lsn),
+    recordedTo: open ? null : clock.timeOf(rectangle.until),
+    lsn: rectangle.lsn,
+    supersededBy: open ? null : rectangle.until,
+  };
+}

@@ -1,0 +1,56 @@
+/** The graph's event types: what each is about, what it does, and which fields of graph.proto it has. */
+
+/** A node or an edge. Their ids are two kinds of numbers, so every question about an entity says which. */
+export type EntityKind = "node" | "edge";
+
+export type GraphOperation = "create" | "put" | "replace" | "patch" | "delete" | "retract";
+
+export interface GraphEventKind {
+  readonly type: string;
+  readonly entity: EntityKind;
+  readonly operation: GraphOperation;
+  /** One bit for each field number the message has. */
+  readonly fields: number;
+}
+
+export const IDS_RESERVED_TYPE = "varve.v1.GraphIdsReserved";
+
+// Field numbers of graph.proto, the same in every message that has the field.
+export const FIELD_ID = 1;
+export const FIELD_LABEL = 2;
+export const FIELD_PROPERTIES = 3;
+export const FIELD_VALID_FROM = 4;
+export const FIELD_VALID_TO = 5;
+export const FIELD_DETACH = 6;
+export const FIELD_SOURCE = 7;
+export const FIELD_TARGET = 8;
+
+const PERIOD = [FIELD_VALID_FROM, FIELD_VALID_TO];
+const ENDS = [FIELD_SOURCE, FIELD_TARGET];
+
+const KINDS: readonly GraphEventKind[] = [
+  kind("NodeCreated", "node", "create", [FIELD_LABEL, FIELD_PROPERTIES, ...PERIOD]),
+  kind("NodePut", "node", "put", [FIELD_LABEL, FIELD_PROPERTIES, ...PERIOD]),
+  kind("NodeReplaced", "node", "replace", [FIELD_PROPERTIES, ...PERIOD]),
+  kind("NodePatched", "node", "patch", [FIELD_PROPERTIES, ...PERIOD]),
+  kind("NodeDeleted", "node", "delete", [...PERIOD, FIELD_DETACH]),
+  kind("NodeRetracted", "node", "retract", [FIELD_DETACH]),
+  kind("EdgeCreated", "edge", "create", [FIELD_LABEL, FIELD_PROPERTIES, ...PERIOD, ...ENDS]),
+  kind("EdgePut", "edge", "put", [FIELD_LABEL, FIELD_PROPERTIES, ...PERIOD, ...ENDS]),
+  kind("EdgeReplaced", "edge", "replace", [FIELD_PROPERTIES, ...PERIOD]),
+  kind("EdgePatched", "edge", "patch", [FIELD_PROPERTIES, ...PERIOD]),
+  kind("EdgeDeleted", "edge", "delete", PERIOD),
+  kind("EdgeRetracted", "edge", "retract", []),
+];
+
+/** The kinds by type name, without `GraphIdsReserved`, which is about no entity. */
+export const GRAPH_EVENT_KINDS: ReadonlyMap<string, GraphEventKind> = new Map(KINDS.map((each) => [each.type, each]));
+
+export function hasField(kind: GraphEventKind, field: number): boolean {
+  return (kind.fields & (1 << field)) !== 0;
+}
+
+function kind(name: string, entity: EntityKind, operation: GraphOperation, fields: readonly number[]): GraphEventKind {
+  const bits = [FIELD_ID, ...fields].reduce((sum, field) => sum | (1 << field), 0);
+  return { type: `varve.v1.${name}`, entity, operation, fields: bits };
+}

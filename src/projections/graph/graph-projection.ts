@@ -1,0 +1,23 @@
+/** The graph as a projection: what the runner needs to keep a `GraphState` in step with the log. */
+
+import type { Projection } from "../projection.js";
+import { GraphState } from "./graph-state.js";
+import type { RawEvent } from "./raw-event.js";
+
+export const GRAPH_PROJECTION: Projection<GraphState, RawEvent> = {
+  name: "graph",
+  version: 1,
+  // Every event moves the graph's LSN and time, whatever its type.
+  handles: "all",
+  init: () => new GraphState(),
+  apply: (state, event) => {
+    state.apply(event);
+    return state;
+  },
+  encode: (state) => state.encode(),
+  decode: async (chunks) => {
+    const all: Uint8Array[] = [];
+    for await (const chunk of chunks) all.push(chunk);
+    return GraphState.decode(all);
+  },
+};

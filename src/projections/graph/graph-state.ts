@@ -1,0 +1,223 @@
+/**
+ * The bi-temporal graph: the log's graph events, applied.
+ *
+ * - Events are applied in LSN order. What is refused at its own LSN changes nothing and is listed as rejected.
+ * - The state is a function of the events alone: the same events give the same bytes of `encode`.
+ * - Events of other types only move the LSN and the time.
+ */
+
+import { assert } from "../../assert.js";
+import { StoreError, type StoreErrorCode } from "../../errors.js";
+import type { GraphEdge, GraphNode } from "./entity.js";
+import { decodeTables, encodeTables } from "./graph-checkpoint.js";
+import { GraphEventFields, readReservation } from "./graph-event-fields.js";
+import { type EntityKind, GRAPH_EVENT_KINDS, type GraphEventKind, IDS_RESERVED_TYPE } from "./graph-event-kind.js";
+import { differences, type GraphChange, type HistoryOptions, historyOf } from "./graph-history.js";
+import { checkChoice, checkId, checkKnownKeys, checkRecord, checkTime } from "./graph-input.js";
+import { GraphTables } from "./graph-tables.js";
+import { GraphView } from "./graph-view.js";
+import { GraphWriter } from "./graph-writer.js";
+import type { RawEvent } from "./raw-event.js";
+import type { Rejection } from "./rejection-list.js";
+
+/** The stream that leases of ids are written to. */
+export const IDS_STREAM = "$graph-ids";
+
+export interface GraphStateOptions {
+  /** The wall clock, µs since 1970. */
+  readonly clock?: () => number;
+}
+
+/** The point of a view; what is left out is now. */
+export interface AsOf {
+  /** µs since 1970. Default: the later of the wall clock and the effective recordedAt of the view's LSN. */
+  readonly validAt?: number;
+  /** µs since 1970, or exactly an LSN that was applied. Default: the last LSN applied. */
+  readonly recordedAt?: number | { readonly lsn: number };
+}
+
+export class GraphState {
+  readonly #tables: GraphTables;
+  readonly #writer: GraphWriter;
+  readonly #fields = new GraphEventFields();
+  readonly #clock: () => number;
+  // Runs of one type are the rule: the last look-up saves the next.
+  #lastType = "";
+  #lastKind: GraphEventKind | undefined;
+
+  constructor(options: GraphStateOptions = {}, tables: GraphTables = new GraphTables()) {
+    this.#tables = tables;
+    this.#writer = new GraphWriter(tables);
+    this.#clock = options.clock ?? (() => Date.now() * 1000);
+  }
+
+  /** The last LSN applied, 0 before the first. */
+  get lsn(): number {
+    return this.#tables.clock.lsn;
+  }
+
+  /** The effective recordedAt of that LSN, µs since 1970; −Infinity before the first. */
+  get recordedAt(): number {
+    return this.#tables.clock.time;
+  }
+
+  /** How many nodes and edges ever existed, by id. */
+  get counts(): { readonly nodes: number; readonly edges: number } {
+    return { nodes: this.#tables.nodes.records.length - 1, edges: this.#tables.edges.records.length - 1 };
+  }
+
+  /** How many events were rejected. */
+  get rejectedCount(): number {
+    return this.#tables.rejections.count;
+  }
+
+  /** The most recent rejections, the oldest first. */
+  get rejections(): readonly Rejection[] {
+    return this.#tables.rejections.list();
+  }
+
+  /** What became of the event at an LSN, when it was rejected. */
+  rejectionAt(lsn: number): Rejection | undefined {
+    return this.#tables.rejections.at(lsn);
+  }
+
+  /** The highest id of a kind that a lease reserved, 0 when none did. */
+  reservedThrough(kind: EntityKind): number {
+    return this.#tables.reserved[kind];
+  }
+
+  /** The version of the stream `$graph-ids` that `reservedThrough` reflects. */
+  get idsVersion(): number {
+    return this.#tables.idsVersion;
+  }
+
+  /** True when the graph ever knew this id. */
+  hasId(kind: EntityKind, id: number): boolean {
+    return this.#tables.of(kind).ids.slotOf(id) !== 0;
+  }
+
+  apply(event: RawEvent): void {
+    const { clock } = this.#tables;
+    assert(event.lsn > clock.lsn, "events are applied in LSN order");
+    clock.advance(event.lsn, event.recordedAt);
+    const kind = this.#kindOf(event.type);
+    if (kind === undefined) {
+      if (event.type === IDS_RESERVED_TYPE) this.#reserveIds(event);
+      return;
+    }
+    clock.anchor();
+    const fields = this.#fields;
+    const code = fields.read(kind, event.bytes, event.payloadStart, event.payloadEnd) ?? this.#judge(kind, clock.time);
+    if (code === null) this.#writer.write(kind, fields, event.lsn);
+    else this.#reject(kind, code, event.lsn);
+  }
+
+  /**
+   * What the rules say about an event if it came next, recorded at the present: the code of its refusal, or null.
+   * Nothing changes. With ERR_GRAPH_HAS_EDGES, `edges` says how many.
+   */
+  foresee(type: string, payload: Uint8Array): { code: StoreErrorCode; edges: number } | null {
+    const kind = this.#kindOf(type);
+    if (kind === undefined) return null;
+    const time = Math.max(this.#clock(), this.#tables.clock.time);
+    const code = this.#fields.read(kind, payload, 0, payload.length) ?? this.#judge(kind, time);
+    return code === null ? null : { code, edges: this.#edgesInTheWay(code) };
+  }
+
+  /**
+   * One consistent view. It is fixed: events applied later do not enter it.
+   *
+   * Throws `RangeError` for an LSN that was not applied yet, ERR_GRAPH_INVALID_PERIOD for a time outside ±(2^53 − 1).
+   */
+  asOf(point: AsOf = {}): GraphView {
+    checkKnownKeys("asOf", checkRecord("asOf", point), ["validAt", "recordedAt"]);
+    const lsn = this.#lsnOf(point.recordedAt);
+    const validAt =
+      point.validAt === undefined
+        ? Math.max(this.#clock(), this.#tables.clock.timeOf(lsn))
+        : checkTime("validAt", point.validAt);
+    return new GraphView(this.#tables, validAt, lsn);
+  }
+
+  /** Everything the graph knows or knew about a node or an edge: its rectangles in the order (recordedFrom, validFrom). */
+  history(kind: "node", id: number, options?: HistoryOptions): GraphNode[];
+  history(kind: "edge", id: number, options?: HistoryOptions): GraphEdge[];
+  history(kind: EntityKind, id: number, options: HistoryOptions = {}): GraphNode[] {
+    checkChoice("kind", kind, ["node", "edge"]);
+    checkKnownKeys("history", checkRecord("history", options), ["at", "coalesce"]);
+    if (options.at !== undefined) checkChoice("at", options.at, ["valid", "recorded"]);
+    const slot = this.#tables.of(kind).ids.slotOf(checkId("id", id));
+    if (slot === 0) return [];
+    return historyOf(this.#tables, kind, slot, Math.max(this.#clock(), this.#tables.clock.time), options);
+  }
+
+  /** What is different in the second view: entities that exist in one only, or hold something else. One at a time. */
+  diff(before: GraphView, after: GraphView): Generator<GraphChange, void, undefined> {
+    if (before.tables !== this.#tables || after.tables !== this.#tables) {
+      throw new TypeError("diff: both views must be of this graph");
+    }
+    return differences(before, after);
+  }
+
+  /** The state as bytes. They are views of it: take them all before the next `apply`. */
+  encode(): Iterable<Uint8Array> {
+    return encodeTables(this.#tables);
+  }
+
+  /** The state that `encode` gave, however its bytes are cut. Throws ERR_PROJECTION_CHECKPOINT when they are none. */
+  static decode(chunks: Iterable<Uint8Array>, options: GraphStateOptions = {}): GraphState {
+    return new GraphState(options, decodeTables(chunks));
+  }
+
+  #kindOf(type: string): GraphEventKind | undefined {
+    if (type === this.#lastType) return this.#lastKind;
+    this.#lastType = type;
+    this.#lastKind = GRAPH_EVENT_KINDS.get(type);
+    return this.#lastKind;
+  }
+
+  #judge(kind: GraphEventKind, recordedAt: number): StoreErrorCode | null {
+    this.#fields.settlePeriod(kind, recordedAt);
+    return this.#writer.judge(kind, this.#fields);
+  }
+
+  #reject(kind: GraphEventKind, code: StoreErrorCode, lsn: number): void {
+    const id = Math.max(this.#fields.id, 0);
+    this.#tables.rejections.add({ lsn, code, kind: kind.entity, id, edges: this.#edgesInTheWay(code) });
+  }
+
+  #edgesInTheWay(code: StoreErrorCode): number {
+    return code === "ERR_GRAPH_HAS_EDGES" ? this.#writer.countEdges(this.#fields) : 0;
+  }
+
+  #reserveIds(event: RawEvent): void {
+    if (event.stream === IDS_STREAM) this.#tables.idsVersion = event.version;
+    const reservation = readReservation(event.bytes, event.payloadStart, event.payloadEnd);
+    if (reservation === null) return;
+    const { kind, through } = reservation;
+    this.#tables.reserved[kind] = Math.max(this.#tables.reserved[kind], through);
+  }
+
+  #lsnOf(recordedAt: AsOf["recordedAt"]): number {
+    if (recordedAt === undefined) return this.lsn;
+    if (typeof recordedAt === "number") return this.#tables.clock.lsnAt(checkTime("recordedAt", recordedAt));
+    checkKnownKeys("recordedAt", checkRecord("recordedAt", recordedAt), ["lsn"]);
+    const { lsn } = recordedAt;
+    if (lsn !== 0) checkId("recordedAt.lsn", lsn);
+    if (lsn > this.lsn) throw new RangeError(`LSN ${lsn} was not applied yet: the graph is at ${this.lsn}`);
+    return lsn;
+  }
+}
+
+/** The error that a command fails with. */
+export function refusal(
+  code: StoreErrorCode,
+  kind: EntityKind,
+  id: number,
+  edges: number,
+  lsn: number | null,
+): StoreError {
+  const reason = code === "ERR_GRAPH_HAS_EDGES" ? `${edges} edges are in force there` : code;
+  const where = lsn === null ? "" : ` at LSN ${lsn}`;
+  return new StoreError(code, `${kind} ${id} was refused${where}: ${reason}`, { kind, id, lsn, edges });
+}

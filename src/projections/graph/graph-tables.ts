@@ -1,0 +1,143 @@
+/** The graph's data: nodes, edges, what they hold, and when it was recorded. Only graph-writer.ts changes it. */
+
+import type { Int32Column } from "./column.js";
+import { ContentArena } from "./content-arena.js";
+import type { EntityKind } from "./graph-event-kind.js";
+import { IdIndex } from "./id-index.js";
+import { LabelTable } from "./label-table.js";
+import { RecordedClock } from "./recorded-clock.js";
+import { Records } from "./records.js";
+import { RejectionList } from "./rejection-list.js";
+import { Timelines } from "./timelines.js";
+
+/** Which of a node's edges: those that leave it, those that reach it, or all, a loop once. */
+export type EdgeDirection = "out" | "in" | "both";
+
+// Every entity's record begins with its first live rectangle; int 10 is its last closed one (timelines.ts), double 6 its id. Together
+// a record is 64 bytes, a cache line. What is asked of a node for each of its edges comes first, because the allocator puts the
+// start of a large buffer 16 bytes into a line.
+const RECORD_BYTES = 64;
+const ID = 6;
+const LAST_OUT = 8;
+const LAST_IN = 9;
+const NEXT_OUT = 8;
+const NEXT_IN = 9;
+const LABEL = 11;
+const SOURCE = 14;
+const TARGET = 15;
+
+export class NodeTable {
+  readonly records: Records = new Records(RECORD_BYTES);
+  readonly ids: IdIndex = new IdIndex(this.records, ID);
+  readonly timelines: Timelines = new Timelines(this.records);
+
+  insert(id: number): number {
+    const slot = this.records.add();
+    this.records.setDouble(slot, ID, id);
+    this.timelines.add(slot);
+    this.ids.insert(slot);
+    return slot;
+  }
+
+  id(slot: number): number {
+    return this.records.double(slot, ID);
+  }
+
+  /** The last edge that leaves a node, or 0. */
+  lastOut(slot: number): number {
+    return this.records.int(slot, LAST_OUT);
+  }
+
+  /** The last edge that reaches a node, or 0. */
+  lastIn(slot: number): number {
+    return this.records.int(slot, LAST_IN);
+  }
+
+  /** Puts an edge before those that leave `source` and those that reach `target`. */
+  link(edge: number, source: number, target: number): void {
+    this.records.setInt(source, LAST_OUT, edge);
+    this.records.setInt(target, LAST_IN, edge);
+  }
+}
+
+/** An edge has its label and its ends (node slots) from its first assertion on and never loses its place between them. */
+export class EdgeTable {
+  readonly records: Records = new Records(RECORD_BYTES);
+  readonly ids: IdIndex = new IdIndex(this.records, ID);
+  readonly timelines: Timelines = new Timelines(this.records);
+
+  insert(nodes: NodeTable, id: number, label: number, source: number, target: number): number {
+    const { records } = this;
+    const slot = records.add();
+    const ints = records.ints(slot);
+    const at = records.offset(slot) * 2;
+    records.setDouble(slot, ID, id);
+    ints[at + LABEL] = label;
+    ints[at + SOURCE] = source;
+    ints[at + TARGET] = target;
+    ints[at + NEXT_OUT] = nodes.lastOut(source);
+    ints[at + NEXT_IN] = nodes.lastIn(target);
+    nodes.link(slot, source, target);
+    this.timelines.add(slot);
+    this.ids.insert(slot);
+    return slot;
+  }
+
+  id(slot: number): number {
+    return this.records.double(slot, ID);
+  }
+
+  label(slot: number): number {
+    return this.records.int(slot, LABEL);
+  }
+
+  source(slot: number): number {
+    return this.records.int(slot, SOURCE);
+  }
+
+  target(slot: number): number {
+    return this.records.int(slot, TARGET);
+  }
+
+  /** The edge that left the same source before it, or 0. */
+  nextOut(slot: number): number {
+    return this.records.int(slot, NEXT_OUT);
+  }
+
+  /** The edge that reached the same target before it, or 0. */
+  nextIn(slot: number): number {
+    return this.records.int(slot, NEXT_IN);
+  }
+}
+
+export class GraphTables {
+  readonly nodes: NodeTable = new NodeTable();
+  readonly edges: EdgeTable = new EdgeTable();
+  readonly contents: ContentArena = new ContentArena();
+  readonly labels: LabelTable = new LabelTable();
+  /** Per label: every node slot that ever bore it, in the order in which it first did. */
+  readonly labelled: Int32Column[] = [];
+  readonly clock: RecordedClock = new RecordedClock();
+  readonly rejections: RejectionList = new RejectionList();
+  /** The highest id of each kind that a lease reserved. */
+  readonly reserved: Record<EntityKind, number> = { node: 0, edge: 0 };
+  /** The version of the stream of leases that `reserved` reflects. */
+  idsVersion = 0;
+
+  of(kind: EntityKind): NodeTable | EdgeTable {
+    return kind === "node" ? this.nodes : this.edges;
+  }
+
+  /** The edge slots at a node, whatever their time, the last created first. Edges created meanwhile are not among them. */
+  *edgesOf(node: number, direction: EdgeDirection): Generator<number, void, undefined> {
+    const { edges } = this;
+    if (direction !== "in") {
+      for (let edge = this.nodes.lastOut(node); edge !== 0; edge = edges.nextOut(edge)) yield edge;
+    }
+    if (direction !== "out") {
+      for (let edge = this.nodes.lastIn(node); edge !== 0; edge = edges.nextIn(edge)) {
+        if (direction === "in" || edges.source(edge) !== node) yield edge;
+      }
+    }
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * LSNs to transaction times and back.
+ *
+ * The effective time of an LSN is the running maximum of `recordedAt` over all LSNs up to it. An anchor (lsn, time) is kept
+ * for an LSN that the graph heeds and whose time differs from the anchor before, so the events of one group commit share
+ * one anchor and events that mean nothing to the graph cost none. Between two anchors the graph did not change.
+ */
+
+import { Records } from "./records.js";
+
+// Anchors: doubles 0 and 1.
+const ANCHOR_BYTES = 16;
+const LSN = 0;
+const TIME = 1;
+
+export class RecordedClock {
+  readonly anchors: Records = new Records(ANCHOR_BYTES);
+  /** The last LSN and its effective time; −Infinity before the first. */
+  lsn = 0;
+  time: number = Number.NEGATIVE_INFINITY;
+  /** The time of the last anchor: asking the table for each event would cost more than anchoring. */
+  #anchored = Number.NEGATIVE_INFINITY;
+
+  advance(lsn: number, recordedAt: number): void {
+    this.lsn = lsn;
+    if (recordedAt > this.time) this.time = recordedAt;
+  }
+
+  /** Anchors the current LSN: something of the graph happens at it. */
+  anchor(): void {
+    if (this.#anchored === this.time) return;
+    this.#anchored = this.time;
+    const row = this.anchors.add();
+    this.anchors.setDouble(row, LSN, this.lsn);
+    this.anchors.setDouble(row, TIME, this.time);
+  }
+
+  /** Goes on from a checkpoint, `anchors` being restored. */
+  resume(lsn: number, time: number): void {
+    this.lsn = lsn;
+    this.time = time;
+    if (this.anchors.length > 1) this.#anchored = this.anchors.double(this.anchors.length - 1, TIME);
+  }
+
+  /** The effective time of an LSN that the graph heeded; of another, that of the last one before it. */
+  timeOf(lsn: number): number {
+    if (lsn >= this.lsn) return this.time;
+    const row = this.#lastAtMost(LSN, lsn);
+    return row === 0 ? Number.NEGATIVE_INFINITY : this.anchors.double(row, TIME);
+  }
+
+  /** The LSN at which the graph stood at a time. */
+  lsnAt(time: number): number {
+    if (time >= this.time) return this.lsn;
+    // The last LSN before the first anchor that is too late: nothing of the graph lies between the two.
+    const late = this.#lastAtMost(TIME, time) + 1;
+    return late < this.anchors.length ? this.anchors.double(late, LSN) - 1 : this.lsn;
+  }
+
+  /** The last anchor whose LSN or time is at most `limit`, or 0. */
+  #lastAtMost(field: number, limit: number): number {
+    let low = 1;
+    let high = this.anchors.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.anchors.double(middle, field) <= limit) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+}

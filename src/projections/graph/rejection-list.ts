@@ -1,0 +1,50 @@
+/** Events that turned out wrong at their own LSN: they changed nothing, and their commands fail with the same code. */
+
+import type { StoreErrorCode } from "../../errors.js";
+import type { EntityKind } from "./graph-event-kind.js";
+
+export interface Rejection {
+  readonly lsn: number;
+  readonly code: StoreErrorCode;
+  readonly kind: EntityKind;
+  /** The id the event gave, or 0 when its bytes have none. */
+  readonly id: number;
+  /** With ERR_GRAPH_HAS_EDGES: how many edges; otherwise 0. */
+  readonly edges: number;
+}
+
+/** More than any batch of events holds, so that a command that waits for its LSN still finds its own. */
+const REJECTIONS_KEPT_MAX = 16_384;
+
+/** The most recent rejections, by LSN. */
+export class RejectionList {
+  readonly #kept = new Map<number, Rejection>();
+  #count = 0;
+
+  /** How many there ever were. */
+  get count(): number {
+    return this.#count;
+  }
+
+  add(rejection: Rejection): void {
+    this.#count += 1;
+    this.#kept.set(rejection.lsn, rejection);
+    if (this.#kept.size <= REJECTIONS_KEPT_MAX) return;
+    const [oldest] = this.#kept.keys();
+    if (oldest !== undefined) this.#kept.delete(oldest);
+  }
+
+  at(lsn: number): Rejection | undefined {
+    return this.#kept.get(lsn);
+  }
+
+  /** From the oldest that is kept to the newest. */
+  list(): Rejection[] {
+    return [...this.#kept.values()];
+  }
+
+  restore(kept: readonly Rejection[], count: number): void {
+    for (const rejection of kept) this.#kept.set(rejection.lsn, rejection);
+    this.#count = count;
+  }
+}

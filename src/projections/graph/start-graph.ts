@@ -1,0 +1,25 @@
+/** Starts the graph on a store or a reader: its projection, caught up, and the reads around it. */
+
+import type { EventFeed } from "../event-feed.js";
+import type { ProjectionRunner } from "../runner.js";
+import { startProjection } from "../start-projection.js";
+import { Graph } from "./graph.js";
+import { GRAPH_PROJECTION } from "./graph-projection.js";
+import type { GraphState } from "./graph-state.js";
+import type { RawEvent } from "./raw-event.js";
+
+export interface StartedGraph {
+  readonly graph: Graph;
+  readonly runner: ProjectionRunner<GraphState, RawEvent>;
+}
+
+export async function startGraph(feed: EventFeed<RawEvent>): Promise<StartedGraph> {
+  const runner = await startProjection(feed, GRAPH_PROJECTION);
+  try {
+    await runner.whenCaughtUp();
+  } catch (error) {
+    await runner.close();
+    throw error;
+  }
+  return { graph: new Graph(runner), runner };
+}

@@ -1,0 +1,302 @@
+/**
+ * The rectangles (valid × recorded) of every node, or of every edge.
+ *
+ * An assertion recorded at LSN t over [a, b) owns [a, b) × [t, ∞). A later one over [c, d) at u takes its part away:
+ *
+ *     recorded                                          live:    A [a, c) from t · A [d, b) from t · B [c, d) from u
+ *        ▲                                              closed:  A [c, d) from t until u
+ *      u ┤  A   │   B   │   A
+ *        ├──────┼───────┼──────
+ *      t ┤  A   │   A   │   A
+ *        └──────┴───────┴─────▶ valid
+ *        a      c       d     b
+ *
+ * - Live rectangles, those that nothing has taken away yet, are a chain per entity from the latest valid period to the earliest,
+ *   without overlap. The first is in the entity's own record: "now" is there or near it, and so is what happens next, and
+ *   asking whether a node exists costs one cache miss. The others are rows of `#more`, reused once they are closed.
+ * - Closed ones are rows of `#closed`, written once: a chain per entity from the last closed to the first, so that reading a
+ *   recent LSN stops early, and reading the present never starts.
+ * - `cut` takes a period away and leaves a gap in the chain; `fill` puts rectangles into it, the latest first.
+ * - Live rectangles of one assertion that touch and hold the same are always one.
+ *
+ * A rectangle is named by its entity's slot and a row: `HEAD` is the one in the record, above 0 a row of `#more`, below 0 a row
+ * of `#closed` (negated), 0 none. Times are µs, an open end is Infinity.
+ */
+
+import { Records } from "./records.js";
+
+// A rectangle, in an entity's record, in `#more` and in `#closed` alike: doubles 0–2, ints 6 and 7.
+const VALID_FROM = 0;
+const VALID_TO = 1;
+const LSN = 2;
+const CONTENT = 6;
+const NEXT = 7;
+/** How many bytes at the start of every entity's record are its first live rectangle. */
+export const RECTANGLE_BYTES = 32;
+// A double of closed rectangles.
+const UNTIL = 4;
+const CLOSED_BYTES = 40;
+/** The int of every entity's record with its last closed row. */
+export const LAST_CLOSED = 10;
+
+/** The row of the rectangle in the entity's record. */
+const HEAD = 0x7fffffff;
+// In the record of an entity without live rectangles: no period touches one that ends before all times.
+const NOTHING_LIVE = Number.NEGATIVE_INFINITY;
+
+/** A valid period `[from, to)`. An object, because a number passed to a function costs an allocation when it is a double. */
+export class Period {
+  from = 0;
+  to = 0;
+}
+
+/** What `cut` took away, from the latest to the earliest. Reused: read it before the next `cut`. */
+export class CutParts {
+  count = 0;
+  readonly from: number[] = [];
+  readonly to: number[] = [];
+  readonly content: number[] = [];
+
+  add(from: number, to: number, content: number): void {
+    this.from[this.count] = from;
+    this.to[this.count] = to;
+    this.content[this.count] = content;
+    this.count += 1;
+  }
+}
+
+export class Timelines {
+  readonly cutParts: CutParts = new CutParts();
+  readonly #entities: Records;
+  readonly #more = new Records(RECTANGLE_BYTES);
+  readonly #closed = new Records(CLOSED_BYTES);
+  /** Rows of `#more` to be reused, chained by NEXT. */
+  free = 0;
+  /** The live row before the gap that `cut` left; 0: the gap is before all. */
+  #beforeGap = 0;
+
+  constructor(entities: Records) {
+    this.#entities = entities;
+  }
+
+  /** Must be called once for each new record: nothing is in force there yet. */
+  add(slot: number): void {
+    this.#entities.setDouble(slot, VALID_TO, NOTHING_LIVE);
+  }
+
+  /** True when something is in force in the period as of the last LSN. */
+  overlaps(slot: number, period: Period): boolean {
+    const doubles = this.#entities.doubles(slot);
+    const offset = this.#entities.offset(slot);
+    if ((doubles[offset + VALID_FROM] as number) >= period.to) return this.#overlapsEarlier(slot, period);
+    return (doubles[offset + VALID_TO] as number) > period.from;
+  }
+
+  /** Takes the period away at an LSN. What was there is closed and listed in `cutParts`; `fill` may follow. */
+  cut(slot: number, period: Period, lsn: number): void {
+    this.cutParts.count = 0;
+    this.#beforeGap = 0;
+    if (this.#entities.double(slot, VALID_TO) !== NOTHING_LIVE) this.#cutLive(slot, period, lsn);
+  }
+
+  /** Puts a rectangle into the gap that the last `cut` left. Several go in from the latest to the earliest. */
+  fill(slot: number, period: Period, lsn: number, content: number): void {
+    if (this.#beforeGap === 0) {
+      const entities = this.#entities;
+      const following = entities.double(slot, VALID_TO) === NOTHING_LIVE ? 0 : this.#copyToMore(entities, slot);
+      write(entities, slot, period, lsn, content, following);
+      this.#beforeGap = HEAD;
+      return;
+    }
+    const before = this.#beforeGap;
+    const row = this.#allocate();
+    write(this.#more, row, period, lsn, content, this.#next(slot, before));
+    this.#tableOf(before).setInt(this.#indexOf(slot, before), NEXT, row);
+    this.#beforeGap = row;
+  }
+
+  /** The row in force at a valid time, as it stood at an LSN; 0 when nothing was. */
+  rowAt(slot: number, validAt: number, lsn: number): number {
+    const doubles = this.#entities.doubles(slot);
+    const offset = this.#entities.offset(slot);
+    if ((doubles[offset + VALID_FROM] as number) > validAt) return this.#earlierRowAt(slot, validAt, lsn);
+    const inForce = (doubles[offset + VALID_TO] as number) > validAt && (doubles[offset + LSN] as number) <= lsn;
+    return inForce ? HEAD : this.#closedRowAt(slot, validAt, lsn);
+  }
+
+  /** Every row of an entity, live and closed. */
+  *rows(slot: number): Generator<number, void, undefined> {
+    const nothing = this.#entities.double(slot, VALID_TO) === NOTHING_LIVE;
+    for (let row = nothing ? 0 : HEAD; row !== 0; row = this.#next(slot, row)) yield row;
+    for (let row = this.#entities.int(slot, LAST_CLOSED); row !== 0; row = this.#closed.int(row, NEXT)) yield -row;
+  }
+
+  validFrom(slot: number, row: number): number {
+    return this.#tableOf(row).double(this.#indexOf(slot, row), VALID_FROM);
+  }
+
+  validTo(slot: number, row: number): number {
+    return this.#tableOf(row).double(this.#indexOf(slot, row), VALID_TO);
+  }
+
+  /** The LSN of the event that asserted it. */
+  lsn(slot: number, row: number): number {
+    return this.#tableOf(row).double(this.#indexOf(slot, row), LSN);
+  }
+
+  /** What it holds: a reference into the content arena. */
+  content(slot: number, row: number): number {
+    return this.#tableOf(row).int(this.#indexOf(slot, row), CONTENT);
+  }
+
+  /** The LSN that took it away; Infinity for a live row. */
+  until(row: number): number {
+    return row > 0 ? Number.POSITIVE_INFINITY : this.#closed.double(-row, UNTIL);
+  }
+
+  /** The last LSN that took anything away from an entity, or 0. */
+  lastCut(slot: number): number {
+    return this.#closed.double(this.#entities.int(slot, LAST_CLOSED), UNTIL);
+  }
+
+  /** What there is to save besides `free` and the entities' records. */
+  get tables(): readonly Records[] {
+    return [this.#more, this.#closed];
+  }
+
+  #cutLive(slot: number, { from, to }: Period, lsn: number): void {
+    let row = HEAD;
+    while (row !== 0 && this.validFrom(slot, row) >= to) {
+      this.#beforeGap = row;
+      row = this.#next(slot, row);
+    }
+    while (row !== 0 && this.validTo(slot, row) > from) {
+      const rowFrom = this.validFrom(slot, row);
+      const rowTo = this.validTo(slot, row);
+      this.#close(slot, row, Math.max(rowFrom, from), Math.min(rowTo, to), lsn);
+      if (rowTo > to) {
+        if (rowFrom < from) this.#split(slot, row, from);
+        this.#tableOf(row).setDouble(this.#indexOf(slot, row), VALID_FROM, to);
+        this.#beforeGap = row;
+        row = this.#next(slot, row);
+      } else if (rowFrom < from) this.#tableOf(row).setDouble(this.#indexOf(slot, row), VALID_TO, from);
+      else row = this.#remove(slot, row);
+      if (rowFrom < from) return;
+    }
+  }
+
+  #overlapsEarlier(slot: number, { from, to }: Period): boolean {
+    const more = this.#more;
+    let row = this.#entities.int(slot, NEXT);
+    while (row !== 0 && more.double(row, VALID_FROM) >= to) row = more.int(row, NEXT);
+    return row !== 0 && more.double(row, VALID_TO) > from;
+  }
+
+  #earlierRowAt(slot: number, validAt: number, lsn: number): number {
+    const more = this.#more;
+    let row = this.#entities.int(slot, NEXT);
+    while (row !== 0 && more.double(row, VALID_FROM) > validAt) row = more.int(row, NEXT);
+    if (row !== 0 && more.double(row, VALID_TO) > validAt && more.double(row, LSN) <= lsn) return row;
+    return this.#closedRowAt(slot, validAt, lsn);
+  }
+
+  #closedRowAt(slot: number, validAt: number, lsn: number): number {
+    const closed = this.#closed;
+    let row = this.#entities.int(slot, LAST_CLOSED);
+    // What was closed at or before the LSN was gone by then, and so was all that was closed earlier.
+    while (row !== 0 && closed.double(row, UNTIL) > lsn) {
+      const holds = closed.double(row, VALID_FROM) <= validAt && validAt < closed.double(row, VALID_TO);
+      if (holds && closed.double(row, LSN) <= lsn) return -row;
+      row = closed.int(row, NEXT);
+    }
+    return 0;
+  }
+
+  #tableOf(row: number): Records {
+    return row === HEAD ? this.#entities : row > 0 ? this.#more : this.#closed;
+  }
+
+  #indexOf(slot: number, row: number): number {
+    return row === HEAD ? slot : Math.abs(row);
+  }
+
+  #next(slot: number, row: number): number {
+    return this.#tableOf(row).int(this.#indexOf(slot, row), NEXT);
+  }
+
+  #allocate(): number {
+    const row = this.free;
+    if (row === 0) return this.#more.add();
+    this.free = this.#more.int(row, NEXT);
+    return row;
+  }
+
+  #release(row: number): void {
+    this.#more.setInt(row, NEXT, this.free);
+    this.free = row;
+  }
+
+  /** A row of `#more` with the same rectangle. */
+  #copyToMore(table: Records, index: number): number {
+    const row = this.#allocate();
+    copy(table, index, this.#more, row);
+    return row;
+  }
+
+  /** Puts what lies before `end` of a rectangle that is cut in the middle into a row of its own, after it. */
+  #split(slot: number, row: number, end: number): void {
+    const table = this.#tableOf(row);
+    const index = this.#indexOf(slot, row);
+    const lower = this.#copyToMore(table, index);
+    this.#more.setDouble(lower, VALID_TO, end);
+    table.setInt(index, NEXT, lower);
+  }
+
+  /** Takes a row out of the chain, after `#beforeGap`; gives the row that follows. */
+  #remove(slot: number, row: number): number {
+    const following = this.#next(slot, row);
+    if (row !== HEAD) {
+      this.#tableOf(this.#beforeGap).setInt(this.#indexOf(slot, this.#beforeGap), NEXT, following);
+      this.#release(row);
+      return following;
+    }
+    if (following === 0) {
+      this.add(slot);
+      return 0;
+    }
+    copy(this.#more, following, this.#entities, slot);
+    this.#release(following);
+    return HEAD;
+  }
+
+  #close(slot: number, row: number, from: number, to: number, until: number): void {
+    const closed = this.#closed;
+    const added = closed.add();
+    copy(this.#tableOf(row), this.#indexOf(slot, row), closed, added);
+    this.cutParts.add(from, to, closed.int(added, CONTENT));
+    closed.setDouble(added, VALID_FROM, from);
+    closed.setDouble(added, VALID_TO, to);
+    closed.setDouble(added, UNTIL, until);
+    closed.setInt(added, NEXT, this.#entities.int(slot, LAST_CLOSED));
+    this.#entities.setInt(slot, LAST_CLOSED, added);
+  }
+}
+
+function write(table: Records, row: number, period: Period, lsn: number, content: number, next: number): void {
+  const doubles = table.doubles(row);
+  const ints = table.ints(row);
+  const offset = table.offset(row);
+  doubles[offset + VALID_FROM] = period.from;
+  doubles[offset + VALID_TO] = period.to;
+  doubles[offset + LSN] = lsn;
+  ints[offset * 2 + CONTENT] = content;
+  ints[offset * 2 + NEXT] = next;
+}
+
+function copy(from: Records, index: number, to: Records, row: number): void {
+  to.setDouble(row, VALID_FROM, from.double(index, VALID_FROM));
+  to.setDouble(row, VALID_TO, from.double(index, VALID_TO));
+  to.setDouble(row, LSN, from.double(index, LSN));
+  to.setInt(row, CONTENT, from.int(index, CONTENT));
+  to.setInt(row, NEXT, from.int(index, NEXT));
+}

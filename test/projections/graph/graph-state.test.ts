@@ -1,0 +1,339 @@
+import { isStoreError } from "../../../src/errors.js";
+import { decodeGraphEvent, encodeGraphEvent } from "../../../src/projections/graph/graph-event-codec.js";
+import type { HistoryOptions } from "../../../src/projections/graph/graph-history.js";
+import { GraphState } from "../../../src/projections/graph/graph-state.js";
+import type { GraphView } from "../../../src/projections/graph/graph-view.js";
+import { assert, rejects, sameBytes } from "../../support/assert.js";
+import { type SeededRandom, seededRandom } from "../../support/seeded-random.js";
+import { suite } from "../../support/suite.js";
+import { NaiveGraph, POINTS } from "./naive-graph.js";
+import { answersOf, checkDiff, checkHistory, checkView } from "./oracle.js";
+import { EDGE_IDS, NODE_IDS, randomHistory } from "./random-history.js";
+import { rawEvent, rawPayload, type TestEvent } from "./raw-events.js";
+
+const test = suite("projections/graph/graph-state");
+
+const HISTORIES = Number(process.env["GRAPH_HISTORIES"] ?? 60);
+const random = seededRandom();
+// The clock of the tests stands where no event is.
+const clock = () => -1000;
+
+interface KeptView {
+  readonly view: GraphView;
+  readonly answers: string;
+}
+
+function compare(history: readonly TestEvent[], feed: (state: GraphState, event: TestEvent) => void): void {
+  const state = new GraphState({ clock });
+  const model = new NaiveGraph();
+  const kept: KeptView[] = [];
+  for (const event of history) {
+    feed(state, event);
+    model.apply(event);
+    assert.is(state.rejectionAt(event.lsn)?.code, model.rejected.get(event.lsn), `LSN ${event.lsn} ${event.type}`);
+    if (random.integer(4) === 0) {
+      const view = someView(state, random);
+      checkView(view, model, random);
+      kept.push({ view, answers: answersOf(view) });
+    }
+  }
+  assert.is(state.rejectedCount, model.rejected.size);
+  for (const { view, answers } of kept) assert.is(answersOf(view), answers, `a view at (${view.validAt}, ${view.lsn})`);
+  for (const id of NODE_IDS) checkHistory(state, model, "node", id);
+  for (const id of EDGE_IDS) checkHistory(state, model, "edge", id);
+  for (let round = 0; round < 5; round += 1) checkDiff(state, model, someView(state, random), someView(state, random));
+}
+
+function someView(state: GraphState, from: SeededRandom): GraphView {
+  const validAt = from.pick(POINTS);
+  const shape = from.integer(3);
+  if (shape === 0) return state.asOf({ validAt });
+  return state.asOf({ validAt, recordedAt: shape === 1 ? from.integer(24) : { lsn: from.integer(state.lsn + 1) } });
+}
+
+test(
+  "answers every query as the naive model does, on random histories",
+  () => {
+    for (let round = 0; round < HISTORIES; round += 1) {
+      compare(randomHistory(random, 10 + random.integer(50)), (state, event) => state.apply(rawEvent(event)));
+    }
+  },
+  { timeoutMs: 30_000 + HISTORIES * 1000 },
+);
+
+test("the comparison notices a graph that breaks a rule", () => {
+  for (const [what, wrong] of [
+    ["patches replace", (event: TestEvent) => ({ ...event, type: event.type.replace("Patched", "Replaced") })],
+    ["puts begin late", (event: TestEvent) => shifted(event, "Put", "validFrom", 1)],
+    ["deletions end early", (event: TestEvent) => shifted(event, "Deleted", "validTo", -1)],
+    [
+      "detach is forgotten",
+      (event: TestEvent) => ({ ...event, data: { ...event.data, ...("detach" in event.data && { detach: false }) } }),
+    ],
+    ["time runs backwards", (event: TestEvent) => ({ ...event, recordedAt: 24 - event.recordedAt })],
+  ] as const) {
+    let noticed = false;
+    for (let round = 0; round < 100 && !noticed; round += 1) {
+      try {
+        compare(randomHistory(random, 50), (state, event) => state.apply(rawEvent(wrong(event))));
+      } catch {
+        noticed = true;
+      }
+    }
+    assert.ok(noticed, what);
+  }
+});
+
+function shifted(event: TestEvent, type: string, bound: "validFrom" | "validTo", by: number): TestEvent {
+  const time = event.data[bound];
+  const { validFrom, validTo } = event.data as { validFrom?: number; validTo?: number };
+  const wide = validFrom !== undefined && validTo !== undefined && validTo - validFrom > 1;
+  return event.type.endsWith(type) && wide
+    ? { ...event, data: { ...event.data, [bound]: (time as number) + by } }
+    : event;
+}
+
+test("shows the worked example of the design: a table of answers, and the rectangles at the end", () => {
+  const year = (value: number) => (value - 2020) * 4;
+  const state = new GraphState({ clock });
+  const events: TestEvent[] = [
+    {
+      lsn: 1,
+      recordedAt: 10,
+      type: "NodeCreated",
+      data: { id: 1, label: "Person", properties: { salary: 100 }, validFrom: year(2020) },
+    },
+    {
+      lsn: 2,
+      recordedAt: 20,
+      type: "NodePatched",
+      data: { id: 1, properties: { salary: 120 }, validFrom: year(2021) },
+    },
+    {
+      lsn: 3,
+      recordedAt: 30,
+      type: "NodePatched",
+      data: { id: 1, properties: { salary: 110 }, validFrom: year(2020), validTo: year(2021) },
+    },
+    { lsn: 4, recordedAt: 40, type: "NodeDeleted", data: { id: 1, validFrom: year(2023) } },
+  ];
+  for (const event of events) state.apply(rawEvent(event));
+  const salaries = [2020.5, 2021.5, 2023.5].map((valid) =>
+    [10, 20, 30, 40].map(
+      (recordedAt) => state.asOf({ validAt: year(valid), recordedAt }).node(1)?.properties["salary"],
+    ),
+  );
+  assert.equal(salaries, [
+    [100, 100, 110, 110],
+    [100, 120, 120, 120],
+    [100, 120, 120, undefined],
+  ]);
+  const rectangles = state
+    .history("node", 1)
+    .map((each) => [each.properties["salary"], each.validFrom, each.validTo, each.recordedFrom, each.recordedTo]);
+  assert.equal(rectangles, [
+    [100, year(2020), year(2021), 10, 30],
+    [100, year(2021), null, 10, 20],
+    [120, year(2021), year(2023), 20, null],
+    [120, year(2023), null, 20, 40],
+    [110, year(2020), year(2021), 30, null],
+  ]);
+});
+
+test("the same events give the same bytes, and a checkpoint taken anywhere goes on as straight replay does", () => {
+  for (let round = 0; round < 40; round += 1) {
+    const history = randomHistory(random, 20 + random.integer(60));
+    const straight = new GraphState({ clock });
+    const cut = random.integer(history.length);
+    let resumed = new GraphState({ clock });
+    for (const [index, event] of history.entries()) {
+      straight.apply(rawEvent(event));
+      resumed.apply(rawEvent(event));
+      if (index === cut) resumed = GraphState.decode(inPieces(bytesOf(resumed)), { clock });
+    }
+    sameBytes(bytesOf(resumed), bytesOf(straight));
+    assert.is(answersOf(resumed.asOf({ validAt: 5 })), answersOf(straight.asOf({ validAt: 5 })));
+    assert.equal(resumed.rejections, straight.rejections);
+  }
+});
+
+function bytesOf(state: GraphState): Buffer {
+  return Buffer.concat([...state.encode()]);
+}
+
+function* inPieces(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; ) {
+    const size = random.integer(50);
+    yield bytes.subarray(at, at + size);
+    at += size;
+  }
+}
+
+test("the state of an empty log is a checkpoint too", () => {
+  const decoded = GraphState.decode(new GraphState().encode());
+  assert.is(decoded.lsn, 0);
+  assert.is(decoded.asOf().node(1), undefined);
+});
+
+test("refuses bytes that are no whole checkpoint of this version", () => {
+  const state = new GraphState({ clock });
+  for (const event of randomHistory(random, 40)) state.apply(rawEvent(event));
+  const good = bytesOf(state);
+  const newer = Buffer.from(good.toString("latin1").replace('"version":1', '"version":2'), "latin1");
+  const swapped = Buffer.from(good);
+  swapped.subarray(8, 12).reverse();
+  for (const bytes of [
+    Buffer.alloc(0),
+    good.subarray(0, 10),
+    good.subarray(0, good.length - 1),
+    newer,
+    swapped,
+    Buffer.concat([good, Buffer.alloc(1)]),
+  ]) {
+    assert.throws(
+      () => GraphState.decode([bytes]),
+      (error: unknown) => isStoreError(error, "ERR_PROJECTION_CHECKPOINT"),
+    );
+  }
+});
+
+test("an event whose bytes are none of its type is rejected and changes nothing", () => {
+  const state = new GraphState({ clock });
+  const good = encodeGraphEvent("varve.v1.NodeCreated", { id: 7, label: "A", properties: { a: "text" }, validFrom: 1 });
+  // Cut between two fields, the message is whole: another one, but one.
+  const lengths = Array.from(good.keys()).filter((length) => !decodes(good.subarray(0, length)));
+  assert.ok(lengths.length >= good.length - 3);
+  for (const length of lengths) {
+    state.apply(rawPayload(state.lsn + 1, 1, "varve.v1.NodeCreated", good.subarray(0, length)));
+    assert.match(state.rejectionAt(state.lsn)?.code ?? "", /ERR_EVENTS_SCHEMA|ERR_GRAPH_INVALID_PROPERTY/);
+  }
+  assert.equal(state.counts, { nodes: 0, edges: 0 });
+});
+
+function decodes(payload: Uint8Array): boolean {
+  try {
+    decodeGraphEvent("varve.v1.NodeCreated", payload);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+test("events of other types move the LSN and the time and nothing else", () => {
+  const state = new GraphState({ clock });
+  state.apply(rawPayload(1, 50, "Deposited", Uint8Array.of(1, 2, 3)));
+  state.apply(rawEvent({ lsn: 2, recordedAt: 20, type: "NodeCreated", data: { id: 1, label: "A" } }));
+  assert.is(state.lsn, 2);
+  // The clock went back; effective time did not.
+  assert.is(state.asOf({ validAt: 50 }).node(1)?.recordedFrom, 50);
+  assert.is(state.asOf({ validAt: 49 }).node(1), undefined);
+});
+
+test("what was just written is visible although the wall clock was set back", () => {
+  const state = new GraphState({ clock: () => 10 });
+  state.apply(rawEvent({ lsn: 1, recordedAt: 1000, type: "NodeCreated", data: { id: 1, label: "A" } }));
+  assert.is(state.asOf().node(1)?.validFrom, 1000);
+});
+
+test("a fact of the future appears when its time comes, without an event, but not in a view made before", () => {
+  let now = 10;
+  const state = new GraphState({ clock: () => now });
+  state.apply(rawEvent({ lsn: 1, recordedAt: 5, type: "NodeCreated", data: { id: 1, label: "A", validFrom: 20 } }));
+  const early = state.asOf();
+  assert.is(early.node(1), undefined);
+  now = 20;
+  assert.is(state.asOf().node(1)?.id, 1);
+  assert.is(early.node(1), undefined);
+});
+
+test("LSNs of one recordedAt are told apart by { lsn } only", () => {
+  const state = new GraphState({ clock });
+  state.apply(
+    rawEvent({ lsn: 1, recordedAt: 5, type: "NodeCreated", data: { id: 1, label: "A", properties: { n: 1 } } }),
+  );
+  state.apply(rawEvent({ lsn: 2, recordedAt: 5, type: "NodePatched", data: { id: 1, properties: { n: 2 } } }));
+  const at = (recordedAt: number | { lsn: number }) => state.asOf({ validAt: 5, recordedAt }).node(1)?.properties["n"];
+  assert.equal([at(4), at(5), at({ lsn: 0 }), at({ lsn: 1 }), at({ lsn: 2 })], [undefined, 2, undefined, 1, 2]);
+  const [first] = state.history("node", 1);
+  assert.equal([first?.recordedFrom, first?.recordedTo, first?.lsn, first?.supersededBy], [5, 5, 1, 2]);
+});
+
+test("history on one axis, and joined on request", () => {
+  const state = new GraphState({ clock: () => 15 });
+  const put = (lsn: number, n: number, validFrom: number, validTo: number) =>
+    state.apply(
+      rawEvent({
+        lsn,
+        recordedAt: lsn,
+        type: "NodePut",
+        data: { id: 1, label: "A", properties: { n }, validFrom, validTo },
+      }),
+    );
+  put(1, 1, 0, 10);
+  put(2, 1, 10, 20);
+  put(3, 2, 20, 30);
+  put(4, 1, 10, 20);
+  const shown = (options?: HistoryOptions) =>
+    state
+      .history("node", 1, options)
+      .map((each) => `${each.properties["n"]} [${each.validFrom},${each.validTo}) ${each.lsn}-${each.supersededBy}`);
+  assert.equal(shown(), ["1 [0,10) 1-null", "1 [10,20) 2-4", "2 [20,30) 3-null", "1 [10,20) 4-null"]);
+  assert.equal(shown({ coalesce: true }), ["1 [0,10) 1-null", "1 [10,20) 2-null", "2 [20,30) 3-null"]);
+  assert.equal(shown({ at: "valid" }), ["1 [0,10) 1-null", "2 [20,30) 3-null", "1 [10,20) 4-null"]);
+  assert.equal(shown({ at: "valid", coalesce: true }), ["2 [20,30) 3-null", "1 [0,20) 4-null"]);
+  assert.equal(shown({ at: "recorded" }), ["1 [10,20) 2-4", "1 [10,20) 4-null"]);
+  assert.equal(shown({ at: "recorded", coalesce: true }), ["1 [10,20) 2-null"]);
+});
+
+test("a rejection tells how many edges are in the way, and is kept by its LSN", () => {
+  const state = new GraphState({ clock });
+  const apply = (lsn: number, type: string, data: Record<string, unknown>) =>
+    state.apply(rawEvent({ lsn, recordedAt: 1, type, data }));
+  apply(1, "NodeCreated", { id: 1, label: "A" });
+  apply(2, "EdgeCreated", { id: 1, label: "SELF", source: 1, target: 1 });
+  apply(3, "NodeDeleted", { id: 1 });
+  assert.equal(state.rejectionAt(3), { lsn: 3, code: "ERR_GRAPH_HAS_EDGES", kind: "node", id: 1, edges: 1 });
+  apply(4, "NodeRetracted", { id: 1, detach: true });
+  assert.is(state.asOf({ validAt: 9 }).edge(1), undefined);
+  assert.is(state.asOf({ validAt: 9, recordedAt: { lsn: 3 } }).edge(1)?.label, "SELF");
+});
+
+test("keeps only the most recent rejections, and counts them all", () => {
+  const state = new GraphState({ clock });
+  for (let lsn = 1; lsn <= 20_000; lsn += 1)
+    state.apply(rawPayload(lsn, 1, "varve.v1.NodeRetracted", Uint8Array.of(0x08, 1)));
+  assert.is(state.rejectedCount, 20_000);
+  assert.is(state.rejections.length, 16_384);
+  assert.is(state.rejectionAt(1), undefined);
+  assert.is(state.rejectionAt(20_000)?.code, "ERR_GRAPH_NOT_FOUND");
+});
+
+test("refuses misuse by name", async () => {
+  const state = new GraphState({ clock });
+  const view = state.asOf();
+  const wrong = (value: unknown) => value as never;
+  for (const misuse of [
+    () => state.asOf(wrong({ validat: 1 })),
+    () => state.asOf({ validAt: wrong("2020") }),
+    () => state.asOf({ recordedAt: wrong({ LSN: 1 }) }),
+    () => state.history(wrong("vertex"), 1),
+    () => state.history("node", 0),
+    () => state.history("node", 1, wrong({ at: "both" })),
+    () => state.diff(view, new GraphState().asOf()),
+    () => view.node(wrong("1")),
+    () => view.edges(1, wrong({ direction: "up" })),
+    () => view.edges(1, wrong({ labels: "A" })),
+    () => view.find(wrong({ kind: "A" })),
+    () => view.find({ label: "" }),
+    () => view.traverse(1, wrong({ direction: "out" })),
+    () => view.traverse(1, { maxDepth: 0 }),
+  ]) {
+    await rejects(misuse, (error) => error instanceof TypeError);
+  }
+  await rejects(() => state.asOf({ validAt: 2 ** 53 }), "ERR_GRAPH_INVALID_PERIOD");
+  await rejects(
+    () => state.asOf({ recordedAt: { lsn: 1 } }),
+    (error) => error instanceof RangeError,
+  );
+  await rejects(() => view.find({ where: { a: wrong([]) } }), "ERR_GRAPH_INVALID_PROPERTY");
+});
