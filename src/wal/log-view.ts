@@ -12,10 +12,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { assert } from "../assert.js";
 import { isStoreError, StoreError } from "../errors.js";
 import { type BlockIo, BufferPool, type IoDescription, openIo } from "../ffi/index.js";
+import { AdvanceListeners } from "./advance-listeners.js";
 import { FrameIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import { LogReader, type ReadableSegment } from "./log-reader.js";
-import type { FrameRange } from "./log-scan.js";
+import type { FramePosition } from "./log-scan.js";
 import { readManifest } from "./manifest.js";
 import { findLog, type RecoveryReport } from "./open-log.js";
 import { coreDirectory, listSegments } from "./segment-name.js";
@@ -36,7 +37,7 @@ export class LogView {
   readonly #index = new FrameIndex();
   readonly #segments: ReadableSegment[] = [];
   readonly #reader: LogReader;
-  readonly #listeners = new Set<(watermark: number) => void>();
+  readonly #listeners = new AdvanceListeners();
   #report: RecoveryReport | null = null;
   #watermark = 0;
   #deliveredLsn = 0;
@@ -88,7 +89,7 @@ export class LogView {
 
   #deliver({ frame, position }: PlacedFrame): void {
     this.#deliveredLsn = frame.header.firstLsn + frame.header.recordCount - 1;
-    this.#index.add(frame.header.firstLsn, position.segment, position.fileOffset, position.endOffset);
+    this.#index.add(frame.header.firstLsn, position.segment, position.fileOffset);
     this.#onFrame(frame);
   }
 
@@ -149,7 +150,7 @@ export class LogView {
     const before = this.#watermark;
     await this.#scan();
     if (this.#watermark === before) return false;
-    for (const listener of this.#listeners) listener(this.#watermark);
+    this.#listeners.tell(this.#watermark);
     return true;
   }
 
@@ -166,14 +167,13 @@ export class LogView {
   }
 
   onAdvance(listener: (watermark: number) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   async close(): Promise<void> {
     if (this.#status === "closed") return;
     this.#status = "closed";
-    for (const listener of this.#listeners) listener(this.#watermark);
+    this.#listeners.tell(this.#watermark);
     await this.#reader.close();
     await this.#io.close();
     this.#pool.close();
@@ -182,7 +182,7 @@ export class LogView {
 
 interface PlacedFrame {
   readonly frame: Frame;
-  readonly position: FrameRange;
+  readonly position: FramePosition;
 }
 
 /** A file of the store to judge its file system by; and the proof that there is one. */
