@@ -134,12 +134,12 @@ test("a registered type is checked and stored as that type, and read back with i
     "bank.Deposited",
     "--data",
   ];
-  await runJson([...append, '{"cents":5,"proof":"AQI="}']);
+  await runJson([...append, '{"cents":5}']);
   assert.is((await runFailing([...append, '{"euros":5}'])).code, "ERR_EVENTS_SCHEMA");
   const [known] = await runJson(["read", "--store", store, "--schema", schema]);
-  assert.equal(known?.["data"], { cents: 5, proof: "AQI=" });
+  assert.equal(known?.["data"], { cents: 5, proof: "" });
   const [unknown] = await runJson(["read", "--store", store]);
-  assert.is(unknown?.["payload"], "CAUSAgEC");
+  assert.is(unknown?.["payload"], "CAU=");
   const [verified] = await runJson(["verify", "--store", store]);
   assert.equal(verified?.["undecodedTypes"], ["bank.Deposited"]);
   const [again] = await runJson(["verify", "--store", store, "--schema", schema]);
