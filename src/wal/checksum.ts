@@ -5,7 +5,7 @@
  * JavaScript can ask for it. It is no protection against somebody who can write the files.
  *
  * The table is crc-32's; the loop is not, because crc-32 takes a whole array, and making a view for each record cost 180 ns where the
- * checksum of the record costs 60. Sixteen tables, sixteen bytes a step: Kounavis and Berry, "A systematic approach to building high
+ * checksum of the record costs 60. Sixteen tables, sixteen bytes a step, then four: Kounavis and Berry, "A systematic approach to building high
  * performance, software-based, CRC generators" (2005).
  */
 
@@ -53,6 +53,12 @@ export function checksum(bytes: Uint8Array, start = 0, end: number = bytes.lengt
       (T5[bytes[at + 10] as number] as number) ^ (T4[bytes[at + 11] as number] as number) ^
       (T3[bytes[at + 12] as number] as number) ^ (T2[bytes[at + 13] as number] as number) ^
       (T1[bytes[at + 14] as number] as number) ^ (T0[bytes[at + 15] as number] as number);
+  }
+  for (const last = end - 4; at <= last; at += 4) {
+    // biome-ignore format: as above
+    crc =
+      (T3[(crc ^ (bytes[at] as number)) & 255] as number) ^ (T2[((crc >>> 8) ^ (bytes[at + 1] as number)) & 255] as number) ^
+      (T1[((crc >>> 16) ^ (bytes[at + 2] as number)) & 255] as number) ^ (T0[(crc >>> 24) ^ (bytes[at + 3] as number)] as number);
   }
   for (; at < end; at++) crc = (crc >>> 8) ^ (T0[(crc ^ (bytes[at] as number)) & 255] as number);
   return ~crc >>> 0;

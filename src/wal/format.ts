@@ -18,7 +18,7 @@
  *         32      8  segment number
  *         40      8  first possible LSN
  *         48      4  generation of the core within the incarnation
- *         52      4  0
+ *         52      4  size of the file in blocks: it has that size before its first frame, and loses zeros only behind a seal
  *         56     32  salt, from which keys for this segment are derived when it is encrypted
  *         88      4  CRC-32C of bytes 0 … 87
  *
@@ -114,6 +114,8 @@ export interface Preamble {
   readonly segment: number;
   readonly firstPossibleLsn: number;
   readonly generation: number;
+  /** The size that the file was given. */
+  readonly segmentBytes: number;
   readonly salt: Uint8Array;
 }
 
@@ -188,6 +190,7 @@ export function encodePreamble(target: Buffer, preamble: Omit<Preamble, "version
   writeU64(target, 32, preamble.segment);
   writeU64(target, 40, preamble.firstPossibleLsn);
   target.writeUInt32LE(preamble.generation, 48);
+  target.writeUInt32LE(preamble.segmentBytes / BLOCK_BYTES, 52);
   target.set(preamble.salt, 56);
   target.writeUInt32LE(checksum(target, 0, PREAMBLE_CRC_AT), PREAMBLE_CRC_AT);
 }
@@ -214,6 +217,7 @@ export function decodePreamble(source: Buffer): DecodedPreamble {
       segment: readU64(source, 32),
       firstPossibleLsn: readU64(source, 40),
       generation: source.readUInt32LE(48),
+      segmentBytes: source.readUInt32LE(52) * BLOCK_BYTES,
       salt: Uint8Array.from(source.subarray(56, 56 + SALT_BYTES)),
     },
   };

@@ -56,7 +56,7 @@ export class LogReader {
     while (delivered < through && position !== null) {
       const at = this.#source.segments.findIndex((segment) => segment.segment === position?.segment);
       const segment = this.#source.segments[at] as ReadableSegment;
-      const end = this.#source.index.after(through);
+      const end = this.#source.index.endFor(through);
       const file = await this.#acquire(segment);
       try {
         const fileEnd =

@@ -5,7 +5,7 @@
  */
 
 import { type BlockIo, type BufferPool, DirectFile } from "../ffi/index.js";
-import { type DecodedPreamble, decodePreamble, PREAMBLE_BYTES } from "./format.js";
+import { type DecodedPreamble, decodePreamble, frameBytes, PREAMBLE_BYTES } from "./format.js";
 import { type Frame, FrameStream, findHeaders } from "./frame-stream.js";
 import type { Incarnation, Manifest } from "./manifest.js";
 import { ReadAhead } from "./read-ahead.js";
@@ -16,6 +16,11 @@ import type { SegmentName } from "./segment-name.js";
 export interface FramePosition {
   readonly segment: number;
   readonly fileOffset: number;
+}
+
+/** Where a frame lies, and where it ends. */
+export interface FrameRange extends FramePosition {
+  readonly endOffset: number;
 }
 
 /** A place in a file that does not hold what it should. */
@@ -63,7 +68,7 @@ export interface LogScanSource {
   readonly manifest: Manifest;
   readonly segments: readonly SegmentName[];
   /** Called for every frame with records that counts, in LSN order. */
-  readonly onFrame?: (frame: Frame, position: FramePosition) => void;
+  readonly onFrame?: (frame: Frame, position: FrameRange) => void;
 }
 
 interface IncarnationSegments {
@@ -316,7 +321,12 @@ class LogScan {
     if (header.kind !== "DATA" || lastLsn <= this.#lastLsn) return true; // nothing new: a control frame, or a second copy
     if (header.firstLsn !== this.#lastLsn + 1) return this.#stop(name.path, header.fileOffset);
     this.#lastLsn = lastLsn;
-    this.#source.onFrame?.(frame, { segment: name.segment, fileOffset: header.fileOffset });
+    const { fileOffset, storedBytes } = header;
+    this.#source.onFrame?.(frame, {
+      segment: name.segment,
+      fileOffset,
+      endOffset: fileOffset + frameBytes(storedBytes),
+    });
     return true;
   }
 }

@@ -15,7 +15,7 @@ import { type BlockIo, BufferPool, type IoDescription, openIo } from "../ffi/ind
 import { FrameIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import { LogReader, type ReadableSegment } from "./log-reader.js";
-import type { FramePosition } from "./log-scan.js";
+import type { FrameRange } from "./log-scan.js";
 import { readManifest } from "./manifest.js";
 import { findLog, type RecoveryReport } from "./open-log.js";
 import { coreDirectory, listSegments } from "./segment-name.js";
@@ -88,7 +88,7 @@ export class LogView {
 
   #deliver({ frame, position }: PlacedFrame): void {
     this.#deliveredLsn = frame.header.firstLsn + frame.header.recordCount - 1;
-    this.#index.add(frame.header.firstLsn, position.segment, position.fileOffset);
+    this.#index.add(frame.header.firstLsn, position.segment, position.fileOffset, position.endOffset);
     this.#onFrame(frame);
   }
 
@@ -182,7 +182,7 @@ export class LogView {
 
 interface PlacedFrame {
   readonly frame: Frame;
-  readonly position: FramePosition;
+  readonly position: FrameRange;
 }
 
 /** A file of the store to judge its file system by; and the proof that there is one. */

@@ -6,7 +6,7 @@
  *     varve-manifest 1 1a2b3c4d
  *     {"sequence":3,"storeId":"…","createdAt":1763700000000000,"incarnations":[…]}
  *
- * The first line has the format version and the CRC-32C of the second line's bytes in hexadecimal. A manifest is never changed: the
+ * The first line has the format version and, in hexadecimal, the CRC-32C of what stands before it and of the second line. A manifest is never changed: the
  * next one is written under the next sequence number (temporary name, fsync, rename, fsync of the directory), and the last two are
  * kept. The newest that holds its CRC counts. An older one is as good only while no frame of a later incarnation exists; recovery checks.
  *
@@ -43,9 +43,15 @@ const MANIFEST_NAME = /^manifest-(\d{10})$/;
 const KEPT_COUNT = 2;
 
 export function encodeManifest(manifest: Manifest): Buffer {
+  const start = Buffer.from(`varve-manifest ${MANIFEST_VERSION} `);
   const body = Buffer.from(JSON.stringify(manifest));
-  const crc = checksum(body).toString(16).padStart(8, "0");
-  return Buffer.concat([Buffer.from(`varve-manifest ${MANIFEST_VERSION} ${crc}\n`), body, Buffer.from("\n")]);
+  const crc = crcOf(start, body).toString(16).padStart(8, "0");
+  return Buffer.concat([start, Buffer.from(`${crc}\n`), body, Buffer.from("\n")]);
+}
+
+/** The version is covered too: one flipped bit must not make a manifest look like one of a newer Varve. */
+function crcOf(start: Buffer, body: Buffer): number {
+  return checksum(body, 0, body.length, checksum(start));
 }
 
 export type DecodedManifest =
@@ -55,12 +61,12 @@ export type DecodedManifest =
 
 export function decodeManifest(bytes: Buffer): DecodedManifest {
   const lineEnd = bytes.indexOf("\n");
-  const first = /^varve-manifest (\d+) ([0-9a-f]{8})$/.exec(bytes.toString("latin1", 0, Math.max(lineEnd, 0)));
-  if (first === null) return { kind: "damaged" };
+  const first = /^(varve-manifest (\d+) )([0-9a-f]{8})$/.exec(bytes.toString("latin1", 0, Math.max(lineEnd, 0)));
+  if (first === null || bytes.at(-1) !== 0x0a) return { kind: "damaged" };
+  const [, start, version, crc] = first as unknown as readonly [string, string, string, string];
   const body = bytes.subarray(lineEnd + 1, bytes.length - 1);
-  if (bytes.at(-1) !== 0x0a || checksum(body) !== Number.parseInt(first[2] as string, 16)) return { kind: "damaged" };
-  const version = Number(first[1]);
-  if (version !== MANIFEST_VERSION) return { kind: "newer", version };
+  if (crcOf(Buffer.from(start), body) !== Number.parseInt(crc, 16)) return { kind: "damaged" };
+  if (Number(version) !== MANIFEST_VERSION) return { kind: "newer", version: Number(version) };
   return { kind: "manifest", manifest: JSON.parse(body.toString()) as Manifest };
 }
 

@@ -13,7 +13,7 @@ import { StoreError } from "../errors.js";
 import { type BlockIo, type BufferPool, DirectFile, syncDirectory } from "../ffi/index.js";
 import { STORE_ID_BYTES } from "./format.js";
 import type { Frame } from "./frame-stream.js";
-import { type FramePosition, type LogFacts, scanLog } from "./log-scan.js";
+import { type FrameRange, type LogFacts, scanLog } from "./log-scan.js";
 import { type FoundManifest, type Incarnation, type Manifest, readManifest, writeManifest } from "./manifest.js";
 import { decide, type RecoveryDecision, type RecoveryFacts } from "./recovery.js";
 import { coreDirectory, listSegments, type SegmentName } from "./segment-name.js";
@@ -98,7 +98,7 @@ function manifestFact(found: FoundManifest): RecoveryFacts["manifest"] {
 /** Reads the whole log and decides, changing nothing. `onFrame` gets the records in LSN order on the way. */
 export async function findLog(
   place: LogPlace,
-  onFrame: (frame: Frame, position: FramePosition) => void,
+  onFrame: (frame: Frame, position: FrameRange) => void,
 ): Promise<FoundLog | "absent"> {
   const found = await readManifest(place.directory);
   const segments = await listSegments(coreDirectory(place.directory, place.core));
@@ -185,7 +185,7 @@ async function waitForWrites(
 export async function recoverLog(
   place: LogPlace,
   options: { readonly busyWaitMs: number; readonly onWaiting: (path: string) => void; readonly nowUs: number },
-  onFrame: (frame: Frame, position: FramePosition) => void,
+  onFrame: (frame: Frame, position: FrameRange) => void,
 ): Promise<{ found: FoundLog; incarnation: Incarnation }> {
   const directory = coreDirectory(place.directory, place.core);
   const files: DirectFile[] = [];

@@ -16,14 +16,15 @@
  *     @E   valid     –         foreign  –        –      –       refuse: a file of another store
  *     @F   valid     –         own      newer    –      –       refuse: a newer version wrote a frame
  *     @G   valid     –         own      ahead    –      –       refuse: the log is newer than its manifest
- *     @H   valid     –         own      known    below  –       refuse: durable data is damaged
+ *     @H   valid     –         own      –        below  –       refuse: durable data is damaged
+ *     @N   valid     –         own      damaged  –      –       refuse: a file is not as it was made, before it had frames
  *     @I   valid     –         own      known    equal  sealed  serve
  *     @J   valid     –         own      known    equal  end     fence
  *     @K   valid     –         own      known    equal  torn    fence, report the torn tail
  *     @L   valid     –         own      known    above  end     fence, rewrite
  *     @M   valid     –         own      known    above  torn    fence, rewrite, report the torn tail
  *
- * A seal attests everything before it, so `above` with `sealed` cannot be.
+ * The letters are names, and stay; the order is that of the rows. A seal attests everything before it, so `above` with `sealed` cannot be.
  */
 
 import { assert } from "../assert.js";
@@ -33,7 +34,7 @@ export interface RecoveryFacts {
   readonly manifest: "absent" | "damaged" | "newer" | "valid";
   readonly segments: "none" | "some";
   readonly store: "own" | "foreign";
-  readonly log: "known" | "newer" | "ahead";
+  readonly log: "known" | "newer" | "ahead" | "damaged";
   /** P compared with Wmax. */
   readonly prefix: "below" | "equal" | "above";
   readonly tail: "sealed" | "end" | "torn";
@@ -77,6 +78,11 @@ export const RECOVERY_ROWS: readonly Row[] = [
   { row: "@F", when: { log: "newer" }, decision: refuse("ERR_WAL_VERSION", "a newer version wrote to the log") },
   { row: "@G", when: { log: "ahead" }, decision: refuse("ERR_WAL_CORRUPT", "the log is newer than its manifest") },
   { row: "@H", when: { prefix: "below" }, decision: refuse("ERR_WAL_CORRUPT", "durable data is damaged or missing") },
+  {
+    row: "@N",
+    when: { log: "damaged" },
+    decision: refuse("ERR_WAL_CORRUPT", "a file of the log is not as it was made"),
+  },
   {
     row: "@I",
     when: { prefix: "equal", tail: "sealed" },

@@ -196,6 +196,7 @@ export class SegmentPipeline {
         segment: segment.segment,
         firstPossibleLsn: this.#nextLsn,
         generation,
+        segmentBytes,
         salt,
       };
       await this.#writePreamble(file, preamble);

@@ -107,7 +107,7 @@ export class Wal {
     let unattested: Frame[] = [];
     let attestedLsn = 0;
     const { found, incarnation } = await recoverLog(place, { ...options, nowUs: clock() }, (frame, position) => {
-      index.add(frame.header.firstLsn, position.segment, position.fileOffset);
+      index.add(frame.header.firstLsn, position.segment, position.fileOffset, position.endOffset);
       unattested.push(frame);
       if (frame.header.durableLsn > attestedLsn) {
         attestedLsn = frame.header.durableLsn;
@@ -172,9 +172,9 @@ export class Wal {
       lastRecordedAt,
     };
     this.#writer = new CoreWriter(parts.io, owner, start, options, {
-      onFrame: (firstLsn, segment, fileOffset) => {
+      onFrame: (firstLsn, segment, fileOffset, endOffset) => {
         this.#noteSegment(segment, coreFiles);
-        if (firstLsn > lastLsn) parts.index.add(firstLsn, segment, fileOffset);
+        if (firstLsn > lastLsn) parts.index.add(firstLsn, segment, fileOffset, endOffset);
       },
       onAdvance: (watermark) => {
         for (const listener of this.#listeners) listener(watermark);

@@ -4,7 +4,7 @@ import { suite } from "../support/suite.js";
 
 const test = suite("cli/id-blocks");
 
-test("gives ids in order, and reserves more when its own are used up", async () => {
+test("blocks give ids in order, and take another reservation when theirs are used up", async () => {
   const reserved: number[] = [];
   let next = 100;
   const reserve = async (count: number): Promise<number> => {
