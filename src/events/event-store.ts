@@ -204,25 +204,26 @@ export class EventStore {
     if (this.#wal.status === "closed") throw new StoreError("ERR_STORE_CLOSED", "the store is closed");
   }
 
-  /** Writes what is buffered; resolves when it is durable. */
+  /**
+   * Writes what is buffered; resolves when it is durable.
+   *
+   * @throws StoreError `ERR_WAL_FULL` when some of it was refused for lack of space, `ERR_WAL_FAILED`, `ERR_STORE_CLOSED`
+   */
   async flush(): Promise<void> {
     this.#wal.assertWritable();
-    await this.#wal.flush();
-    this.#wal.assertWritable();
+    await this.#wal.whenDurable();
   }
 
-  /** Resolves when every append of that epoch is durable, with an LSN that none of them exceeds. */
+  /**
+   * Resolves when every append of that epoch is durable, with an LSN that none of them exceeds.
+   *
+   * @throws StoreError `ERR_WAL_FULL` when they were refused for lack of space, `ERR_WAL_FAILED`
+   */
   async whenDurable(epoch: number): Promise<{ readonly lsn: number }> {
     if (typeof epoch !== "number" || !Number.isSafeInteger(epoch) || epoch < 1) {
       throw new TypeError("whenDurable takes the epoch that an append answered with");
     }
-    if (epoch > this.#wal.durableEpoch) {
-      await this.#wal.flush();
-      if (epoch > this.#wal.durableEpoch) {
-        this.#wal.assertWritable();
-        throw new RangeError(`no append has had the epoch ${epoch} yet`);
-      }
-    }
+    await this.#wal.whenDurable(epoch);
     return { lsn: this.#wal.watermark };
   }
 

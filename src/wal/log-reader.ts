@@ -40,6 +40,8 @@ export class LogReader {
   readonly #files = new Map<number, OpenFile>();
   readonly #frames = new Map<number, Frame>();
   #cachedBytes = 0;
+  readonly #streams = new Set<FrameStream>();
+  #isClosed = false;
 
   constructor(source: LogReaderSource) {
     this.#source = source;
@@ -48,12 +50,14 @@ export class LogReader {
   /**
    * The frames that hold LSNs in (`after`, `through`], in order; the first and last may hold others too. `through` must be durable.
    *
-   * @throws StoreError `ERR_WAL_CORRUPT` when bytes that were valid when the log was opened no longer are.
+   * @throws StoreError `ERR_WAL_CORRUPT` when bytes that were valid when the log was opened no longer are; `ERR_STORE_CLOSED` when the
+   * reader is closed meanwhile.
    */
   async *frames(after: number, through: number): AsyncGenerator<Frame, void, undefined> {
     let delivered = after;
     let position = this.#source.index.before(after + 1);
     while (delivered < through && position !== null) {
+      this.#checkOpen();
       const at = this.#source.segments.findIndex((segment) => segment.segment === position?.segment);
       const segment = this.#source.segments[at] as ReadableSegment;
       const end = this.#source.index.after(through);
@@ -63,11 +67,14 @@ export class LogReader {
           end?.segment === segment.segment ? end.fileOffset : (segment.endOffset ?? (await file.byteLength()));
         const { storeId, core, pool } = this.#source;
         const place = { storeId, core, incarnation: segment.incarnation, segment: segment.segment };
+        this.#checkOpen();
         const stream = new FrameStream(file, pool, place, position.fileOffset, fileEnd);
+        this.#streams.add(stream);
         try {
           for (;;) {
             const pending = stream.next();
             const step = pending instanceof Promise ? await pending : pending;
+            this.#checkOpen(); // before what the stream says: a closed one has nothing more
             if (step.kind === "end") break;
             if (step.kind !== "frame") throw corrupt(segment.path, step.fileOffset, delivered + 1);
             const { header } = step.frame;
@@ -78,8 +85,10 @@ export class LogReader {
             delivered = lastLsn;
             yield step.frame;
             if (delivered >= through) return;
+            this.#checkOpen();
           }
         } finally {
+          this.#streams.delete(stream);
           await stream.close();
         }
       } finally {
@@ -124,6 +133,7 @@ export class LogReader {
   }
 
   #keep(frame: Frame): void {
+    if (this.#frames.has(frame.header.firstLsn)) return; // read twice at the same time
     this.#frames.set(frame.header.firstLsn, frame);
     this.#cachedBytes += frame.body.length;
     for (const [firstLsn, oldest] of this.#frames) {
@@ -165,8 +175,18 @@ export class LogReader {
     }
   }
 
+  #checkOpen(): void {
+    if (this.#isClosed) throw new StoreError("ERR_STORE_CLOSED", "the store was closed while it was being read");
+  }
+
+  /** Ends the reads that go on: who waits for one hears that the store is closed. */
   async close(): Promise<void> {
-    for (const open of this.#files.values()) await (await open.file).close();
+    this.#isClosed = true;
+    for (const stream of this.#streams) await stream.close();
+    for (const open of this.#files.values()) {
+      const file = await open.file.catch(() => null); // whoever wanted to read it was told
+      await file?.close().catch(() => {});
+    }
     this.#files.clear();
     this.#frames.clear();
   }

@@ -5,7 +5,7 @@
  */
 
 import { existsSync, mkdirSync, realpathSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { StoreError } from "../errors.js";
 import {
   type BlockIo,
@@ -14,6 +14,7 @@ import {
   type IoDescription,
   isNetworkFileSystem,
   openIo,
+  syncDirectory,
 } from "../ffi/index.js";
 import type { AppendTicket, Batch } from "./batch.js";
 import { type Clock, wallClock } from "./clock.js";
@@ -21,9 +22,11 @@ import { CoreWriter, type SealDemand, type WriterStats } from "./core-writer.js"
 import { FrameIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import { LogReader, type ReadableSegment } from "./log-reader.js";
-import { endIncarnation, type RecoveryReport, recoverLog } from "./open-log.js";
+import type { Manifest } from "./manifest.js";
+import { endIncarnation, type RecoveredLog, type RecoveryReport, recoverLog } from "./open-log.js";
 import { coreDirectory, segmentPath } from "./segment-name.js";
 import { StoreLock } from "./store-lock.js";
+import { asStoreError, isLackOfSpace, logFull } from "./write-failure.js";
 
 export const READ_CHUNK_BYTES: number = 1024 * 1024;
 export const READ_CHUNKS_MAX = 64;
@@ -56,18 +59,21 @@ export class Wal {
   readonly #reader: LogReader;
   readonly #segments: ReadableSegment[];
   readonly #incarnation: number;
+  readonly #manifest: Manifest;
   readonly #listeners = new Set<(watermark: number) => void>();
+  #announcing = false;
   #closing: Promise<void> | null = null;
+  #isClosed = false;
 
   /**
    * Opens the log in `directory`, creating the store where there is none, after recovering what the last owner left.
    * `onFrame` gets every record's frame in LSN order before this resolves.
    *
-   * @throws StoreError `ERR_STORE_LOCKED`, `ERR_STORE_BUSY`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`, `ERR_WAL_FOREIGN`, `ERR_IO_UNSUPPORTED`
+   * @throws StoreError `ERR_STORE_LOCKED`, `ERR_STORE_BUSY`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`, `ERR_WAL_FOREIGN`, `ERR_WAL_FULL`,
+   * `ERR_IO_UNSUPPORTED`
    */
   static async open(directory: string, options: WalOptions, onFrame: (frame: Frame) => void): Promise<Wal> {
-    mkdirSync(directory, { recursive: true });
-    const path = realpathSync(directory);
+    const path = await makeDirectory(directory);
     if (isNetworkFileSystem(path)) {
       throw new StoreError(
         "ERR_IO_UNSUPPORTED",
@@ -80,11 +86,14 @@ export class Wal {
     const lock = await StoreLock.take(path);
     try {
       const io = openIo(options.io, join(path, "lock"));
+      const pool = new BufferPool(READ_CHUNK_BYTES, READ_CHUNKS_MAX);
       try {
-        return await Wal.#recover(path, options, lock, io, onFrame);
+        return await Wal.#recover(path, options, { lock, io, pool }, onFrame);
       } catch (error) {
         await io.close();
-        throw error;
+        pool.close();
+        const known = asStoreError(error);
+        throw isLackOfSpace(known) && known.code === "ERR_IO_FAILED" ? logFull(known) : error;
       }
     } catch (error) {
       lock.release();
@@ -95,18 +104,16 @@ export class Wal {
   static async #recover(
     directory: string,
     options: WalOptions,
-    lock: StoreLock,
-    io: BlockIo,
+    held: { readonly lock: StoreLock; readonly io: BlockIo; readonly pool: BufferPool },
     onFrame: (frame: Frame) => void,
   ): Promise<Wal> {
-    const pool = new BufferPool(READ_CHUNK_BYTES, READ_CHUNKS_MAX);
     const index = new FrameIndex();
     const clock = options.clock ?? wallClock();
-    const place = { io, pool, directory, core: CORE };
+    const place = { io: held.io, pool: held.pool, directory, core: CORE };
     /** Frames above the attested watermark so far: those that may have to be rewritten. */
     let unattested: Frame[] = [];
     let attestedLsn = 0;
-    const { found, incarnation } = await recoverLog(place, { ...options, nowUs: clock() }, (frame, position) => {
+    const recovered = await recoverLog(place, { ...options, nowUs: clock() }, (frame, position) => {
       index.add(frame.header.firstLsn, position.segment, position.fileOffset);
       unattested.push(frame);
       if (frame.header.durableLsn > attestedLsn) {
@@ -115,18 +122,14 @@ export class Wal {
       }
       onFrame(frame);
     });
-    const { facts } = found;
+    const { facts } = recovered.found;
     const segments: ReadableSegment[] = facts.segments.map((segment) => ({ ...segment }));
-    const wal = new Wal(directory, { lock, io, pool, index, segments, incarnation: incarnation.incarnation }, found, {
-      ...options,
-      clock,
-      firstSegment: incarnation.firstSegment,
-    });
+    const wal = new Wal(directory, { ...held, index, segments }, recovered, { ...options, clock });
     try {
       await wal.#writer.start();
       await wal.#rewrite(unattested.filter(({ header }) => header.firstLsn > facts.attestedLsn));
     } catch (error) {
-      await wal.#writer.close();
+      await wal.#writer.abandon();
       throw error;
     }
     return wal;
@@ -140,10 +143,9 @@ export class Wal {
       pool: BufferPool;
       index: FrameIndex;
       segments: ReadableSegment[];
-      incarnation: number;
     },
-    found: Awaited<ReturnType<typeof recoverLog>>["found"],
-    options: WalOptions & { clock: Clock; firstSegment: number },
+    { found, manifest, incarnation }: RecoveredLog,
+    options: WalOptions & { clock: Clock },
   ) {
     this.directory = directory;
     this.storeId = Buffer.from(found.manifest.storeId, "hex");
@@ -153,19 +155,20 @@ export class Wal {
     this.#pool = parts.pool;
     this.#lock = parts.lock;
     this.#segments = parts.segments;
-    this.#incarnation = parts.incarnation;
+    this.#incarnation = incarnation.incarnation;
+    this.#manifest = manifest;
     const { attestedLsn, lastLsn, lastRecordedAt } = found.facts;
     const coreFiles = coreDirectory(directory, CORE);
     const owner = {
       directory: coreFiles,
       storeId: this.storeId,
       core: CORE,
-      incarnation: parts.incarnation,
+      incarnation: incarnation.incarnation,
       generation: 1,
       segmentBytes: options.segmentBytes,
     };
     const start = {
-      firstSegment: options.firstSegment,
+      firstSegment: incarnation.firstSegment,
       // What is to be rewritten counts as durable only then.
       durableLsn: attestedLsn,
       nextLsn: attestedLsn + 1,
@@ -176,9 +179,7 @@ export class Wal {
         this.#noteSegment(segment, coreFiles);
         if (firstLsn > lastLsn) parts.index.add(firstLsn, segment, fileOffset);
       },
-      onAdvance: (watermark) => {
-        for (const listener of this.#listeners) listener(watermark);
-      },
+      onAdvance: () => this.#announceSoon(),
     });
     this.#reader = new LogReader({ ...parts, storeId: this.storeId, core: CORE });
   }
@@ -203,18 +204,14 @@ export class Wal {
     return this.#writer.durableLsn;
   }
 
-  /** Every batch with an epoch up to this one is durable. */
-  get durableEpoch(): number {
-    return this.#writer.durableEpoch;
-  }
-
   /** Bytes that the records of one append may have in all. */
   get appendBytesMax(): number {
     return this.#writer.appendBytesMax;
   }
 
+  /** A log that failed is `failed` until it is closed. */
   get status(): "open" | "closing" | "closed" | "failed" {
-    return this.#writer.status;
+    return this.#isClosed ? "closed" : this.#writer.status;
   }
 
   get stats(): WalStats {
@@ -240,12 +237,45 @@ export class Wal {
     return this.#writer.whenRoom();
   }
 
-  /** Seals what is open and resolves when all of it is durable, or the log has failed. */
+  /** Seals what is open and resolves when it is durable or was refused, or the log has failed. */
   flush(): Promise<void> {
     return this.#writer.drain();
   }
 
-  /** Calls `listener` after each advance of W, once per write, and when the log closes. Returns how to stop. */
+  /**
+   * Resolves when everything appended since the last such question is durable; with an epoch, when the appends of that batch are.
+   *
+   * @throws StoreError `ERR_WAL_FULL` when some of it was refused for lack of space, `ERR_WAL_FAILED` when the log failed before;
+   * RangeError for an epoch that no append was answered with
+   */
+  whenDurable(epoch: number | null = null): Promise<void> {
+    return this.#writer.whenDurable(epoch);
+  }
+
+  /** Not at once: W moves while an append asks for completions, and no listener may append in the middle of an append. */
+  #announceSoon(): void {
+    if (this.#announcing) return;
+    this.#announcing = true;
+    queueMicrotask(() => {
+      this.#announcing = false;
+      this.#announce();
+    });
+  }
+
+  #announce(): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(this.watermark);
+      } catch (error) {
+        // The other listeners, and the log, have nothing to do with it.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+
+  /** Calls `listener` soon after W advanced, and when the log closes. What it throws is an uncaught error. Returns how to stop. */
   onAdvance(listener: (watermark: number) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -272,14 +302,37 @@ export class Wal {
   }
 
   async #close(): Promise<void> {
-    const clean = await this.#writer.close();
-    for (const listener of this.#listeners) listener(this.watermark);
-    if (clean) await endIncarnation(this.directory, this.#incarnation, this.watermark);
-    await this.#reader.close();
-    await this.#io.close();
-    this.#pool.close();
-    this.#lock.release();
+    try {
+      if (await this.#writer.close()) await this.#endIncarnation();
+    } finally {
+      // However it ended, nothing is left that keeps others from opening the store.
+      this.#isClosed = true;
+      this.#announce();
+      await this.#reader.close();
+      await this.#io.close();
+      this.#pool.close();
+      this.#lock.release();
+    }
   }
+
+  async #endIncarnation(): Promise<void> {
+    try {
+      await endIncarnation(this.directory, this.#manifest, this.watermark);
+    } catch (error) {
+      // On a full disk it stays undone: the manifest would only have said what the log says itself.
+      if (!isLackOfSpace(asStoreError(error))) throw error;
+    }
+  }
+}
+
+/** Makes the directory and those above it, durably, and returns its real path. */
+async function makeDirectory(directory: string): Promise<string> {
+  const topmost = mkdirSync(directory, { recursive: true });
+  const path = realpathSync(directory);
+  if (topmost === undefined) return path;
+  const stop = dirname(realpathSync(topmost));
+  for (let made = path; made !== stop; made = dirname(made)) await syncDirectory(dirname(made));
+  return path;
 }
 
 /** Whether there is a store in the directory. */
