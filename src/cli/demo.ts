@@ -12,7 +12,6 @@ import { askQuestions, chooseQuestions, type DemoAnswers, type DemoQuestions } f
 import { openRepository, readChain, readCommits } from "./git-history.js";
 import { type CommitSource, type GitImportProgress, importHistory, streamOfRepository } from "./git-import.js";
 import { IdBlocks } from "./id-blocks.js";
-import { StreamReservations } from "./id-reservations.js";
 import { LatencyHistogram, type LatencySummary } from "./latency-histogram.js";
 import { stringify } from "./output.js";
 import { withStore } from "./stores.js";
@@ -94,7 +93,7 @@ export async function importAndAsk(
     const stream = streamOfRepository(source.name);
     const latencies = new LatencyHistogram();
     const startedMs = performance.now();
-    const { commits, events } = await importHistory(open, new IdBlocks(new StreamReservations(open)), source, {
+    const { commits, events } = await importHistory(open, new IdBlocks(open), source, {
       stream,
       durability: "group",
       signal: how.signal,

@@ -11,11 +11,9 @@ import {
   type AppendRequest,
   checkExpectedVersion,
   duplicateIds,
-  duplicateResult,
-  expectedFirstVersion,
   judge,
   prepareRequest,
-  repeatedAppend,
+  repetitionOf,
 } from "./append-request.js";
 import {
   type AppendResult,
@@ -27,6 +25,7 @@ import {
 } from "./batch-ledger.js";
 import { encodeEnvelope, type PreparedEvent } from "./envelope.js";
 import type { Durability, EventInput, ExpectedVersion } from "./event.js";
+import { LostBatches } from "./lost-batches.js";
 import type { EventPreparer } from "./prepare-event.js";
 import type { StreamHead, StreamIndex } from "./stream-index.js";
 
@@ -76,7 +75,12 @@ type Placed =
   /** The same ids are in a batch that is not durable yet. */
   | { readonly kind: "pendingDuplicate" }
   /** The ids may be in the stream, further back than is remembered. */
-  | { readonly kind: "askLog"; readonly request: AppendRequest; readonly head: StreamHead };
+  | {
+      readonly kind: "askLog";
+      readonly request: AppendRequest;
+      readonly head: StreamHead;
+      readonly firstVersion: number;
+    };
 
 export class Appender {
   readonly #wal: Wal;
@@ -87,6 +91,7 @@ export class Appender {
   /** The ledger of the open batch. */
   #ledger: BatchLedger | null = null;
   readonly #waiting: WaitingAppend[] = [];
+  readonly #lostBatches = new LostBatches();
   /** Set by `#capture`: the two functions of the promise that was just made, without a closure for each. */
   #resolve: (result: AppendResult) => void = () => {};
   #reject: (error: StoreError) => void = () => {};
@@ -97,6 +102,11 @@ export class Appender {
     this.#preparer = preparer;
     this.#durability = durability;
     this.#readIds = readIds;
+  }
+
+  /** Batches that were not written, which the async modes had answered for already. */
+  get lostBatches(): LostBatches {
+    return this.#lostBatches;
   }
 
   readonly #capture = (resolve: (result: AppendResult) => void, reject: (error: StoreError) => void): void => {
@@ -140,9 +150,9 @@ export class Appender {
     const head = this.#index.get(stream);
     const event = Array.isArray(events) ? (events as readonly EventInput[])[0] : (events as EventInput);
     if (head === undefined || event === undefined || (Array.isArray(events) && events.length > 1)) return null;
+    if ((event as EventInput | null)?.id !== undefined) return null;
     if (expected !== "any") checkExpectedVersion(expected);
     const prepared = this.#preparer.prepareShared(event);
-    if (prepared.id !== null) return null;
     judge(head, expected);
     const byteLengthMax = head.field.length + prepared.byteLengthMax;
     if (byteLengthMax > this.#wal.appendBytesMax) return null;
@@ -155,8 +165,9 @@ export class Appender {
   #answerOne(ledger: BatchLedger, part: StreamPart, durability: Durability): Promise<AppendResult | BufferedResult> {
     const demand = SEAL_DEMANDS[durability];
     if (demand === "later") {
+      const result = bufferedResult(part, ledger);
       this.#wal.demand(ledger.batch, demand);
-      return Promise.resolve(bufferedResult(part, ledger));
+      return Promise.resolve(result);
     }
     const promise = new Promise<AppendResult>(this.#capture);
     ledger.wait(new StreamWaiter(part, this.#resolve, this.#reject));
@@ -212,8 +223,9 @@ export class Appender {
   ): Promise<(AppendResult | BufferedResult)[]> {
     const demand = SEAL_DEMANDS[durability];
     if (demand === "later") {
+      const results = parts.map((part) => bufferedResult(part, ledger));
       this.#wal.demand(ledger.batch, demand);
-      return Promise.resolve(parts.map((part) => bufferedResult(part, ledger)));
+      return Promise.resolve(results);
     }
     const promise = new Promise<AppendResult[]>((resolve, failed) => {
       const committed = (firstLsn: number): void => resolve(parts.map((part) => resultOf(part, firstLsn)));
@@ -226,11 +238,13 @@ export class Appender {
   /** Puts the requests into one batch, or says why not. Throws for what the caller must hear; then nothing was changed. */
   #place(requests: readonly AppendRequest[], durability: Durability): Placed {
     const heads = requests.map((request) => this.#index.get(request.stream) ?? this.#index.add(request.stream));
+    let isPlaced = false;
     try {
-      return this.#placeAt(heads, requests, durability);
-    } catch (error) {
-      for (const head of heads) this.#index.drop(head);
-      throw error;
+      const placed = this.#placeAt(heads, requests, durability);
+      isPlaced = placed.kind === "placed";
+      return placed;
+    } finally {
+      if (!isPlaced) for (const head of heads) this.#index.drop(head);
     }
   }
 
@@ -241,11 +255,11 @@ export class Appender {
     for (let index = 0; index < requests.length; index++) {
       const request = requests[index] as AppendRequest;
       const head = heads[index] as StreamHead;
-      const repeated = repeatedAppend(head, request);
-      if (repeated === "pending") return { kind: "pendingDuplicate" };
-      if (repeated === "askLog") return { kind: "askLog", request, head };
-      if (repeated !== null) {
-        duplicates.push(repeated);
+      const repetition = repetitionOf(head, request);
+      if (repetition.kind === "pending") return { kind: "pendingDuplicate" };
+      if (repetition.kind === "askLog") return { kind: "askLog", request, head, firstVersion: repetition.firstVersion };
+      if (repetition.kind === "repeated") {
+        duplicates.push(repetition.result);
         continue;
       }
       judge(head, request.expectedVersion);
@@ -274,7 +288,7 @@ export class Appender {
 
   #ledgerOf(batch: Batch): BatchLedger {
     if (this.#ledger === null || this.#ledger.batch !== batch) {
-      this.#ledger = new BatchLedger(batch);
+      this.#ledger = new BatchLedger(batch, this.#lostBatches);
       batch.tickets.push(this.#ledger);
     }
     return this.#ledger;
@@ -313,7 +327,7 @@ export class Appender {
         served = 0;
         if (placed.kind === "noRoom") await this.#wal.whenRoom();
         else if (placed.kind === "pendingDuplicate") await this.#wal.flush();
-        else await this.#askLog(placed.request, placed.head);
+        else await this.#askLog(placed);
       } catch (error) {
         reject(error as Error);
         served++;
@@ -322,14 +336,12 @@ export class Appender {
     queue.length = 0;
   }
 
-  async #askLog(request: AppendRequest, head: StreamHead): Promise<void> {
+  async #askLog({ request, head, firstVersion }: Extract<Placed, { readonly kind: "askLog" }>): Promise<void> {
     await this.#wal.flush();
     const { events } = request;
-    const first = expectedFirstVersion(request.expectedVersion) as number;
-    const result = duplicateResult(head, first, events.length);
-    if (result === null) return; // an append before it failed: the stream is shorter now
-    const ids = await this.#readIds(head, first, events.length);
-    request.logAnswer = events.every((event, index) => event.id === ids[index]) ? result : "different";
+    if (firstVersion + events.length - 1 > head.durableVersion) return; // an append before it failed: the stream is shorter now
+    const ids = await this.#readIds(head, firstVersion, events.length);
+    request.logAnswer = { firstVersion, isSame: events.every((event, index) => event.id === ids[index]) };
   }
 }
 
@@ -355,10 +367,12 @@ function writeEvent(ledger: BatchLedger, head: StreamHead, event: PreparedEvent)
 }
 
 function bufferedResult(part: StreamPart, ledger: BatchLedger): BufferedResult {
+  ledger.answerEarly();
   return { version: part.firstVersion + part.eventCount - 1, epoch: ledger.batch.epoch };
 }
 
 function checkAppendOptions(options: AppendOptions): void {
+  if (typeof options !== "object" || options === null) checkOptionNames(options, APPEND_OPTIONS, "append");
   for (const name in options) {
     if (name !== "expectedVersion" && name !== "durability") checkOptionNames(options, APPEND_OPTIONS, "append");
   }

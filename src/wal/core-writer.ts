@@ -16,7 +16,6 @@ import { BLOCK_BYTES, type BlockIo, EAGAIN, EINTR } from "../ffi/index.js";
 import { type AppendTicket, Batch } from "./batch.js";
 import { BatchBuffers } from "./batch-buffers.js";
 import type { Clock } from "./clock.js";
-import { EpochRanges } from "./epoch-ranges.js";
 import {
   encodeFrameHeader,
   FRAME_HEADER_BYTES,
@@ -51,7 +50,7 @@ export type SealDemand = "now" | "turn" | "later";
 
 export interface WriterCallbacks {
   /** A frame with records became durable and its tickets were told. Called before the watermark is announced. */
-  readonly onFrame: (firstLsn: number, segment: number, fileOffset: number) => void;
+  readonly onFrame: (firstLsn: number, segment: number, fileOffset: number, byteLength: number) => void;
   /** W moved. */
   readonly onAdvance: (durableLsn: number) => void;
 }
@@ -77,11 +76,6 @@ export class CoreWriter {
   #status: "open" | "closing" | "closed" | "failed" = "open";
   #failure: StoreError | null = null;
   #lackOfSpace: StoreError | null = null;
-  /** Epochs of batches that were refused for lack of space, and why the last of them was. */
-  readonly #refusedEpochs = new EpochRanges();
-  #refusal: StoreError | null = null;
-  /** What became of the batches up to this epoch was told to whoever asked for all of them. */
-  #answeredEpoch = 0;
   #open: Batch | null = null;
   /** Closed for records, without a place on disk yet; bounded by the pool. */
   readonly #full: Batch[] = [];
@@ -136,6 +130,11 @@ export class CoreWriter {
   /** W: every LSN up to it is durable. */
   get durableLsn(): number {
     return this.#durableLsn;
+  }
+
+  /** Every batch up to this epoch is durable, but for those that were refused. */
+  get durableEpoch(): number {
+    return this.#durableEpoch;
   }
 
   get status(): "open" | "closing" | "closed" | "failed" {
@@ -212,21 +211,6 @@ export class CoreWriter {
       if (oldest === undefined || oldest.epoch > lastEpoch) return;
       await new Promise<void>((resolve) => this.#drainWaiters.push(resolve));
     }
-  }
-
-  /**
-   * Resolves when everything appended since the last such question is durable; with an epoch, when the appends of that one are.
-   *
-   * @throws StoreError `ERR_WAL_FULL` when some of it was refused for lack of space, `ERR_WAL_FAILED` when the log failed before
-   */
-  async whenDurable(epoch: number | null): Promise<void> {
-    const first = epoch ?? this.#answeredEpoch + 1;
-    const last = epoch ?? this.#nextEpoch - 1;
-    if (last >= this.#nextEpoch) throw new RangeError(`no append has had the epoch ${last} yet`);
-    if (last > this.#durableEpoch) await this.drain();
-    if (epoch === null) this.#answeredEpoch = Math.max(this.#answeredEpoch, last);
-    if (this.#refusal !== null && this.#refusedEpochs.meets(first, last)) throw this.#refusal;
-    if (last > this.#durableEpoch && this.#failure !== null) throw failedEarlier(this.#failure);
   }
 
   /** Writes a frame that recovery found but nobody attested once more, with its own LSNs and time. */
@@ -365,7 +349,7 @@ export class CoreWriter {
       this.#byteCount += batch.byteLength;
       if (batch.recordCount > 0) {
         advanced = true;
-        this.#callbacks.onFrame(batch.firstLsn, batch.segment?.segment ?? 0, batch.fileOffset);
+        this.#callbacks.onFrame(batch.firstLsn, batch.segment?.segment ?? 0, batch.fileOffset, batch.byteLength);
         const { tickets, firstLsn, recordedAt } = batch;
         for (let index = 0; index < tickets.length; index++)
           (tickets[index] as AppendTicket).committed(firstLsn, recordedAt);
@@ -432,8 +416,6 @@ export class CoreWriter {
     const unsealed = this.#full.splice(0);
     if (this.#open !== null) unsealed.push(this.#open);
     this.#open = null;
-    this.#refusal = error;
-    for (const { epoch, recordCount } of unsealed) if (recordCount > 0) this.#refusedEpochs.add(epoch);
     for (const batch of unsealed.reverse()) {
       for (const ticket of batch.tickets.reverse()) ticket.failed(error);
       this.#buffers.release(batch.buffer);

@@ -16,6 +16,7 @@ import {
   openIo,
   syncDirectory,
 } from "../ffi/index.js";
+import { AdvanceListeners } from "./advance-listeners.js";
 import type { AppendTicket, Batch } from "./batch.js";
 import { type Clock, wallClock } from "./clock.js";
 import { CoreWriter, type SealDemand, type WriterStats } from "./core-writer.js";
@@ -42,6 +43,8 @@ export interface WalOptions {
   readonly clock?: Clock;
 }
 
+type WrittenSegment = { -readonly [Key in keyof ReadableSegment]: ReadableSegment[Key] };
+
 export interface WalStats extends WriterStats {
   readonly lastLsn: number;
   readonly segments: number;
@@ -57,11 +60,11 @@ export class Wal {
   readonly #lock: StoreLock;
   readonly #writer: CoreWriter;
   readonly #reader: LogReader;
-  readonly #segments: ReadableSegment[];
+  readonly #segments: WrittenSegment[];
   readonly #incarnation: number;
   readonly #manifest: Manifest;
-  readonly #listeners = new Set<(watermark: number) => void>();
-  #announcing = false;
+  readonly #listeners = new AdvanceListeners();
+  #isTellingSoon = false;
   #closing: Promise<void> | null = null;
   #isClosed = false;
 
@@ -123,7 +126,7 @@ export class Wal {
       onFrame(frame);
     });
     const { facts } = recovered.found;
-    const segments: ReadableSegment[] = facts.segments.map((segment) => ({ ...segment }));
+    const segments: WrittenSegment[] = facts.segments.map((segment) => ({ ...segment }));
     const wal = new Wal(directory, { ...held, index, segments }, recovered, { ...options, clock });
     try {
       await wal.#writer.start();
@@ -142,7 +145,7 @@ export class Wal {
       io: BlockIo;
       pool: BufferPool;
       index: FrameIndex;
-      segments: ReadableSegment[];
+      segments: WrittenSegment[];
     },
     { found, manifest, incarnation }: RecoveredLog,
     options: WalOptions & { clock: Clock },
@@ -175,19 +178,24 @@ export class Wal {
       lastRecordedAt,
     };
     this.#writer = new CoreWriter(parts.io, owner, start, options, {
-      onFrame: (firstLsn, segment, fileOffset) => {
-        this.#noteSegment(segment, coreFiles);
+      onFrame: (firstLsn, segment, fileOffset, byteLength) => {
+        this.#noteFrame(segment, fileOffset + byteLength, coreFiles);
         if (firstLsn > lastLsn) parts.index.add(firstLsn, segment, fileOffset);
       },
-      onAdvance: () => this.#announceSoon(),
+      onAdvance: () => this.#tellSoon(),
     });
     this.#reader = new LogReader({ ...parts, storeId: this.storeId, core: CORE });
   }
 
-  #noteSegment(segment: number, directory: string): void {
-    if (this.#segments.at(-1)?.segment === segment) return;
+  /** Readers must know where the log ends: behind it they would read ahead into MiBs of zeros for every new event. */
+  #noteFrame(segment: number, endOffset: number, directory: string): void {
+    const current = this.#segments.at(-1);
+    if (current?.segment === segment) {
+      current.endOffset = endOffset;
+      return;
+    }
     const path = segmentPath(directory, segment);
-    this.#segments.push({ segment, path, incarnation: this.#incarnation, endOffset: null });
+    this.#segments.push({ segment, path, incarnation: this.#incarnation, endOffset });
   }
 
   async #rewrite(frames: readonly Frame[]): Promise<void> {
@@ -204,12 +212,17 @@ export class Wal {
     return this.#writer.durableLsn;
   }
 
+  /** Every batch with an epoch up to this one is durable, but for those that were refused. */
+  get durableEpoch(): number {
+    return this.#writer.durableEpoch;
+  }
+
   /** Bytes that the records of one append may have in all. */
   get appendBytesMax(): number {
     return this.#writer.appendBytesMax;
   }
 
-  /** A log that failed is `failed` until it is closed. */
+  /** `closed` also after a failed log was closed: then nothing can be read any more either. */
   get status(): "open" | "closing" | "closed" | "failed" {
     return this.#isClosed ? "closed" : this.#writer.status;
   }
@@ -242,43 +255,19 @@ export class Wal {
     return this.#writer.drain();
   }
 
-  /**
-   * Resolves when everything appended since the last such question is durable; with an epoch, when the appends of that batch are.
-   *
-   * @throws StoreError `ERR_WAL_FULL` when some of it was refused for lack of space, `ERR_WAL_FAILED` when the log failed before;
-   * RangeError for an epoch that no append was answered with
-   */
-  whenDurable(epoch: number | null = null): Promise<void> {
-    return this.#writer.whenDurable(epoch);
-  }
-
   /** Not at once: W moves while an append asks for completions, and no listener may append in the middle of an append. */
-  #announceSoon(): void {
-    if (this.#announcing) return;
-    this.#announcing = true;
+  #tellSoon(): void {
+    if (this.#isTellingSoon) return;
+    this.#isTellingSoon = true;
     queueMicrotask(() => {
-      this.#announcing = false;
-      this.#announce();
+      this.#isTellingSoon = false;
+      this.#listeners.tell(this.watermark);
     });
-  }
-
-  #announce(): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(this.watermark);
-      } catch (error) {
-        // The other listeners, and the log, have nothing to do with it.
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
   }
 
   /** Calls `listener` soon after W advanced, and when the log closes. What it throws is an uncaught error. Returns how to stop. */
   onAdvance(listener: (watermark: number) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   /** The frames with LSNs in (`after`, `through`]; `through` ≤ W. */
@@ -307,7 +296,7 @@ export class Wal {
     } finally {
       // However it ended, nothing is left that keeps others from opening the store.
       this.#isClosed = true;
-      this.#announce();
+      this.#listeners.tell(this.watermark);
       await this.#reader.close();
       await this.#io.close();
       this.#pool.close();

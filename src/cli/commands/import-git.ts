@@ -4,7 +4,6 @@ import { EXIT_INTERRUPTED } from "../failure.js";
 import { openRepository, readChain, readCommits } from "../git-history.js";
 import { type GitImportProgress, type GitImportResult, importHistory, streamOfRepository } from "../git-import.js";
 import { IdBlocks } from "../id-blocks.js";
-import { StreamReservations } from "../id-reservations.js";
 import { Interruption } from "../interruption.js";
 import type { CommandContext } from "../program.js";
 import { formatCount, startProgress } from "../progress.js";
@@ -43,7 +42,7 @@ async function importRepository(context: CommandContext, directory: string, opti
   try {
     await withStore(options.store, context.stderr, {}, async (store) => {
       const source = { chain, read: (hashes: readonly string[]) => readCommits(repository, hashes) };
-      const result = await importHistory(store, new IdBlocks(new StreamReservations(store)), source, {
+      const result = await importHistory(store, new IdBlocks(store), source, {
         stream,
         durability: options.durability,
         signal: interruption.signal,

@@ -18,7 +18,7 @@ const BLOCK_IDS_MIN = 256;
 const BLOCK_IDS_MAX = 65_536;
 
 /** What leases need of a store. */
-export type LeaseStore = Pick<EventStore, "append" | "readStream" | "streamVersion">;
+export type LeaseStore = Pick<EventStore, "append" | "flush" | "readStream" | "streamVersion">;
 
 interface Block {
   next: number;
@@ -87,7 +87,9 @@ export class IdLeases {
         block.through = through;
         return first;
       } catch (error) {
-        if (!isStoreError(error, "ERR_EVENTS_VERSION_CONFLICT")) throw error; // another writer was faster: look again
+        if (!isStoreError(error, "ERR_EVENTS_VERSION_CONFLICT")) throw error;
+        // Somebody else was faster. What they took counts already, but can be read only when it is durable.
+        await this.#store.flush();
       }
     }
   }

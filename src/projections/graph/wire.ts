@@ -58,12 +58,13 @@ export class WireReader {
     return Number.isSafeInteger(value) ? value : null;
   }
 
-  /** A signed 64-bit integer; out of the safe range it is not exact, which the caller sees by `Number.isSafeInteger`. */
-  fixed64(): number {
+  /** Puts a signed 64-bit integer into `target`; outside the safe range it is not exact, as `Number.isSafeInteger` tells. */
+  fixed64(target: Float64Array, index: number): boolean {
     const { bytes, at } = this;
-    if (at + 8 > this.end) return Number.NaN;
+    if (at + 8 > this.end) return false;
     this.at = at + 8;
-    return int32At(bytes, at + 4) * TWO_32 + (int32At(bytes, at) >>> 0);
+    target[index] = int32At(bytes, at + 4) * TWO_32 + (int32At(bytes, at) >>> 0);
+    return true;
   }
 
   double(): number | null {

@@ -1,0 +1,61 @@
+/** The README's examples compile against the public surface, and run. */
+
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { assert } from "./support/assert.js";
+import { suite } from "./support/suite.js";
+import { temporaryDirectory } from "./support/temporary-directory.js";
+
+const test = suite("readme");
+
+const PROJECT = process.cwd();
+/** Compiled beside the sources, so that they resolve the same packages. */
+const EXAMPLES = join(PROJECT, "build", "readme");
+
+const SCHEMA = 'syntax = "proto3";\npackage shop;\nmessage OrderPlaced { string item = 1; }\n';
+
+function examples(): string[] {
+  const readme = readFileSync(join(PROJECT, "README.md"), "utf8");
+  return Array.from(readme.matchAll(/^```ts\n(.*?)^```$/gms), (match) => match[1] as string);
+}
+
+/** Compiles every example as a module of its own; returns the compiler's complaints. */
+function compileExamples(): string {
+  mkdirSync(EXAMPLES, { recursive: true });
+  for (const [index, code] of examples().entries()) {
+    // The package's own name would resolve to what was last built for users.
+    writeFileSync(join(EXAMPLES, `example-${index}.mts`), code.replaceAll('from "varve"', 'from "../../src/index.js"'));
+  }
+  const config = {
+    extends: "../../tsconfig.json",
+    compilerOptions: { rootDir: "../..", outDir: "compiled", noEmitOnError: true, sourceMap: false },
+    include: ["*.mts"],
+  };
+  writeFileSync(join(EXAMPLES, "tsconfig.json"), JSON.stringify(config));
+  const tsc = join(PROJECT, "node_modules", "typescript", "bin", "tsc");
+  return spawnSync(process.execPath, [tsc, "-p", EXAMPLES], { encoding: "utf8" }).stdout;
+}
+
+test("every example compiles", () => {
+  assert.ok(examples().length >= 4, "the examples are found");
+  assert.is(compileExamples(), "");
+});
+
+test("every example runs to its end in an empty directory", () => {
+  for (const index of examples().keys()) {
+    const directory = temporaryDirectory();
+    mkdirSync(join(directory, "schemas"));
+    writeFileSync(join(directory, "schemas", "shop.proto"), SCHEMA);
+    const script = join(EXAMPLES, "compiled", "build", "readme", `example-${index}.mjs`);
+    const output = execFileSync(process.execPath, [script], { cwd: directory, encoding: "utf8" });
+    if (index === 0) assert.is(output, "300\n");
+  }
+});
+
+test("the two commands of a newcomer are scripts of the package", () => {
+  const { scripts } = JSON.parse(readFileSync(join(PROJECT, "package.json"), "utf8")) as { scripts: object };
+  for (const [, name] of readFileSync(join(PROJECT, "README.md"), "utf8").matchAll(/npm (?:run )?(demo|test)\b/g)) {
+    assert.ok(name !== undefined && Object.hasOwn(scripts, name), `npm run ${name}`);
+  }
+});
