@@ -7,6 +7,7 @@
 
 import type { StoreError } from "../errors.js";
 import type { AppendTicket, Batch } from "../wal/index.js";
+import type { LostBatches } from "./lost-batches.js";
 import type { StreamHead } from "./stream-index.js";
 
 /** What a durable append answers. */
@@ -77,9 +78,11 @@ export class BatchLedger implements AppendTicket {
   /** The stream of record i. */
   readonly #heads: StreamHead[] = [];
   readonly #waiters: AppendWaiter[] = [];
+  readonly #lostBatches: LostBatches;
 
-  constructor(batch: Batch) {
+  constructor(batch: Batch, lostBatches: LostBatches) {
     this.batch = batch;
+    this.#lostBatches = lostBatches;
   }
 
   /** Enters the next record of the batch: the stream's next version. */
@@ -100,6 +103,7 @@ export class BatchLedger implements AppendTicket {
   }
 
   failed(error: StoreError): void {
+    this.#lostBatches.add(this.batch.epoch, error);
     for (let index = this.#heads.length - 1; index >= 0; index--) {
       const head = this.#heads[index] as StreamHead;
       head.revertTo(head.version - 1);

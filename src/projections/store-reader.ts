@@ -91,7 +91,7 @@ export class StoreReader<Events extends EventMap = EventMap> {
 
   /** The bi-temporal graph as of the watermark; it follows when `refresh` finds more. Written to no file. */
   async graph(): Promise<Graph> {
-    this.#graph ??= startGraph(this.#events);
+    this.#graph ??= startGraph(this.#events, null);
     return (await this.#graph).graph;
   }
 

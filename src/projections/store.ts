@@ -225,7 +225,7 @@ export class Store<Events extends EventMap = EventMap> {
 
   /** The bi-temporal graph, caught up with the watermark of now and following it. The first call builds it, from its checkpoint if there is one. */
   async graph(): Promise<Graph> {
-    this.#graph ??= startGraph(this.#events);
+    this.#graph ??= startGraph(this.#events, { store: this.#events, ids: this.#idLeases });
     const { graph, runner } = await this.#graph;
     this.#runners.set(GRAPH_PROJECTION.name, runner);
     return graph;

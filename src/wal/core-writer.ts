@@ -40,7 +40,7 @@ export type SealDemand = "now" | "turn" | "later";
 
 export interface WriterCallbacks {
   /** A frame with records became durable and its tickets were told. Called before the watermark is announced. */
-  readonly onFrame: (firstLsn: number, segment: number, fileOffset: number) => void;
+  readonly onFrame: (firstLsn: number, segment: number, fileOffset: number, byteLength: number) => void;
   /** W moved. */
   readonly onAdvance: (durableLsn: number) => void;
 }
@@ -345,7 +345,7 @@ export class CoreWriter {
       this.#byteCount += batch.byteLength;
       if (batch.recordCount > 0) {
         advanced = true;
-        this.#callbacks.onFrame(batch.firstLsn, batch.segment?.segment ?? 0, batch.fileOffset);
+        this.#callbacks.onFrame(batch.firstLsn, batch.segment?.segment ?? 0, batch.fileOffset, batch.byteLength);
         const { tickets, firstLsn, recordedAt } = batch;
         for (let index = 0; index < tickets.length; index++)
           (tickets[index] as AppendTicket).committed(firstLsn, recordedAt);

@@ -12,6 +12,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { assert } from "../assert.js";
 import { isStoreError, StoreError } from "../errors.js";
 import { type BlockIo, BufferPool, type IoDescription, openIo } from "../ffi/index.js";
+import { AdvanceListeners } from "./advance-listeners.js";
 import { FrameIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import { LogReader, type ReadableSegment } from "./log-reader.js";
@@ -36,7 +37,7 @@ export class LogView {
   readonly #index = new FrameIndex();
   readonly #segments: ReadableSegment[] = [];
   readonly #reader: LogReader;
-  readonly #listeners = new Set<(watermark: number) => void>();
+  readonly #listeners = new AdvanceListeners();
   #report: RecoveryReport | null = null;
   #watermark = 0;
   #deliveredLsn = 0;
@@ -149,7 +150,7 @@ export class LogView {
     const before = this.#watermark;
     await this.#scan();
     if (this.#watermark === before) return false;
-    for (const listener of this.#listeners) listener(this.#watermark);
+    this.#listeners.tell(this.#watermark);
     return true;
   }
 
@@ -166,14 +167,13 @@ export class LogView {
   }
 
   onAdvance(listener: (watermark: number) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   async close(): Promise<void> {
     if (this.#status === "closed") return;
     this.#status = "closed";
-    for (const listener of this.#listeners) listener(this.#watermark);
+    this.#listeners.tell(this.#watermark);
     await this.#reader.close();
     await this.#io.close();
     this.#pool.close();

@@ -1,9 +1,11 @@
 /** Reads a range of a file in order with several reads in flight, in chunks of native memory that are lent one at a time. */
 
-import { type AlignedBuffer, BLOCK_BYTES, type BufferPool, type DirectFile } from "../ffi/index.js";
+import { AlignedBuffer, BLOCK_BYTES, type BufferPool, type DirectFile } from "../ffi/index.js";
 
 /** Reads in flight: four of 1 MiB reach the device's rate here; more do not help. */
 const READS_MAX = 4;
+/** What a reader gets when others hold the whole pool, which they do for as long as their consumers take: slow, but no deadlock. */
+const SPARE_BYTES = 16 * BLOCK_BYTES;
 
 export interface Chunk {
   /** Valid until the next call. */
@@ -38,11 +40,8 @@ export class ReadAhead {
 
   #start(): void {
     while (this.#pending.length < READS_MAX && this.#nextOffset < this.#end) {
-      const buffer = this.#pool.take();
-      if (buffer === null) {
-        if (this.#pending.length > 0) return;
-        throw new Error("the read pool lends a reader at least one buffer");
-      }
+      const buffer = this.#pool.take() ?? (this.#pending.length === 0 ? new AlignedBuffer(SPARE_BYTES) : null);
+      if (buffer === null) return;
       const length = Math.min(buffer.byteLength, Math.ceil((this.#end - this.#nextOffset) / BLOCK_BYTES) * BLOCK_BYTES);
       const fileOffset = this.#nextOffset;
       this.#pending.push({ buffer, fileOffset, length, result: this.#file.read(buffer, 0, length, fileOffset) });
@@ -65,8 +64,13 @@ export class ReadAhead {
   }
 
   #giveBack(): void {
-    if (this.#lent !== null) this.#pool.release(this.#lent);
+    if (this.#lent !== null) this.#release(this.#lent);
     this.#lent = null;
+  }
+
+  #release(buffer: AlignedBuffer): void {
+    if (buffer.byteLength === this.#pool.bufferBytes) this.#pool.release(buffer);
+    else buffer.unmap();
   }
 
   /** Waits for the reads in flight and gives their memory back. */
@@ -75,7 +79,7 @@ export class ReadAhead {
     this.#nextOffset = this.#end;
     for (const read of this.#pending.splice(0)) {
       await read.result;
-      this.#pool.release(read.buffer);
+      this.#release(read.buffer);
     }
   }
 }

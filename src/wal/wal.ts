@@ -15,6 +15,7 @@ import {
   isNetworkFileSystem,
   openIo,
 } from "../ffi/index.js";
+import { AdvanceListeners } from "./advance-listeners.js";
 import type { AppendTicket, Batch } from "./batch.js";
 import { type Clock, wallClock } from "./clock.js";
 import { CoreWriter, type SealDemand, type WriterStats } from "./core-writer.js";
@@ -39,6 +40,8 @@ export interface WalOptions {
   readonly clock?: Clock;
 }
 
+type WrittenSegment = { -readonly [Key in keyof ReadableSegment]: ReadableSegment[Key] };
+
 export interface WalStats extends WriterStats {
   readonly lastLsn: number;
   readonly segments: number;
@@ -54,10 +57,11 @@ export class Wal {
   readonly #lock: StoreLock;
   readonly #writer: CoreWriter;
   readonly #reader: LogReader;
-  readonly #segments: ReadableSegment[];
+  readonly #segments: WrittenSegment[];
   readonly #incarnation: number;
-  readonly #listeners = new Set<(watermark: number) => void>();
+  readonly #listeners = new AdvanceListeners();
   #closing: Promise<void> | null = null;
+  #isClosed = false;
 
   /**
    * Opens the log in `directory`, creating the store where there is none, after recovering what the last owner left.
@@ -116,7 +120,7 @@ export class Wal {
       onFrame(frame);
     });
     const { facts } = found;
-    const segments: ReadableSegment[] = facts.segments.map((segment) => ({ ...segment }));
+    const segments: WrittenSegment[] = facts.segments.map((segment) => ({ ...segment }));
     const wal = new Wal(directory, { lock, io, pool, index, segments, incarnation: incarnation.incarnation }, found, {
       ...options,
       clock,
@@ -139,7 +143,7 @@ export class Wal {
       io: BlockIo;
       pool: BufferPool;
       index: FrameIndex;
-      segments: ReadableSegment[];
+      segments: WrittenSegment[];
       incarnation: number;
     },
     found: Awaited<ReturnType<typeof recoverLog>>["found"],
@@ -172,21 +176,24 @@ export class Wal {
       lastRecordedAt,
     };
     this.#writer = new CoreWriter(parts.io, owner, start, options, {
-      onFrame: (firstLsn, segment, fileOffset) => {
-        this.#noteSegment(segment, coreFiles);
+      onFrame: (firstLsn, segment, fileOffset, byteLength) => {
+        this.#noteFrame(segment, fileOffset + byteLength, coreFiles);
         if (firstLsn > lastLsn) parts.index.add(firstLsn, segment, fileOffset);
       },
-      onAdvance: (watermark) => {
-        for (const listener of this.#listeners) listener(watermark);
-      },
+      onAdvance: (watermark) => this.#listeners.tell(watermark),
     });
     this.#reader = new LogReader({ ...parts, storeId: this.storeId, core: CORE });
   }
 
-  #noteSegment(segment: number, directory: string): void {
-    if (this.#segments.at(-1)?.segment === segment) return;
+  /** Readers must know where the log ends: behind it they would read ahead into MiBs of zeros for every new event. */
+  #noteFrame(segment: number, endOffset: number, directory: string): void {
+    const current = this.#segments.at(-1);
+    if (current?.segment === segment) {
+      current.endOffset = endOffset;
+      return;
+    }
     const path = segmentPath(directory, segment);
-    this.#segments.push({ segment, path, incarnation: this.#incarnation, endOffset: null });
+    this.#segments.push({ segment, path, incarnation: this.#incarnation, endOffset });
   }
 
   async #rewrite(frames: readonly Frame[]): Promise<void> {
@@ -213,8 +220,9 @@ export class Wal {
     return this.#writer.appendBytesMax;
   }
 
+  /** `closed` also after a failed log was closed: then nothing can be read any more either. */
   get status(): "open" | "closing" | "closed" | "failed" {
-    return this.#writer.status;
+    return this.#isClosed ? "closed" : this.#writer.status;
   }
 
   get stats(): WalStats {
@@ -247,8 +255,7 @@ export class Wal {
 
   /** Calls `listener` after each advance of W, once per write, and when the log closes. Returns how to stop. */
   onAdvance(listener: (watermark: number) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   /** The frames with LSNs in (`after`, `through`]; `through` ≤ W. */
@@ -272,13 +279,19 @@ export class Wal {
   }
 
   async #close(): Promise<void> {
-    const clean = await this.#writer.close();
-    for (const listener of this.#listeners) listener(this.watermark);
-    if (clean) await endIncarnation(this.directory, this.#incarnation, this.watermark);
-    await this.#reader.close();
-    await this.#io.close();
-    this.#pool.close();
-    this.#lock.release();
+    try {
+      const clean = await this.#writer.close();
+      this.#isClosed = true;
+      this.#listeners.tell(this.watermark);
+      if (clean) await endIncarnation(this.directory, this.#incarnation, this.watermark);
+    } finally {
+      // Whatever failed above, nobody else can open the store before this is given back.
+      this.#isClosed = true;
+      await this.#reader.close();
+      await this.#io.close();
+      this.#pool.close();
+      this.#lock.release();
+    }
   }
 }
 

@@ -1,19 +1,31 @@
-/** The graph of an open store: the projection's state, kept in step with the log, behind the reads that users make. */
+/** The graph of an open store: the projection's state, kept in step with the log, and the commands that change it. */
 
+import { StoreError } from "../../errors.js";
 import type { ProjectionRunner } from "../runner.js";
 import type { GraphEdge, GraphNode } from "./entity.js";
+import type { Detach, EdgeInput, GraphCommandResult, GraphCommands, NodeInput, ValidPeriod } from "./graph-commands.js";
 import type { GraphChange, HistoryOptions } from "./graph-history.js";
 import type { AsOf, GraphState } from "./graph-state.js";
 import type { GraphView } from "./graph-view.js";
+import type { Properties } from "./property.js";
 import type { RawEvent } from "./raw-event.js";
 import type { Rejection } from "./rejection-list.js";
 
 export class Graph {
   readonly #runner: ProjectionRunner<GraphState, RawEvent>;
+  /** Null on a store that is open for reading only. */
+  readonly #writer: GraphCommands | null;
 
   /** @internal Use `store.graph()`. */
-  constructor(runner: ProjectionRunner<GraphState, RawEvent>) {
+  constructor(runner: ProjectionRunner<GraphState, RawEvent>, writer: GraphCommands | null) {
     this.#runner = runner;
+    this.#writer = writer;
+  }
+
+  /** The commands, or an error on a store that is open for reading only. */
+  get #commands(): GraphCommands {
+    if (this.#writer === null) throw new StoreError("ERR_STORE_READ_ONLY", "the graph was opened for reading only");
+    return this.#writer;
   }
 
   /** The last LSN that the graph reflects. */
@@ -68,5 +80,80 @@ export class Graph {
   /** Resolves once the graph reflects this LSN, for reading one's own writes. */
   whenApplied(lsn: number): Promise<void> {
     return this.#runner.whenProcessed(lsn);
+  }
+
+  /**
+   * Asserts a new node over a valid period: from now on, unless the input says otherwise. Every command resolves when its event is
+   * durable and the graph reflects it.
+   *
+   * @throws TypeError for wrong types and unknown fields.
+   * @throws StoreError `ERR_GRAPH_INVALID_PERIOD`, `ERR_GRAPH_INVALID_PROPERTY`, `ERR_STORE_READ_ONLY`, and what an append throws.
+   *
+   * @example
+   * ```ts
+   * const alice = await graph.createNode({ label: "Person", properties: { name: "Alice" }, validFrom: Date.UTC(2020, 0, 1) * 1000 });
+   * ```
+   */
+  async createNode(node: NodeInput): Promise<GraphCommandResult> {
+    return await this.#commands.create("node", node);
+  }
+
+  /** Asserts a new edge. @throws StoreError `ERR_GRAPH_NO_ENDS` when an end exists nowhere in the edge's period; as `createNode` */
+  async createEdge(edge: EdgeInput): Promise<GraphCommandResult> {
+    return await this.#commands.create("edge", edge);
+  }
+
+  /** Asserts a node over the whole period, whether it exists there or not. */
+  async putNode(id: number, node: NodeInput): Promise<GraphCommandResult> {
+    return await this.#commands.put("node", id, node);
+  }
+
+  /** Asserts an edge over the whole period. @throws StoreError `ERR_GRAPH_EDGE_FIXED` when its label or an end would change */
+  async putEdge(id: number, edge: EdgeInput): Promise<GraphCommandResult> {
+    return await this.#commands.put("edge", id, edge);
+  }
+
+  /** Merges properties into those of every part of the period where the node exists; null removes a key. @throws StoreError `ERR_GRAPH_NOT_FOUND` */
+  async patchNode(id: number, properties: Properties, period: ValidPeriod = {}): Promise<GraphCommandResult> {
+    return await this.#commands.patch("node", id, properties, period);
+  }
+
+  /** As `patchNode`, for an edge. */
+  async patchEdge(id: number, properties: Properties, period: ValidPeriod = {}): Promise<GraphCommandResult> {
+    return await this.#commands.patch("edge", id, properties, period);
+  }
+
+  /** Replaces the properties in every part of the period where the node exists. @throws StoreError `ERR_GRAPH_NOT_FOUND` */
+  async replaceNode(id: number, properties: Properties, period: ValidPeriod = {}): Promise<GraphCommandResult> {
+    return await this.#commands.replace("node", id, properties, period);
+  }
+
+  /** As `replaceNode`, for an edge. */
+  async replaceEdge(id: number, properties: Properties, period: ValidPeriod = {}): Promise<GraphCommandResult> {
+    return await this.#commands.replace("edge", id, properties, period);
+  }
+
+  /**
+   * Asserts that the node does not exist over the period; before it, it is as it was.
+   *
+   * @throws StoreError `ERR_GRAPH_NOT_FOUND`; `ERR_GRAPH_HAS_EDGES` without `detach` where edges of it are valid in the period
+   */
+  async deleteNode(id: number, options: ValidPeriod & Detach = {}): Promise<GraphCommandResult> {
+    return await this.#commands.deleteNode(id, options);
+  }
+
+  /** Asserts that the edge does not exist over the period. @throws StoreError `ERR_GRAPH_NOT_FOUND` */
+  async deleteEdge(id: number, period: ValidPeriod = {}): Promise<GraphCommandResult> {
+    return await this.#commands.deleteEdge(id, period);
+  }
+
+  /** Deletes the node over the whole valid axis: it should never have been recorded. What was known of it stays in its history. */
+  async retractNode(id: number, options: Detach = {}): Promise<GraphCommandResult> {
+    return await this.#commands.retractNode(id, options);
+  }
+
+  /** As `retractNode`, for an edge. */
+  async retractEdge(id: number): Promise<GraphCommandResult> {
+    return await this.#commands.retractEdge(id);
   }
 }

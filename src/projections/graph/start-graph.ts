@@ -4,6 +4,7 @@ import type { EventFeed } from "../event-feed.js";
 import type { ProjectionRunner } from "../runner.js";
 import { startProjection } from "../start-projection.js";
 import { Graph } from "./graph.js";
+import { type GraphCommandStore, GraphCommands, type IdSource } from "./graph-commands.js";
 import { GRAPH_PROJECTION } from "./graph-projection.js";
 import type { GraphState } from "./graph-state.js";
 import type { RawEvent } from "./raw-event.js";
@@ -13,7 +14,11 @@ export interface StartedGraph {
   readonly runner: ProjectionRunner<GraphState, RawEvent>;
 }
 
-export async function startGraph(feed: EventFeed<RawEvent>): Promise<StartedGraph> {
+/** `writing` is what commands need, and null on a store that is open for reading only. */
+export async function startGraph(
+  feed: EventFeed<RawEvent>,
+  writing: { readonly store: GraphCommandStore; readonly ids: IdSource } | null,
+): Promise<StartedGraph> {
   const runner = await startProjection(feed, GRAPH_PROJECTION);
   try {
     await runner.whenCaughtUp();
@@ -21,5 +26,6 @@ export async function startGraph(feed: EventFeed<RawEvent>): Promise<StartedGrap
     await runner.close();
     throw error;
   }
-  return { graph: new Graph(runner), runner };
+  const commands = writing === null ? null : new GraphCommands(writing.store, runner, writing.ids);
+  return { graph: new Graph(runner, commands), runner };
 }

@@ -1,0 +1,146 @@
+/**
+ * Changing the graph: each command appends one event and resolves when the graph reflects it.
+ *
+ * What the graph can see is wrong is refused before anything is written. What turns out wrong only at the event's own LSN, because
+ * another command was faster, changes nothing there, and the command fails with the same code.
+ */
+
+import type { AppendResult, BufferedResult, EventInput } from "../../events/index.js";
+import { encodeGraphEvent, type GraphEventData } from "./graph-event-codec.js";
+import type { EntityKind } from "./graph-event-kind.js";
+import { checkKnownKeys, checkRecord } from "./graph-input.js";
+import { type GraphState, refusal } from "./graph-state.js";
+import type { Properties } from "./property.js";
+
+/** A valid period, half-open, in µs since 1970. Default: from the event's own recordedAt on, with an open end. */
+export interface ValidPeriod {
+  readonly validFrom?: number;
+  readonly validTo?: number;
+}
+
+/** A node to be asserted. */
+export interface NodeInput extends ValidPeriod {
+  readonly label: string;
+  readonly properties?: Properties;
+}
+
+/** An edge to be asserted, between the ids of two nodes. */
+export interface EdgeInput extends NodeInput {
+  readonly source: number;
+  readonly target: number;
+}
+
+/** How a node's edges are dealt with when it goes. */
+export interface Detach {
+  /** Delete the node's edges over the same period; without it they are a reason to refuse. */
+  readonly detach?: boolean;
+}
+
+/** What every command answers: the entity's id, and the LSN of the event that was written. */
+export interface GraphCommandResult {
+  readonly id: number;
+  readonly lsn: number;
+}
+
+/** What commands need of the store around the graph. */
+export interface GraphCommandStore {
+  append(
+    stream: string,
+    event: EventInput,
+    options: { readonly durability: "group" },
+  ): Promise<AppendResult | BufferedResult>;
+}
+
+/** What commands need of the running projection. */
+export interface AppliedGraph {
+  readonly state: Pick<GraphState, "foresee" | "rejectionAt">;
+  whenProcessed(lsn: number): Promise<void>;
+}
+
+/** Where ids that nothing ever had come from. */
+export interface IdSource {
+  take(kind: EntityKind): Promise<number>;
+}
+
+const GRAPH_STREAM = "graph";
+
+type Operation = "Created" | "Put" | "Replaced" | "Patched" | "Deleted" | "Retracted";
+
+export class GraphCommands {
+  readonly #store: GraphCommandStore;
+  readonly #applied: AppliedGraph;
+  readonly #ids: IdSource;
+
+  constructor(store: GraphCommandStore, applied: AppliedGraph, ids: IdSource) {
+    this.#store = store;
+    this.#applied = applied;
+    this.#ids = ids;
+  }
+
+  async create(kind: EntityKind, input: NodeInput | EdgeInput): Promise<GraphCommandResult> {
+    const data = assertion(kind, input);
+    // Before an id is taken: what is refused must cost none.
+    encodeGraphEvent(typeOf(kind, "Created"), { id: 1, ...data });
+    return this.#run(kind, "Created", { ...data, id: await this.#ids.take(kind) });
+  }
+
+  put(kind: EntityKind, id: number, input: NodeInput | EdgeInput): Promise<GraphCommandResult> {
+    return this.#run(kind, "Put", { ...assertion(kind, input), id });
+  }
+
+  replace(kind: EntityKind, id: number, properties: Properties, period: ValidPeriod): Promise<GraphCommandResult> {
+    return this.#run(kind, "Replaced", { ...periodOf(kind, period), id, properties });
+  }
+
+  patch(kind: EntityKind, id: number, properties: Properties, period: ValidPeriod): Promise<GraphCommandResult> {
+    return this.#run(kind, "Patched", { ...periodOf(kind, period), id, properties });
+  }
+
+  deleteNode(id: number, options: ValidPeriod & Detach): Promise<GraphCommandResult> {
+    checkKnownKeys("deleteNode", checkRecord("deleteNode", options), ["validFrom", "validTo", "detach"]);
+    return this.#run("node", "Deleted", { ...options, id });
+  }
+
+  deleteEdge(id: number, period: ValidPeriod): Promise<GraphCommandResult> {
+    return this.#run("edge", "Deleted", { ...periodOf("edge", period), id });
+  }
+
+  retractNode(id: number, options: Detach): Promise<GraphCommandResult> {
+    checkKnownKeys("retractNode", checkRecord("retractNode", options), ["detach"]);
+    return this.#run("node", "Retracted", { ...options, id });
+  }
+
+  retractEdge(id: number): Promise<GraphCommandResult> {
+    return this.#run("edge", "Retracted", { id });
+  }
+
+  async #run(kind: EntityKind, operation: Operation, data: GraphEventData): Promise<GraphCommandResult> {
+    const type = typeOf(kind, operation);
+    const foreseen = this.#applied.state.foresee(type, encodeGraphEvent(type, data));
+    if (foreseen !== null) throw refusal(foreseen.code, kind, data.id, foreseen.edges, null);
+    // `as`: a group append answers with its LSN.
+    const { lsn } = (await this.#store.append(GRAPH_STREAM, { type, data }, { durability: "group" })) as AppendResult;
+    await this.#applied.whenProcessed(lsn);
+    const rejected = this.#applied.state.rejectionAt(lsn);
+    if (rejected !== undefined) throw refusal(rejected.code, kind, data.id, rejected.edges, lsn);
+    return { id: data.id, lsn };
+  }
+}
+
+function typeOf(kind: EntityKind, operation: Operation): string {
+  return `varve.v1.${kind === "node" ? "Node" : "Edge"}${operation}`;
+}
+
+const PERIOD_FIELDS = ["validFrom", "validTo"];
+const NODE_FIELDS = ["label", "properties", ...PERIOD_FIELDS];
+
+/** The input's fields, whose values the codec checks. */
+function assertion(kind: EntityKind, input: NodeInput | EdgeInput): Omit<GraphEventData, "id"> {
+  checkKnownKeys(kind, checkRecord(kind, input), kind === "node" ? NODE_FIELDS : [...NODE_FIELDS, "source", "target"]);
+  return { ...input };
+}
+
+function periodOf(kind: EntityKind, period: ValidPeriod): ValidPeriod {
+  checkKnownKeys(`the period of the ${kind}`, checkRecord("the period", period), PERIOD_FIELDS);
+  return { ...period };
+}
