@@ -116,7 +116,7 @@ test("an iterator left lying while events are applied gives what its view held",
     ];
     const expected = starts.map((start) => JSON.stringify([...start()]));
     const begun = starts.map((start) => start());
-    const parts = begun.map((iterator): unknown[] => iterator.next().value as unknown[]);
+    const parts = begun.map((iterator): unknown => iterator.next().value);
     for (const event of history.slice(40)) state.apply(rawEvent(event));
     for (const [index, iterator] of begun.entries()) {
       const all = parts[index] === undefined ? [] : [parts[index], ...iterator];
