@@ -283,7 +283,7 @@ test("a waiting subscription keeps its process alive, and an ended one lets it g
     await once(running.stdout, "data");
     const outcome = await Promise.race([
       exited.then(() => "ended"),
-      delay(mode === "wait" ? 500 : 10_000).then(() => "alive"),
+      delay(mode === "wait" ? 500 : 10_000, undefined, { ref: false }).then(() => "alive"),
     ]);
     assert.is(outcome, mode === "wait" ? "alive" : "ended", mode);
     running.kill("SIGKILL");
