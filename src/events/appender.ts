@@ -168,8 +168,9 @@ export class Appender {
   #answerOne(ledger: BatchLedger, part: StreamPart, durability: Durability): Promise<AppendResult | BufferedResult> {
     const demand = SEAL_DEMANDS[durability];
     if (demand === "later") {
+      const result = bufferedResult(part, ledger);
       this.#wal.demand(ledger.batch, demand);
-      return Promise.resolve(bufferedResult(part, ledger));
+      return Promise.resolve(result);
     }
     const promise = new Promise<AppendResult>(this.#capture);
     ledger.wait(new StreamWaiter(part, this.#resolve, this.#reject));
@@ -358,6 +359,7 @@ function writeEvent(ledger: BatchLedger, head: StreamHead, event: PreparedEvent)
 }
 
 function bufferedResult(part: StreamPart, ledger: BatchLedger): BufferedResult {
+  ledger.answerEarly();
   return { version: part.firstVersion + part.eventCount - 1, epoch: ledger.batch.epoch };
 }
 

@@ -77,6 +77,7 @@ export class BatchLedger implements AppendTicket {
   readonly batch: Batch;
   /** The stream of record i. */
   readonly #heads: StreamHead[] = [];
+  #hasEarlyAnswers = false;
   readonly #waiters: AppendWaiter[] = [];
   readonly #lostBatches: LostBatches;
 
@@ -91,6 +92,11 @@ export class BatchLedger implements AppendTicket {
     head.version++;
   }
 
+  /** An append of an async mode is answered before the batch is durable. */
+  answerEarly(): void {
+    this.#hasEarlyAnswers = true;
+  }
+
   wait(waiter: AppendWaiter): void {
     this.#waiters.push(waiter);
   }
@@ -103,7 +109,8 @@ export class BatchLedger implements AppendTicket {
   }
 
   failed(error: StoreError): void {
-    this.#lostBatches.add(this.batch.epoch, error);
+    // Those who wait hear of it below; those who were answered early only when they ask.
+    if (this.#hasEarlyAnswers) this.#lostBatches.add(this.batch.epoch, error);
     for (let index = this.#heads.length - 1; index >= 0; index--) {
       const head = this.#heads[index] as StreamHead;
       head.revertTo(head.version - 1);

@@ -97,6 +97,8 @@ export class EventStore {
   readonly #wal: Wal;
   readonly #index: StreamIndex;
   readonly #appender: Appender;
+  /** Lost batches that an earlier `flush` told of. */
+  #toldLossCount = 0;
   readonly #source: EventSource;
 
   /** `codecs` are the payload codecs of event types that come with Varve. */
@@ -210,14 +212,16 @@ export class EventStore {
   /**
    * Writes what the async modes have buffered; resolves when it is durable.
    *
-   * @throws StoreError `ERR_WAL_FULL`, `ERR_WAL_FAILED`, `ERR_WAL_OUTCOME_UNKNOWN` when some of it was not written; `ERR_STORE_CLOSED`
+   * @throws StoreError `ERR_WAL_FULL`, `ERR_WAL_FAILED`, `ERR_WAL_OUTCOME_UNKNOWN` when some of what was buffered since the last call was
+   * not written; `ERR_STORE_CLOSED`
    */
   async flush(): Promise<void> {
     this.#wal.assertWritable();
     const { lostBatches } = this.#appender;
-    const lostBefore = lostBatches.count;
+    const toldBefore = this.#toldLossCount;
     await this.#wal.flush();
-    if (lostBatches.count > lostBefore) throw lostBatches.newest;
+    this.#toldLossCount = lostBatches.count;
+    if (lostBatches.count > toldBefore) throw lostBatches.newest;
   }
 
   /**

@@ -40,6 +40,7 @@ export class LogReader {
   readonly #files = new Map<number, OpenFile>();
   readonly #cache = new Map<number, Frame>();
   #cachedBytes = 0;
+  readonly #streams = new Set<FrameStream>();
   #isClosed = false;
 
   constructor(source: LogReaderSource) {
@@ -65,12 +66,13 @@ export class LogReader {
         const { storeId, core, pool } = this.#source;
         const place = { storeId, core, incarnation: segment.incarnation, segment: segment.segment };
         const stream = new FrameStream(file, pool, place, position.fileOffset, fileEnd);
+        this.#streams.add(stream);
         try {
           for (;;) {
             this.#checkOpen();
             const pending = stream.next();
             const step = pending instanceof Promise ? await pending : pending;
-            this.#checkOpen();
+            this.#checkOpen(); // before what the stream says: a closed one has nothing more
             if (step.kind === "end") break;
             if (step.kind !== "frame") throw corrupt(segment.path, step.fileOffset, delivered + 1);
             const { header } = step.frame;
@@ -83,6 +85,7 @@ export class LogReader {
             if (delivered >= through) return;
           }
         } finally {
+          this.#streams.delete(stream);
           await stream.close();
         }
       } catch (error) {
@@ -154,15 +157,15 @@ export class LogReader {
     }
     open.users++;
     try {
-      const file = await open.file;
-      await this.#closeUnused();
-      this.#checkOpen();
-      return file;
+      await open.file;
     } catch (error) {
       open.users--;
       this.#files.delete(segment.segment);
       throw error;
     }
+    await this.#closeUnused();
+    this.#checkOpen();
+    return open.file;
   }
 
   #releaseFile(segment: number): void {
@@ -179,10 +182,17 @@ export class LogReader {
     }
   }
 
-  /** Whoever is reading hears `ERR_STORE_CLOSED` at the next step, before it touches a file or memory that is gone. */
+  /**
+   * Whoever is reading hears `ERR_STORE_CLOSED` at the next step, before it touches a file or memory that is gone. Waits for the reads in
+   * flight: one that had not reached the kernel yet would find another file under the descriptor's number.
+   */
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const open of this.#files.values()) await (await open.file).close();
+    for (const stream of this.#streams) await stream.close();
+    for (const open of this.#files.values()) {
+      const file = await open.file.catch(() => null); // whoever wanted to read it was told
+      await file?.close().catch(() => {});
+    }
     this.#files.clear();
     this.#cache.clear();
   }

@@ -17,15 +17,15 @@ import { FrameIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import { LogReader, type ReadableSegment } from "./log-reader.js";
 import type { FramePosition } from "./log-scan.js";
-import { readManifest } from "./manifest.js";
+import { MANIFEST_NAME, readManifest } from "./manifest.js";
 import { findLog, type RecoveryReport } from "./open-log.js";
 import { coreDirectory, listSegments } from "./segment-name.js";
 import { READ_CHUNK_BYTES, READ_CHUNKS_MAX } from "./wal.js";
 
 const CORE = 0;
-/** A writer can be seen between two of its writes; damage stays, that does not. */
-const SCAN_TRIES_MAX = 3;
-const SCAN_RETRY_MS = 50;
+/** A writer can be seen between two of its writes, which then looks like damage; but damage stays where it is, and that does not. */
+const SCAN_TRIES_MAX = 20;
+const SCAN_RETRY_MS = 20;
 
 export class LogView {
   readonly directory: string;
@@ -43,6 +43,7 @@ export class LogView {
   #deliveredLsn = 0;
   #seenState = "";
   #status: "open" | "closed" = "open";
+  #refreshing: Promise<boolean> | null = null;
 
   /**
    * Reads the log once; `onFrame` gets the frames of all visible records in LSN order.
@@ -63,6 +64,7 @@ export class LogView {
       return view;
     } catch (error) {
       await io.close();
+      pool.close();
       throw error;
     }
   }
@@ -96,6 +98,7 @@ export class LogView {
   /** Reads the log, delivering the frames that are new and attested as soon as they are. */
   async #scan(): Promise<void> {
     const place = { io: this.#io, pool: this.#pool, directory: this.directory, core: CORE };
+    let lastProblem = "";
     for (let tries = 1; ; tries++) {
       const state = await stateOf(this.directory);
       /** Frames whose attestation is still to come: those that were in flight together. */
@@ -118,8 +121,10 @@ export class LogView {
         this.#seenState = state;
         return;
       } catch (error) {
-        const vanished = (error as NodeJS.ErrnoException).code === "ENOENT";
-        if (tries === SCAN_TRIES_MAX || !(vanished || isStoreError(error, "ERR_WAL_CORRUPT"))) throw error;
+        const { code, message } = error as NodeJS.ErrnoException;
+        const mayPass = code === "ENOENT" || isStoreError(error, "ERR_WAL_CORRUPT");
+        if (!mayPass || tries === SCAN_TRIES_MAX || message === lastProblem) throw error;
+        lastProblem = message;
         await delay(SCAN_RETRY_MS);
       }
     }
@@ -144,8 +149,15 @@ export class LogView {
     return this.#segments.length;
   }
 
-  /** Looks whether a writer has gone on; true when there is more to read. */
-  async refresh(): Promise<boolean> {
+  /** Looks whether a writer has gone on; true when there is more to read. Who asks meanwhile gets the same answer. */
+  refresh(): Promise<boolean> {
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = null;
+    });
+    return this.#refreshing;
+  }
+
+  async #refresh(): Promise<boolean> {
     if (this.#status === "closed" || (await stateOf(this.directory)) === this.#seenState) return false;
     const before = this.#watermark;
     await this.#scan();
@@ -173,6 +185,7 @@ export class LogView {
   async close(): Promise<void> {
     if (this.#status === "closed") return;
     this.#status = "closed";
+    await this.#refreshing?.catch(() => {}); // its caller is told
     this.#listeners.tell(this.#watermark);
     await this.#reader.close();
     await this.#io.close();
@@ -193,7 +206,11 @@ async function manifestIn(directory: string): Promise<string> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }
-  const name = names.find((entry) => entry.startsWith("manifest-"));
+  // The newest: older ones may be gone in a moment.
+  const name = names
+    .filter((entry) => MANIFEST_NAME.test(entry))
+    .sort()
+    .at(-1);
   if (name === undefined) throw noStore(directory);
   return join(directory, name);
 }
