@@ -117,9 +117,9 @@ test("a batch that is refused takes back what was built upon it, and leaves what
   log = await openControlledLog(SMALL_SEGMENT_BYTES);
   log.disk.allocateErrno = -ENOSPC;
   log.disk.isHeld = true;
-  const stored = outcomeOf(append("a", [event("1", 20_000), event("2", 20_000)], { durability: "sync" }));
+  const stored = outcomeOf(append("a", [event("1", 15_000), event("2", 15_000)], { durability: "sync" }));
   const refused = [
-    append("a", [event("3", 25_000)], { durability: "sync", expectedVersion: 2 }),
+    append("a", [event("3", 31_000)], { durability: "sync", expectedVersion: 2 }),
     append("b", event(), { durability: "sync" }),
     append("a", event("4"), { expectedVersion: 3 }),
     log.appender.appendMany(
@@ -145,7 +145,7 @@ test("a batch that is refused takes back what was built upon it, and leaves what
   log.disk.release();
   assert.is(await stored, "stored");
   log.disk.allocateErrno = null;
-  const result = await append("a", [event("3", 20_000), event("4")], { expectedVersion: 2 });
+  const result = await append("a", [event("3", 31_000), event("4")], { expectedVersion: 2 });
   assert.equal(result, { version: 4, lsn: 4, created: false, duplicate: false });
   assert.is((await append("b", event())).created, true);
 });
@@ -153,12 +153,12 @@ test("a batch that is refused takes back what was built upon it, and leaves what
 test("an async append whose batch is refused is known as lost, also after later ones are durable", async () => {
   log = await openControlledLog(SMALL_SEGMENT_BYTES, "async");
   log.disk.allocateErrno = -ENOSPC;
-  const kept = (await append("a", event(undefined, 40_000))) as unknown as BufferedResult;
+  const kept = (await append("a", event(undefined, 31_000))) as unknown as BufferedResult;
   await log.writer.drain();
-  const lost = (await append("a", event(undefined, 40_000))) as unknown as BufferedResult;
+  const lost = (await append("a", event(undefined, 31_000))) as unknown as BufferedResult;
   await log.writer.drain();
   log.disk.allocateErrno = null;
-  const later = (await append("a", event(undefined, 40_000))) as unknown as BufferedResult;
+  const later = (await append("a", event(undefined, 31_000))) as unknown as BufferedResult;
   await log.writer.drain();
   assert.equal([kept.version, lost.version, later.version], [1, 2, 2]);
   assert.ok(log.writer.durableEpoch >= later.epoch && later.epoch > lost.epoch);
@@ -173,9 +173,9 @@ test("an async append whose batch is refused is known as lost, also after later 
 test("a repetition of an append that fails is made as a new one", async () => {
   log = await openControlledLog(SMALL_SEGMENT_BYTES);
   log.disk.allocateErrno = -ENOSPC;
-  await append("a", event("0", 30_000));
-  const first = outcomeOf(append("a", event("1", 30_000)));
-  const repetition = append("a", event("1", 30_000));
+  await append("a", event("0", 31_000));
+  const first = outcomeOf(append("a", event("1", 31_000)));
+  const repetition = append("a", event("1", 31_000));
   void first.then(() => {
     log.disk.allocateErrno = null;
   });
@@ -184,7 +184,7 @@ test("a repetition of an append that fails is made as a new one", async () => {
   assert.ok(outcome === "stored" || outcome === "ERR_WAL_FULL", outcome);
   const [version, durable] = versionsOf("a");
   assert.equal([version, durable], outcome === "stored" ? [2, 2] : [1, 1]);
-  assert.is((await append("a", event("1", 30_000))).duplicate, outcome === "stored");
+  assert.is((await append("a", event("1", 31_000))).duplicate, outcome === "stored");
 });
 
 test("whatever fails and in whatever order, the streams are what their successful appends made them", async () => {

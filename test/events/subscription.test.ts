@@ -208,7 +208,8 @@ test("a signal that lives long collects no listeners, and the log none either", 
 });
 
 test("it ends when the store closes, caught up or not, waiting or not yet begun", async () => {
-  await append("s", 600);
+  await append("s", 300);
+  await append("s", 300);
   const caughtUp = store.subscribe({ after: 600 });
   const waiting = caughtUp.next();
   const behind = store.subscribe();
