@@ -271,6 +271,7 @@ test("a listener that throws is an uncaught exception, and neither the store nor
   await append("s");
   await append("s");
   assert.is((await caught).message, "of a listener");
+  await delay(1);
   assert.equal(told, [1, 2]);
 });
 
