@@ -104,7 +104,7 @@ test("what the system refuses is a coded error with the system's own words", asy
   const directory = temporaryDirectory();
   for (const parameters of [
     ["inspect", directory],
-    ["append", "--stream", "s", "--type", "A", "--store", "/proc/varve"],
+    ["append", "--stream", "s", "--type", "A", "--store", "/dev/null/varve"],
   ]) {
     const failure = await runFailing(parameters);
     assert.is(failure.code, "ERR_IO_FAILED");
