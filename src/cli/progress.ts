@@ -12,7 +12,7 @@ export interface Progress {
 }
 
 export function startProgress(stream: NodeJS.WriteStream, firstText: string): Progress {
-  // On a terminal without a width, as `script` and some containers make them, ora 9 would erase lines without end.
+  // A terminal without a width (a pty that nobody gave a size) would have ora erase infinitely many lines.
   if (stream.isTTY !== true || !(stream.columns > 0)) return { update: () => {}, stop: () => {} };
   // With discardStdin ora would put the terminal into raw mode, and Ctrl-C would no longer be a signal.
   const spinner = ora({ stream, text: firstText, discardStdin: false }).start();

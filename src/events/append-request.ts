@@ -7,14 +7,20 @@ import type { EventInput, ExpectedVersion } from "./event.js";
 import { checkStreamName, type EventPreparer } from "./prepare-event.js";
 import type { StreamHead, StreamIndex } from "./stream-index.js";
 
+/** Whether the stream's events from a version on have the ids of an append. */
+export interface LogAnswer {
+  readonly firstVersion: number;
+  readonly isSame: boolean;
+}
+
 /** One stream's share of an append. */
 export interface AppendRequest {
   readonly stream: string;
   readonly expectedVersion: ExpectedVersion;
   readonly events: readonly PreparedEvent[];
   readonly hasIds: boolean;
-  /** What the log says of these ids, when they are older than those that are remembered: asked at most once. */
-  logAnswer: AppendResult | "different" | null;
+  /** What the log says of these ids, when some are older than those that are remembered. */
+  logAnswer: LogAnswer | null;
 }
 
 /** @throws TypeError for wrong types; StoreError `ERR_EVENTS_INVALID_STREAM`, `ERR_EVENTS_INVALID_EVENT`, `ERR_EVENTS_SCHEMA` */
@@ -30,7 +36,8 @@ export function prepareRequest(
   checkExpectedVersion(expectedVersion);
   const list = Array.isArray(events) ? (events as readonly EventInput[]) : [events as EventInput];
   if (list.length === 0) throw new TypeError("an append needs at least one event");
-  const prepared = list.map((event) => preparer.prepare(event));
+  // Not `map`, which skips holes.
+  const prepared = Array.from(list, (event) => preparer.prepare(event));
   const hasIds = prepared.some((event) => event.id !== null);
   if (hasIds) checkOwnIds(prepared, stream);
   return { stream, expectedVersion, events: prepared, hasIds, logAnswer: null };
@@ -68,34 +75,64 @@ export function expectedFirstVersion(expected: ExpectedVersion): number | null {
   return typeof expected === "number" ? expected + 1 : null;
 }
 
+/** What becomes of an append that may have been made before. */
+export type Repetition =
+  | { readonly kind: "new" }
+  | { readonly kind: "repeated"; readonly result: AppendResult }
+  /** It is the same append, and not durable yet. */
+  | { readonly kind: "pending" }
+  /** Only the log can tell whether the events from that version on are these. */
+  | { readonly kind: "askLog"; readonly firstVersion: number };
+
+const NEW = { kind: "new" } as const;
+
 /**
- * The result of the append that wrote these very ids before; null when it is a new one; `"pending"` when that append is not durable
- * yet; `"askLog"` when only the log can tell, because the version is further back than ids are remembered.
+ * Compares the append's ids with those of the stream.
+ *
+ * An append is the repetition of another when all of its events have ids, and they stand in the stream one behind the other: at the
+ * expected version where that is a number or `"absent"`, else wherever one of them is remembered. Ids that are remembered elsewhere, or
+ * only in part, are refused: those events exist, but not as this append.
  */
-export function repeatedAppend(head: StreamHead, request: AppendRequest): AppendResult | "pending" | "askLog" | null {
-  const { events, expectedVersion, logAnswer, hasIds } = request;
-  if (!hasIds || logAnswer === "different") return null;
-  if (logAnswer !== null) return logAnswer;
+export function repetitionOf(head: StreamHead, request: AppendRequest): Repetition {
+  const { events, hasIds } = request;
+  if (!hasIds) return NEW;
+  const allHaveIds = events.every(({ id }) => id !== null);
+  let firstVersion = expectedFirstVersion(request.expectedVersion);
   const versions = events.map(({ id }) => (id === null ? undefined : head.recentIds?.get(id)));
-  const expectedFirst = expectedFirstVersion(expectedVersion);
-  if (versions.every((version) => version === undefined)) {
-    const allHaveIds = events.every(({ id }) => id !== null);
-    const mayBeOlder = expectedFirst !== null && allHaveIds && expectedFirst + events.length - 1 <= head.version;
-    return mayBeOlder ? "askLog" : null;
+  const known = versions.findIndex((version) => version !== undefined);
+  if (known >= 0) {
+    const first = (versions[known] as number) - known;
+    firstVersion ??= first;
+    const isWhole = allHaveIds && first >= 1 && first === firstVersion && first + events.length - 1 <= head.version;
+    if (!isWhole || !versions.every((version, index) => isAt(head, first + index, version))) {
+      throw notAsThisAppend(head);
+    }
   }
-  const first = versions[0];
-  const inOrder = first !== undefined && versions.every((version, index) => version === first + index);
-  if (!inOrder || (expectedFirst !== null && first !== expectedFirst)) {
-    throw duplicateIds(head.name, "some of these event ids are in the stream, but not as this append");
-  }
-  return duplicateResult(head, first, events.length) ?? "pending";
+  const finalVersion = (firstVersion ?? Number.POSITIVE_INFINITY) + events.length - 1;
+  if (firstVersion === null || !allHaveIds || finalVersion > head.version) return NEW;
+  if (!versions.includes(undefined)) return repeated(head, firstVersion, events.length);
+  // The last of them would be remembered if it were there.
+  if (known < 0 && finalVersion > head.idsForgottenThrough) return NEW;
+  if (request.logAnswer?.firstVersion !== firstVersion) return { kind: "askLog", firstVersion };
+  if (request.logAnswer.isSame) return repeated(head, firstVersion, events.length);
+  if (known >= 0) throw notAsThisAppend(head);
+  return NEW;
 }
 
-/** Null when the events are not durable yet. */
-export function duplicateResult(head: StreamHead, firstVersion: number, eventCount: number): AppendResult | null {
+function notAsThisAppend(head: StreamHead): StoreError {
+  return duplicateIds(head.name, "some of these event ids are in the stream, but not as this append");
+}
+
+/** Whether the id that is remembered at `version` may be at `place`; undefined: it is not remembered. */
+function isAt(head: StreamHead, place: number, version: number | undefined): boolean {
+  return version === undefined ? place <= head.idsForgottenThrough : version === place;
+}
+
+function repeated(head: StreamHead, firstVersion: number, eventCount: number): Repetition {
   const version = firstVersion + eventCount - 1;
   const lsn = head.lsns[version - 1];
-  return lsn === undefined ? null : { version, lsn, created: firstVersion === 1, duplicate: true };
+  if (lsn === undefined) return { kind: "pending" };
+  return { kind: "repeated", result: { version, lsn, created: firstVersion === 1, duplicate: true } };
 }
 
 export function duplicateIds(stream: string, message: string): StoreError {

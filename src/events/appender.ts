@@ -11,11 +11,9 @@ import {
   type AppendRequest,
   checkExpectedVersion,
   duplicateIds,
-  duplicateResult,
-  expectedFirstVersion,
   judge,
   prepareRequest,
-  repeatedAppend,
+  repetitionOf,
 } from "./append-request.js";
 import {
   type AppendResult,
@@ -27,6 +25,7 @@ import {
 } from "./batch-ledger.js";
 import { encodeEnvelope, type PreparedEvent } from "./envelope.js";
 import type { Durability, EventInput, ExpectedVersion } from "./event.js";
+import { LostBatches } from "./lost-batches.js";
 import type { EventPreparer } from "./prepare-event.js";
 import type { StreamHead, StreamIndex } from "./stream-index.js";
 
@@ -61,10 +60,11 @@ const WAITING_APPENDS_MAX = 65_536;
 /** Reads the ids of durable events of one stream from the log. */
 export type ReadIds = (head: StreamHead, firstVersion: number, count: number) => Promise<string[]>;
 
-interface WaitingAppend {
+/** An append on its general way. It is answered directly, not through further promises, so that appends resolve in the order of their LSNs. */
+interface PendingAppend {
   readonly requests: readonly AppendRequest[];
   readonly durability: Durability;
-  readonly resolve: (results: (AppendResult | BufferedResult)[] | Promise<(AppendResult | BufferedResult)[]>) => void;
+  readonly resolve: (results: (AppendResult | BufferedResult)[]) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -76,7 +76,12 @@ type Placed =
   /** The same ids are in a batch that is not durable yet. */
   | { readonly kind: "pendingDuplicate" }
   /** The ids may be in the stream, further back than is remembered. */
-  | { readonly kind: "askLog"; readonly request: AppendRequest; readonly head: StreamHead };
+  | {
+      readonly kind: "askLog";
+      readonly request: AppendRequest;
+      readonly head: StreamHead;
+      readonly firstVersion: number;
+    };
 
 export class Appender {
   readonly #wal: Wal;
@@ -86,7 +91,8 @@ export class Appender {
   readonly #readIds: ReadIds;
   /** The ledger of the open batch. */
   #ledger: BatchLedger | null = null;
-  readonly #waiting: WaitingAppend[] = [];
+  readonly #waiting: PendingAppend[] = [];
+  readonly #lostBatches = new LostBatches();
   /** Set by `#capture`: the two functions of the promise that was just made, without a closure for each. */
   #resolve: (result: AppendResult) => void = () => {};
   #reject: (error: StoreError) => void = () => {};
@@ -97,6 +103,11 @@ export class Appender {
     this.#preparer = preparer;
     this.#durability = durability;
     this.#readIds = readIds;
+  }
+
+  /** Batches that were not written, which the async modes had answered for already. */
+  get lostBatches(): LostBatches {
+    return this.#lostBatches;
   }
 
   readonly #capture = (resolve: (result: AppendResult) => void, reject: (error: StoreError) => void): void => {
@@ -118,10 +129,12 @@ export class Appender {
         const answer = this.#appendOne(stream, events, options?.expectedVersion, durability);
         if (answer !== null) return answer;
       }
-      const request = prepareRequest(this.#index, this.#preparer, stream, events, options?.expectedVersion);
-      return this.#appendAll([request], durability, wait).then(
-        (results) => results[0] as AppendResult | BufferedResult,
-      );
+      const requests = [prepareRequest(this.#index, this.#preparer, stream, events, options?.expectedVersion)];
+      return new Promise((resolve, reject) => {
+        const one = (results: (AppendResult | BufferedResult)[]): void =>
+          resolve(results[0] as AppendResult | BufferedResult);
+        this.#begin({ requests, durability, resolve: one, reject }, wait);
+      });
     } catch (error) {
       return Promise.reject(error as Error);
     }
@@ -140,9 +153,9 @@ export class Appender {
     const head = this.#index.get(stream);
     const event = Array.isArray(events) ? (events as readonly EventInput[])[0] : (events as EventInput);
     if (head === undefined || event === undefined || (Array.isArray(events) && events.length > 1)) return null;
+    if ((event as EventInput | null)?.id !== undefined) return null;
     if (expected !== "any") checkExpectedVersion(expected);
     const prepared = this.#preparer.prepareShared(event);
-    if (prepared.id !== null) return null;
     judge(head, expected);
     const byteLengthMax = head.field.length + prepared.byteLengthMax;
     if (byteLengthMax > this.#wal.appendBytesMax) return null;
@@ -155,8 +168,9 @@ export class Appender {
   #answerOne(ledger: BatchLedger, part: StreamPart, durability: Durability): Promise<AppendResult | BufferedResult> {
     const demand = SEAL_DEMANDS[durability];
     if (demand === "later") {
+      const result = bufferedResult(part, ledger);
       this.#wal.demand(ledger.batch, demand);
-      return Promise.resolve(bufferedResult(part, ledger));
+      return Promise.resolve(result);
     }
     const promise = new Promise<AppendResult>(this.#capture);
     ledger.wait(new StreamWaiter(part, this.#resolve, this.#reject));
@@ -183,54 +197,53 @@ export class Appender {
         throw new TypeError("appendMany takes each stream once");
       }
       if (requests.length === 0) return Promise.resolve([]);
-      return this.#appendAll(requests, durability, true);
+      return new Promise((resolve, reject) => this.#begin({ requests, durability, resolve, reject }, true));
     } catch (error) {
       return Promise.reject(error as Error);
     }
   }
 
-  #appendAll(
-    requests: readonly AppendRequest[],
-    durability: Durability,
-    wait: boolean,
-  ): Promise<(AppendResult | BufferedResult)[]> {
+  /** Places the append now, or has it wait. Throws for what the caller must hear. */
+  #begin(append: PendingAppend, wait: boolean): void {
     if (this.#waiting.length === 0) {
-      const placed = this.#place(requests, durability);
-      if (placed.kind === "placed") return this.#answerAll(placed.ledger, placed.parts, durability);
-      if (placed.kind === "duplicate") return Promise.resolve(placed.results);
+      const placed = this.#place(append.requests, append.durability);
+      if (this.#answer(append, placed)) return;
       if (!wait && placed.kind === "noRoom") throw bufferFull("the buffers are full");
     } else if (!wait) {
       throw bufferFull("other appends wait for a buffer already");
     }
-    return this.#appendAfterWaiting(requests, durability);
+    this.#wait(append);
   }
 
-  #answerAll(
-    ledger: BatchLedger,
-    parts: readonly StreamPart[],
-    durability: Durability,
-  ): Promise<(AppendResult | BufferedResult)[]> {
+  /** Answers an append that is placed, as its durability says, or that had been made before. False: it has to wait. */
+  #answer({ durability, resolve, reject }: PendingAppend, placed: Placed): boolean {
+    if (placed.kind === "duplicate") {
+      resolve(placed.results);
+      return true;
+    }
+    if (placed.kind !== "placed") return false;
+    const { ledger, parts } = placed;
     const demand = SEAL_DEMANDS[durability];
     if (demand === "later") {
-      this.#wal.demand(ledger.batch, demand);
-      return Promise.resolve(parts.map((part) => bufferedResult(part, ledger)));
-    }
-    const promise = new Promise<AppendResult[]>((resolve, failed) => {
+      resolve(parts.map((part) => bufferedResult(part, ledger)));
+    } else {
       const committed = (firstLsn: number): void => resolve(parts.map((part) => resultOf(part, firstLsn)));
-      ledger.wait({ committed, failed });
-    });
+      ledger.wait({ committed, failed: reject });
+    }
     this.#wal.demand(ledger.batch, demand);
-    return promise;
+    return true;
   }
 
   /** Puts the requests into one batch, or says why not. Throws for what the caller must hear; then nothing was changed. */
   #place(requests: readonly AppendRequest[], durability: Durability): Placed {
     const heads = requests.map((request) => this.#index.get(request.stream) ?? this.#index.add(request.stream));
+    let isPlaced = false;
     try {
-      return this.#placeAt(heads, requests, durability);
-    } catch (error) {
-      for (const head of heads) this.#index.drop(head);
-      throw error;
+      const placed = this.#placeAt(heads, requests, durability);
+      isPlaced = placed.kind === "placed";
+      return placed;
+    } finally {
+      if (!isPlaced) for (const head of heads) this.#index.drop(head);
     }
   }
 
@@ -241,11 +254,11 @@ export class Appender {
     for (let index = 0; index < requests.length; index++) {
       const request = requests[index] as AppendRequest;
       const head = heads[index] as StreamHead;
-      const repeated = repeatedAppend(head, request);
-      if (repeated === "pending") return { kind: "pendingDuplicate" };
-      if (repeated === "askLog") return { kind: "askLog", request, head };
-      if (repeated !== null) {
-        duplicates.push(repeated);
+      const repetition = repetitionOf(head, request);
+      if (repetition.kind === "pending") return { kind: "pendingDuplicate" };
+      if (repetition.kind === "askLog") return { kind: "askLog", request, head, firstVersion: repetition.firstVersion };
+      if (repetition.kind === "repeated") {
+        duplicates.push(repetition.result);
         continue;
       }
       judge(head, request.expectedVersion);
@@ -274,24 +287,19 @@ export class Appender {
 
   #ledgerOf(batch: Batch): BatchLedger {
     if (this.#ledger === null || this.#ledger.batch !== batch) {
-      this.#ledger = new BatchLedger(batch);
+      this.#ledger = new BatchLedger(batch, this.#lostBatches);
       batch.tickets.push(this.#ledger);
     }
     return this.#ledger;
   }
 
-  /** Waits for its turn, behind those that waited before. */
-  #appendAfterWaiting(
-    requests: readonly AppendRequest[],
-    durability: Durability,
-  ): Promise<(AppendResult | BufferedResult)[]> {
+  /** Waits for its turn, behind those that wait already. */
+  #wait(append: PendingAppend): void {
     if (this.#waiting.length === WAITING_APPENDS_MAX) {
       throw bufferFull(`${WAITING_APPENDS_MAX} appends wait for a buffer already`);
     }
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ requests, durability, resolve, reject });
-      if (this.#waiting.length === 1) void this.#serveWaiting();
-    });
+    this.#waiting.push(append);
+    if (this.#waiting.length === 1) void this.#serveWaiting();
   }
 
   /** Serves the waiting appends in order, as many as there is room for at once, so that the queue empties and the fast path is back. */
@@ -299,13 +307,11 @@ export class Appender {
     const queue = this.#waiting;
     let served = 0;
     while (served < queue.length) {
-      const { requests, durability, resolve, reject } = queue[served] as WaitingAppend;
+      const append = queue[served] as PendingAppend;
       try {
         this.#wal.assertWritable();
-        const placed = this.#place(requests, durability);
-        if (placed.kind === "placed") resolve(this.#answerAll(placed.ledger, placed.parts, durability));
-        else if (placed.kind === "duplicate") resolve(placed.results);
-        if (placed.kind === "placed" || placed.kind === "duplicate") {
+        const placed = this.#place(append.requests, append.durability);
+        if (this.#answer(append, placed)) {
           served++;
           continue;
         }
@@ -313,23 +319,21 @@ export class Appender {
         served = 0;
         if (placed.kind === "noRoom") await this.#wal.whenRoom();
         else if (placed.kind === "pendingDuplicate") await this.#wal.flush();
-        else await this.#askLog(placed.request, placed.head);
+        else if (placed.kind === "askLog") await this.#askLog(placed);
       } catch (error) {
-        reject(error as Error);
+        append.reject(error as Error);
         served++;
       }
     }
     queue.length = 0;
   }
 
-  async #askLog(request: AppendRequest, head: StreamHead): Promise<void> {
+  async #askLog({ request, head, firstVersion }: Extract<Placed, { readonly kind: "askLog" }>): Promise<void> {
     await this.#wal.flush();
     const { events } = request;
-    const first = expectedFirstVersion(request.expectedVersion) as number;
-    const result = duplicateResult(head, first, events.length);
-    if (result === null) return; // an append before it failed: the stream is shorter now
-    const ids = await this.#readIds(head, first, events.length);
-    request.logAnswer = events.every((event, index) => event.id === ids[index]) ? result : "different";
+    if (firstVersion + events.length - 1 > head.durableVersion) return; // an append before it failed: the stream is shorter now
+    const ids = await this.#readIds(head, firstVersion, events.length);
+    request.logAnswer = { firstVersion, isSame: events.every((event, index) => event.id === ids[index]) };
   }
 }
 
@@ -355,10 +359,12 @@ function writeEvent(ledger: BatchLedger, head: StreamHead, event: PreparedEvent)
 }
 
 function bufferedResult(part: StreamPart, ledger: BatchLedger): BufferedResult {
+  ledger.answerEarly();
   return { version: part.firstVersion + part.eventCount - 1, epoch: ledger.batch.epoch };
 }
 
 function checkAppendOptions(options: AppendOptions): void {
+  if (typeof options !== "object" || options === null) checkOptionNames(options, APPEND_OPTIONS, "append");
   for (const name in options) {
     if (name !== "expectedVersion" && name !== "durability") checkOptionNames(options, APPEND_OPTIONS, "append");
   }

@@ -7,6 +7,7 @@
 
 import type { StoreError } from "../errors.js";
 import type { AppendTicket, Batch } from "../wal/index.js";
+import type { LostBatches } from "./lost-batches.js";
 import type { StreamHead } from "./stream-index.js";
 
 /** What a durable append answers. */
@@ -76,16 +77,24 @@ export class BatchLedger implements AppendTicket {
   readonly batch: Batch;
   /** The stream of record i. */
   readonly #heads: StreamHead[] = [];
+  #hasEarlyAnswers = false;
   readonly #waiters: AppendWaiter[] = [];
+  readonly #lostBatches: LostBatches;
 
-  constructor(batch: Batch) {
+  constructor(batch: Batch, lostBatches: LostBatches) {
     this.batch = batch;
+    this.#lostBatches = lostBatches;
   }
 
   /** Enters the next record of the batch: the stream's next version. */
   enter(head: StreamHead): void {
     this.#heads.push(head);
     head.version++;
+  }
+
+  /** An append of an async mode is answered before the batch is durable. */
+  answerEarly(): void {
+    this.#hasEarlyAnswers = true;
   }
 
   wait(waiter: AppendWaiter): void {
@@ -100,6 +109,8 @@ export class BatchLedger implements AppendTicket {
   }
 
   failed(error: StoreError): void {
+    // Those who wait hear of it below; those who were answered early only when they ask.
+    if (this.#hasEarlyAnswers) this.#lostBatches.add(this.batch.epoch, error);
     for (let index = this.#heads.length - 1; index >= 0; index--) {
       const head = this.#heads[index] as StreamHead;
       head.revertTo(head.version - 1);

@@ -4,6 +4,7 @@ import { StoreError } from "../errors.js";
 import { type Frame, type IoDescription, LogView, type RecoveryReport } from "../wal/index.js";
 import type { EventCursor } from "./event-cursor.js";
 import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
+import { checkStreamName } from "./prepare-event.js";
 import { EventDecoder, type StoredEvent } from "./recorded-event.js";
 import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";
 import { StreamIndex } from "./stream-index.js";
@@ -58,7 +59,9 @@ export class EventReader {
   }
 
   streamVersion(stream: string): number {
-    return this.#index.get(stream)?.durableVersion ?? 0;
+    const head = this.#index.get(stream);
+    if (head === undefined) checkStreamName(stream);
+    return head?.durableVersion ?? 0;
   }
 
   /** Looks whether a writer has gone on; true when there is more to read. */
@@ -85,6 +88,7 @@ export class EventReader {
     after: number,
     options?: { readonly signal?: AbortSignal },
   ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
+    this.#checkOpen();
     return this.#source.readBatches(after, options);
   }
 

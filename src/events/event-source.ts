@@ -1,6 +1,6 @@
 /** Reading: a stream or the whole store, forwards and backwards, up to W or on and on as W moves. */
 
-import { StoreError } from "../errors.js";
+import { isStoreError, StoreError } from "../errors.js";
 import { checkOptionNames, choiceOption, type Frame, integerOption, RECORD_HEADER_BYTES } from "../wal/index.js";
 import { EventCursor } from "./event-cursor.js";
 import { checkStreamName } from "./prepare-event.js";
@@ -70,6 +70,20 @@ function recordRanges(frame: Frame): { starts: Uint32Array; ends: Uint32Array } 
   return { starts, ends };
 }
 
+/** A subscription's waiting, so that it can be ended from outside. */
+interface Pause {
+  isEnded: boolean;
+  /** Set while it waits. */
+  end: (() => void) | null;
+}
+
+function checkedSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
+  if (signal !== undefined && typeof (signal as AbortSignal | null)?.throwIfAborted !== "function") {
+    throw new TypeError("option signal must be an AbortSignal");
+  }
+  return signal;
+}
+
 export class EventSource {
   readonly #log: LogView;
   readonly #index: StreamIndex;
@@ -133,9 +147,9 @@ export class EventSource {
 
   async *#batchesBackwards(
     after: number,
+    through: number,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<StoredEvent[], void, undefined> {
-    const through = this.#log.watermark;
     for await (const frame of this.#log.framesBackwards(through)) {
       signal?.throwIfAborted();
       this.#checkOpen();
@@ -149,12 +163,12 @@ export class EventSource {
     const after = integerOption(options.after, "after", { ...LSN_RANGE, default: 0 });
     const limit = integerOption(options.limit, "limit", { min: 0, max: NO_LIMIT, default: NO_LIMIT });
     const direction = choiceOption(options.direction, "direction", DIRECTIONS, "forwards");
-    const { signal } = options;
+    const signal = checkedSignal(options.signal);
     const batches =
       direction === "forwards"
         ? this.#batches(after, this.#log.watermark, signal)
-        : this.#batchesBackwards(after, signal);
-    return new EventCursor(batches, limit);
+        : this.#batchesBackwards(after, this.#log.watermark, signal);
+    return new EventCursor(batches, limit, { signal });
   }
 
   readStream(stream: string, options: ReadStreamOptions = {}): EventCursor<StoredEvent> {
@@ -162,6 +176,7 @@ export class EventSource {
     checkOptionNames(options, ["from", "to", "limit", "direction", "signal"], "readStream");
     const direction = choiceOption(options.direction, "direction", DIRECTIONS, "forwards");
     const limit = integerOption(options.limit, "limit", { min: 0, max: NO_LIMIT, default: NO_LIMIT });
+    const signal = checkedSignal(options.signal);
     const head = this.#index.get(stream);
     const last = head?.durableVersion ?? 0;
     const forwards = direction === "forwards";
@@ -171,7 +186,7 @@ export class EventSource {
     const versions = forwards
       ? { first: from, final: Math.min(to, last), step: 1 }
       : { first: Math.min(from, last), final: to, step: -1 };
-    return new EventCursor(this.#streamBatches(head, versions, options.signal), limit);
+    return new EventCursor(this.#streamBatches(head, versions, signal), limit, { signal });
   }
 
   /** The stream's events from version `first` to `final`, in pieces that share a frame. */
@@ -203,26 +218,40 @@ export class EventSource {
     checkOptionNames(options, ["after", "stream", "signal"], "subscribe");
     const after = integerOption(options.after, "after", { ...LSN_RANGE, default: 0 });
     if (options.stream !== undefined) checkStreamName(options.stream);
-    return new EventCursor(this.#subscription(after, options.stream, options.signal), NO_LIMIT);
+    const signal = checkedSignal(options.signal);
+    const pause: Pause = { isEnded: false, end: null };
+    const onReturn = (): void => {
+      pause.isEnded = true;
+      pause.end?.();
+    };
+    return new EventCursor(this.#subscription(after, options.stream, signal, pause), NO_LIMIT, { signal, onReturn });
   }
 
-  /** Reads up to W, waits until W has moved, and goes on: nothing is buffered, so a slow reader costs nothing. Ends when the store closes. */
+  /**
+   * Reads up to W, waits until W has moved, and goes on: nothing is buffered, so a slow reader costs nothing. Ends when the store closes,
+   * whether it has caught up by then or not.
+   */
   async *#subscription(
     after: number,
     stream: string | undefined,
     signal: AbortSignal | undefined,
+    pause: Pause,
   ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
     let position = after;
-    while (!this.#isClosed()) {
-      signal?.throwIfAborted();
-      const through = this.#log.watermark;
-      if (through > position) {
-        if (stream === undefined) yield* this.#batches(position, through, signal);
-        else yield* this.#streamAfter(stream, position, through, signal);
-        position = through;
-      } else {
-        await this.#whenAdvanced(position, signal);
+    try {
+      while (!this.#isClosed() && !pause.isEnded) {
+        signal?.throwIfAborted();
+        const through = this.#log.watermark;
+        if (through > position) {
+          if (stream === undefined) yield* this.#batches(position, through, signal);
+          else yield* this.#streamAfter(stream, position, through, signal);
+          position = through;
+        } else {
+          await this.#whenAdvanced(position, signal, pause);
+        }
       }
+    } catch (error) {
+      if (!isStoreError(error, "ERR_STORE_CLOSED")) throw error;
     }
   }
 
@@ -238,7 +267,8 @@ export class EventSource {
     yield* this.#streamBatches(head, versions, signal);
   }
 
-  #whenAdvanced(position: number, signal: AbortSignal | undefined): Promise<void> {
+  /** Resolves when W has moved, the log has closed or the pause is ended. */
+  #whenAdvanced(position: number, signal: AbortSignal | undefined, pause: Pause): Promise<void> {
     if (this.#log.watermark > position) return Promise.resolve();
     return new Promise((resolve, reject) => {
       // A subscriber keeps its process alive, as a listening socket does.
@@ -246,16 +276,18 @@ export class EventSource {
       const stop = (): void => {
         clearInterval(keepAlive);
         unsubscribe();
+        pause.end = null;
         signal?.removeEventListener("abort", aborted);
       };
       const aborted = (): void => {
         stop();
         reject(signal?.reason);
       };
-      const unsubscribe = this.#log.onAdvance(() => {
+      pause.end = (): void => {
         stop();
         resolve();
-      });
+      };
+      const unsubscribe = this.#log.onAdvance(pause.end);
       signal?.addEventListener("abort", aborted, { once: true });
     });
   }
@@ -264,8 +296,9 @@ export class EventSource {
   async readIds(head: StreamHead, firstVersion: number, count: number): Promise<string[]> {
     const ids: string[] = [];
     const versions = { first: firstVersion, final: firstVersion + count - 1, step: 1 };
-    for await (const events of this.#streamBatches(head, versions, undefined))
-      ids.push(...events.map((event) => event.id));
+    for await (const events of this.#streamBatches(head, versions, undefined)) {
+      for (const { id } of events) ids.push(id);
+    }
     return ids;
   }
 }

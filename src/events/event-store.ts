@@ -17,7 +17,7 @@ import type { AppendResult, BufferedResult } from "./batch-ledger.js";
 import type { Durability, EventInput } from "./event.js";
 import type { EventCursor } from "./event-cursor.js";
 import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
-import { EventPreparer } from "./prepare-event.js";
+import { checkStreamName, EventPreparer } from "./prepare-event.js";
 import { EventDecoder, type StoredEvent } from "./recorded-event.js";
 import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";
 import { StreamIndex } from "./stream-index.js";
@@ -97,6 +97,8 @@ export class EventStore {
   readonly #wal: Wal;
   readonly #index: StreamIndex;
   readonly #appender: Appender;
+  /** Lost batches that an earlier `flush` told of. */
+  #toldLossCount = 0;
   readonly #source: EventSource;
 
   /** `codecs` are the payload codecs of event types that come with Varve. */
@@ -148,7 +150,9 @@ export class EventStore {
   }
 
   streamVersion(stream: string): number {
-    return this.#index.get(stream)?.durableVersion ?? 0;
+    const head = this.#index.get(stream);
+    if (head === undefined) checkStreamName(stream);
+    return head?.durableVersion ?? 0;
   }
 
   append(
@@ -193,6 +197,7 @@ export class EventStore {
     after: number,
     options?: { readonly signal?: AbortSignal },
   ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
+    this.#checkOpen();
     return this.#source.readBatches(after, options);
   }
 
@@ -204,24 +209,37 @@ export class EventStore {
     if (this.#wal.status === "closed") throw new StoreError("ERR_STORE_CLOSED", "the store is closed");
   }
 
-  /** Writes what is buffered; resolves when it is durable. */
+  /**
+   * Writes what the async modes have buffered; resolves when it is durable.
+   *
+   * @throws StoreError `ERR_WAL_FULL`, `ERR_WAL_FAILED`, `ERR_WAL_OUTCOME_UNKNOWN` when some of what was buffered since the last call was
+   * not written; `ERR_STORE_CLOSED`
+   */
   async flush(): Promise<void> {
     this.#wal.assertWritable();
+    const { lostBatches } = this.#appender;
+    const toldBefore = this.#toldLossCount;
     await this.#wal.flush();
-    this.#wal.assertWritable();
+    this.#toldLossCount = lostBatches.count;
+    if (lostBatches.count > toldBefore) throw lostBatches.newest;
   }
 
-  /** Resolves when every append of that epoch is durable, with an LSN that none of them exceeds. */
+  /**
+   * Resolves when every append of that epoch is durable, with an LSN that none of them exceeds.
+   *
+   * @throws StoreError `ERR_WAL_FULL`, `ERR_WAL_FAILED`, `ERR_WAL_OUTCOME_UNKNOWN` when they were not written; `ERR_STORE_CLOSED`
+   * @throws RangeError when no append has answered with that epoch
+   */
   async whenDurable(epoch: number): Promise<{ readonly lsn: number }> {
     if (typeof epoch !== "number" || !Number.isSafeInteger(epoch) || epoch < 1) {
       throw new TypeError("whenDurable takes the epoch that an append answered with");
     }
+    if (epoch > this.#wal.durableEpoch) await this.#wal.flush();
+    const error = this.#appender.lostBatches.errorOf(epoch);
+    if (error !== null) throw error;
     if (epoch > this.#wal.durableEpoch) {
-      await this.#wal.flush();
-      if (epoch > this.#wal.durableEpoch) {
-        this.#wal.assertWritable();
-        throw new RangeError(`no append has had the epoch ${epoch} yet`);
-      }
+      this.#wal.assertWritable();
+      throw new RangeError(`no append has had the epoch ${epoch} yet`);
     }
     return { lsn: this.#wal.watermark };
   }

@@ -3,7 +3,9 @@
  *
  * protobufjs writes 0 for a bigint, cuts integers to their width, takes any text for bytes, drops fields that the type does not have,
  * and writes lone surrogates that nobody can read: all without a word. Its `verify` finds few of these, its `fromObject` turns wrong
- * values into others. So nothing is converted here but bigints, and whatever would come back as something else is refused.
+ * values into others. Here whatever would come back as something else is refused. Converted are only bigints, and the texts that stand
+ * in protobuf's own JSON for what JSON lacks, in their one canonical spelling: 64-bit integers in decimal, bytes in base64, "NaN" and
+ * the infinities, the names of enum values. So an event that was read and printed as JSON can be appended again.
  */
 
 import protobuf from "protobufjs";
@@ -14,6 +16,10 @@ const DEPTH_MAX = 100;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 const DECIMAL = /^(?:0|-?[1-9]\d*)$/;
 const SAFE_MAX = Number.MAX_SAFE_INTEGER;
+const NUMBERS_BEYOND_JSON: ReadonlySet<unknown> = new Set(["NaN", "Infinity", "-Infinity"]);
+
+/** Values that must be converted. Counts up only, so that a getter that appends another event cannot hide one of this event. */
+let conversionsSeen = 0;
 
 /** What is wrong with a value, or null. */
 type ValueCheck = (value: unknown, depth: number) => string | null;
@@ -23,8 +29,8 @@ interface FieldPlan {
   readonly check: ValueCheck;
   /** The oneof that it shares with others; null for none. */
   readonly oneof: string | null;
-  /** The checker of its values where they are messages. */
-  readonly nested: MessageChecker | null;
+  /** The form of one value that protobufjs writes without loss. */
+  readonly convert: (value: unknown) => unknown;
   readonly shape: "one" | "list" | "map";
 }
 
@@ -49,10 +55,33 @@ function wideCheck(min: bigint, max: bigint): ValueCheck {
       if (value > SAFE_MAX || value < -SAFE_MAX) return `${value} is beyond ±(2^53 − 1) and must be a bigint`;
       return value < min ? `${value} is out of its range` : null;
     }
-    if (typeof value !== "bigint") return "an integer or bigint is expected";
-    bigintsSeen++;
-    return value < min || value > max ? `${value} is out of its range` : null;
+    const isText = typeof value === "string" && DECIMAL.test(value);
+    if (typeof value !== "bigint" && !isText) return "an integer or bigint is expected";
+    conversionsSeen++;
+    const exact = BigInt(value);
+    return exact < min || exact > max ? `${value} is out of its range` : null;
   };
+}
+
+function checkDouble(value: unknown): string | null {
+  if (typeof value === "number") return null;
+  if (!NUMBERS_BEYOND_JSON.has(value)) return "a number is expected";
+  conversionsSeen++;
+  return null;
+}
+
+function checkFloat(value: unknown): string | null {
+  if (typeof value !== "number") return checkDouble(value);
+  return Number.isFinite(value) && !Number.isFinite(Math.fround(value)) ? `${value} is out of its range` : null;
+}
+
+function checkBytes(value: unknown): string | null {
+  if (value instanceof Uint8Array) return null;
+  if (typeof value !== "string" || Buffer.from(value, "base64").toString("base64") !== value) {
+    return "a Uint8Array or base64 is expected";
+  }
+  conversionsSeen++;
+  return null;
 }
 
 function checkText(value: unknown): string | null {
@@ -78,15 +107,9 @@ const SCALAR_CHECKS: ReadonlyMap<string, ValueCheck> = new Map<string, ValueChec
   ["fixed64", U64],
   ["bool", (value) => (typeof value === "boolean" ? null : "true or false is expected")],
   ["string", checkText],
-  ["double", (value) => (typeof value === "number" ? null : "a number is expected")],
-  [
-    "float",
-    (value) => {
-      if (typeof value !== "number") return "a number is expected";
-      return Number.isFinite(value) && !Number.isFinite(Math.fround(value)) ? `${value} is out of its range` : null;
-    },
-  ],
-  ["bytes", (value) => (value instanceof Uint8Array ? null : "a Uint8Array is expected")],
+  ["double", checkDouble],
+  ["float", checkFloat],
+  ["bytes", checkBytes],
 ]);
 
 function scalarCheck(type: string): ValueCheck {
@@ -100,8 +123,11 @@ export const WIDE_TYPES: ReadonlySet<string> = new Set(["int64", "uint64", "sint
 function enumCheck(type: protobuf.Enum): ValueCheck {
   const closed = type.valuesById;
   return (value) => {
-    const problem = I32(value, 0);
-    if (problem !== null) return `a number of the enum ${type.name} is expected`;
+    if (typeof value === "string" && Object.hasOwn(type.values, value)) {
+      conversionsSeen++;
+      return null;
+    }
+    if (I32(value, 0) !== null) return `a number or name of the enum ${type.name} is expected`;
     // Proto3 keeps numbers that a newer schema may know; proto2 does not read them back.
     if (isOpen(type) || Object.hasOwn(closed, value as number)) return null;
     return `${value as number} is not in the enum ${type.name}`;
@@ -162,9 +188,6 @@ function isTakenFromPrototype(field: protobuf.Field): boolean {
   return (field.repeated || field.map) && field.name in Object.prototype;
 }
 
-/** Counts up only, so that a getter that appends another event cannot hide a bigint of this one. */
-let bigintsSeen = 0;
-
 export class MessageChecker {
   readonly #fields = new Map<string, FieldPlan>();
   readonly #required: string[] = [];
@@ -184,11 +207,11 @@ export class MessageChecker {
 
   /** The object to give to protobufjs, which is `data` itself where that will do; or what is wrong with `data`, as text. */
   encodable(data: unknown): object | string {
-    const seenBefore = bigintsSeen;
+    const seenBefore = conversionsSeen;
     const problem = this.#problem(data, 0);
     if (problem !== null) return problem;
     const message = data as Record<string, unknown>;
-    return this.#mustCopy || bigintsSeen !== seenBefore ? this.#copy(message) : message;
+    return this.#mustCopy || conversionsSeen !== seenBefore ? this.#copy(message) : message;
   }
 
   readonly #problem = (data: unknown, depth: number): string | null => {
@@ -229,8 +252,8 @@ export class MessageChecker {
     return copy;
   }
 
-  copyValue(value: unknown): unknown {
-    return isAbsent(value) ? value : this.#copy(value as Record<string, unknown>);
+  get convert(): (value: unknown) => unknown {
+    return (value) => (isAbsent(value) ? value : this.#copy(value as Record<string, unknown>));
   }
 }
 
@@ -250,7 +273,8 @@ function planOf(field: protobuf.Field, known: Map<protobuf.Type, MessageChecker>
         : checkOne;
   // The oneof that proto3 makes of each optional field holds one field only.
   const oneof = field.partOf !== null && field.partOf.fieldsArray.length > 1 ? field.partOf.name : null;
-  return { check, oneof, nested, shape: field.map ? "map" : field.repeated ? "list" : "one" };
+  const convert = nested?.convert ?? conversionOf(field);
+  return { check, oneof, convert, shape: field.map ? "map" : field.repeated ? "list" : "one" };
 }
 
 function listCheck(check: ValueCheck): ValueCheck {
@@ -275,14 +299,21 @@ function mapCheck(checkKey: ValueCheck, check: ValueCheck): ValueCheck {
   };
 }
 
-function copyOf(value: unknown, { nested, shape }: FieldPlan): unknown {
-  const one = (item: unknown): unknown => {
-    if (typeof item === "bigint") return wideValue(item);
-    return nested === null ? item : nested.copyValue(item);
-  };
-  if (isAbsent(value) || shape === "one") return one(value);
-  if (shape === "list") return (value as unknown[]).map(one);
+function conversionOf(field: protobuf.Field): (value: unknown) => unknown {
+  const type = field.resolvedType;
+  if (type instanceof protobuf.Enum) return (value) => (typeof value === "string" ? type.values[value] : value);
+  if (WIDE_TYPES.has(field.type)) {
+    return (value) => (typeof value === "bigint" || typeof value === "string" ? wideValue(BigInt(value)) : value);
+  }
+  if (field.type === "bytes") return (value) => (typeof value === "string" ? Buffer.from(value, "base64") : value);
+  if (field.type === "double" || field.type === "float") return (value) => (isAbsent(value) ? value : Number(value));
+  return (value) => value;
+}
+
+function copyOf(value: unknown, { convert, shape }: FieldPlan): unknown {
+  if (isAbsent(value) || shape === "one") return convert(value);
+  if (shape === "list") return (value as unknown[]).map(convert);
   const copy = Object.create(null) as Record<string, unknown>;
-  for (const [key, item] of Object.entries(value as object)) copy[key] = one(item);
+  for (const [key, item] of Object.entries(value as object)) copy[key] = convert(item);
   return copy;
 }

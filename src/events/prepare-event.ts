@@ -130,7 +130,7 @@ function jsonText(type: string, field: string, value: unknown): string {
   try {
     text = JSON.stringify(value);
   } catch (error) {
-    throw notJson(type, field, error as Error);
+    throw notJson(type, field, error);
   }
   if (text === undefined) {
     throw notJson(type, field, new TypeError(`it is a ${typeof value}`));
@@ -138,8 +138,10 @@ function jsonText(type: string, field: string, value: unknown): string {
   return text;
 }
 
-function notJson(type: string, field: string, cause: Error): StoreError {
-  const message = `the ${field} of an event of type ${type} cannot be written as JSON: ${cause.message}`;
+/** `cause` is whatever a getter or a `toJSON` has thrown. */
+function notJson(type: string, field: string, cause: unknown): StoreError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  const message = `the ${field} of an event of type ${type} cannot be written as JSON: ${why}`;
   return new StoreError("ERR_EVENTS_INVALID_EVENT", message, { type, field }, { cause });
 }
 

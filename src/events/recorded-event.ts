@@ -1,8 +1,9 @@
 /** An event read from the log: a view of its record, decoded as far as somebody asks. */
 
 import { inspect } from "node:util";
+import { StoreError } from "../errors.js";
 import { ByteInterner } from "./byte-interner.js";
-import { CONTENT_JSON, EnvelopeView } from "./envelope.js";
+import { CONTENT_JSON, CONTENT_PROTOBUF, EnvelopeView } from "./envelope.js";
 import type { SchemaRegistry } from "./schema-registry.js";
 
 /** Type names remembered as strings; above it they are decoded each time. */
@@ -111,7 +112,7 @@ export class StoredEvent {
     return this.bytes.subarray(this.payloadStart, this.payloadEnd);
   }
 
-  /** The decoded data. @throws StoreError `ERR_EVENTS_SCHEMA` for a protobuf type that is not registered. */
+  /** @throws StoreError `ERR_EVENTS_SCHEMA` for a protobuf type that is not registered, or whose schema does not fit the payload. */
   get data(): unknown {
     if (this.#data === NOT_DECODED) this.#data = this.#decodeData();
     return this.#data;
@@ -119,7 +120,12 @@ export class StoredEvent {
 
   #decodeData(): unknown {
     const { payloadStart, payloadEnd } = this;
-    if (this.#view().content !== CONTENT_JSON) return this.#decoder.registry.decode(this.type, this.payload);
+    const { content } = this.#view();
+    if (content === CONTENT_PROTOBUF) return this.#decoder.registry.decode(this.type, this.payload);
+    if (content !== CONTENT_JSON) {
+      const message = `the data of the event with LSN ${this.lsn} is encoded in a way that only a newer version reads`;
+      throw new StoreError("ERR_WAL_VERSION", message, { lsn: this.lsn, content });
+    }
     if (payloadEnd === payloadStart) return undefined;
     return JSON.parse(this.bytes.toString("utf8", payloadStart, payloadEnd));
   }
@@ -135,15 +141,37 @@ export class StoredEvent {
     return JSON.parse(this.bytes.toString("utf8", metadataStart, metadataEnd)) as Record<string, unknown>;
   }
 
-  toJSON(): Record<string, unknown> {
-    const { id, type, data, metadata, stream, version, lsn, recordedAt } = this;
-    return { id, type, data, metadata, stream, version, lsn, recordedAt };
+  /** All that can be shown of the event: `payload` stands in the place of data that cannot be decoded. */
+  describe(): Record<string, unknown> {
+    const { id, type, metadata, stream, version, lsn, recordedAt } = this;
+    let content: Record<string, unknown>;
+    try {
+      content = { data: this.data };
+    } catch {
+      content = { payload: this.payload };
+    }
+    return { id, type, ...content, metadata, stream, version, lsn, recordedAt };
   }
+
+  /** `describe` for `JSON.stringify`: bigints, bytes and the numbers that JSON lacks as the texts that protobuf's own JSON has for them. */
+  toJSON(): Record<string, unknown> {
+    return jsonOf(this.describe()) as Record<string, unknown>;
+  }
+}
+
+function jsonOf(value: unknown): unknown {
+  if (typeof value === "bigint" || (typeof value === "number" && !Number.isFinite(value))) return String(value);
+  if (typeof value !== "object" || value === null) return value;
+  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.length).toString("base64");
+  if (Array.isArray(value)) return value.map(jsonOf);
+  const copy = Object.create(null) as Record<string, unknown>;
+  for (const [key, item] of Object.entries(value)) copy[key] = jsonOf(item);
+  return copy;
 }
 
 // What `console.log` shows. Outside of the class, because a computed name has no place in a declaration file.
 Object.defineProperty(StoredEvent.prototype, inspect.custom, {
   value(this: StoredEvent) {
-    return this.toJSON();
+    return this.describe();
   },
 });

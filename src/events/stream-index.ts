@@ -21,6 +21,8 @@ export class StreamHead {
   readonly lsns: number[] = [];
   /** Id → version of the newest events that came with an id, oldest first. */
   recentIds: Map<string, number> | null = null;
+  /** Above this version every id is in `recentIds`. */
+  idsForgottenThrough = 0;
 
   constructor(name: string) {
     this.name = name;
@@ -36,8 +38,9 @@ export class StreamHead {
     this.recentIds ??= new Map();
     this.recentIds.set(id, version);
     if (this.recentIds.size > RECENT_IDS_MAX) {
-      for (const oldest of this.recentIds.keys()) {
+      for (const [oldest, at] of this.recentIds) {
         this.recentIds.delete(oldest);
+        this.idsForgottenThrough = at;
         break;
       }
     }

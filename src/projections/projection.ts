@@ -33,6 +33,11 @@ export interface Projection<State, Event extends FeedEvent = RecordedEvent> {
   /** The state before the first event. */
   init(): State;
   /**
+   * A hint: `events[from]` to `events[to - 1]` are likely to be applied next. It may decode ahead or fetch what they touch; what
+   * `apply` does must not depend on it. It sees events of all types.
+   */
+  prepare?(state: State, events: readonly Event[], from: number, to: number): void;
+  /**
    * Returns the state after the event: a new one, or the given one after changing it in place. Synchronous, so that a
    * reader never sees half an event. Under the policies `skip` and `park` it must leave the state as it was when it
    * throws: look first, then change.
@@ -65,5 +70,8 @@ export function validateProjection<State, Event extends FeedEvent>(projection: P
   if (handles !== "all" && !listed) throw new TypeError('projection.handles must be an array of event types or "all"');
   for (const method of ["init", "apply", "encode", "decode"] as const) {
     if (typeof projection[method] !== "function") throw new TypeError(`projection.${method} must be a function`);
+  }
+  if (projection.prepare !== undefined && typeof projection.prepare !== "function") {
+    throw new TypeError("projection.prepare must be a function");
   }
 }

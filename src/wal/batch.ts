@@ -29,6 +29,8 @@ export class Batch implements Completion {
   used: number = FRAME_HEADER_BYTES;
   /** The CRC of the last record, which covers all before it. */
   bodyCrc = 0;
+  /** The time of the first copy, when this is a second one: both are to be the same. */
+  firstRecordedAt: number | null = null;
   /** Set when sealed. */
   firstLsn = 0;
   recordedAt = 0;

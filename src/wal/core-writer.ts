@@ -12,8 +12,9 @@
 
 import { assert } from "../assert.js";
 import { StoreError } from "../errors.js";
-import { AlignedBuffer, BLOCK_BYTES, type BlockIo, BufferPool, EAGAIN, EINTR } from "../ffi/index.js";
+import { BLOCK_BYTES, type BlockIo, EAGAIN, EINTR } from "../ffi/index.js";
 import { type AppendTicket, Batch } from "./batch.js";
+import { BatchBuffers } from "./batch-buffers.js";
 import type { Clock } from "./clock.js";
 import {
   encodeFrameHeader,
@@ -24,8 +25,17 @@ import {
   PREAMBLE_BYTES,
   RECORD_HEADER_BYTES,
 } from "./format.js";
+import { IdleTimer } from "./idle-timer.js";
 import { type SegmentOwner, SegmentPipeline } from "./segment-pipeline.js";
-import { failedEarlier, isLackOfSpace, logFull, neverWritten, outcomeUnknown, writeFailed } from "./write-failure.js";
+import {
+  failedEarlier,
+  isLackOfSpace,
+  logFull,
+  neverWritten,
+  noLsnLeft,
+  outcomeUnknown,
+  writeFailed,
+} from "./write-failure.js";
 
 /** More writes at once split the callers into smaller batches without reaching more of the device (measured). */
 const WRITES_IN_FLIGHT_MAX = 2;
@@ -40,7 +50,7 @@ export type SealDemand = "now" | "turn" | "later";
 
 export interface WriterCallbacks {
   /** A frame with records became durable and its tickets were told. Called before the watermark is announced. */
-  readonly onFrame: (firstLsn: number, segment: number, fileOffset: number, endOffset: number) => void;
+  readonly onFrame: (firstLsn: number, segment: number, fileOffset: number, byteLength: number) => void;
   /** W moved. */
   readonly onAdvance: (durableLsn: number) => void;
 }
@@ -61,12 +71,11 @@ export class CoreWriter {
   readonly #clock: Clock;
   readonly #callbacks: WriterCallbacks;
   readonly #pipeline: SegmentPipeline;
-  readonly #pool = new BufferPool(BATCH_BYTES, BATCH_COUNT_MAX);
+  readonly #buffers = new BatchBuffers(BATCH_BYTES, BATCH_COUNT_MAX);
   readonly #flushIntervalMs: number;
   #status: "open" | "closing" | "closed" | "failed" = "open";
   #failure: StoreError | null = null;
   #lackOfSpace: StoreError | null = null;
-  #largeBatchExists = false;
   #open: Batch | null = null;
   /** Closed for records, without a place on disk yet; bounded by the pool. */
   readonly #full: Batch[] = [];
@@ -77,8 +86,7 @@ export class CoreWriter {
   #turnScheduled = false;
   #sealOnCompletion = false;
   #flushTimer: NodeJS.Timeout | null = null;
-  #attestTimer: NodeJS.Timeout | null = null;
-  #lastBatchAtMs = 0;
+  readonly #idleTimer = new IdleTimer(ATTEST_AFTER_MS, () => this.#attest());
   #nextLsn: number;
   #nextEpoch = 1;
   #durableLsn: number;
@@ -108,7 +116,8 @@ export class CoreWriter {
     this.#nextLsn = start.nextLsn;
     this.#lastRecordedAt = start.lastRecordedAt;
     this.#frameBytesMax = owner.segmentBytes - PREAMBLE_BYTES;
-    this.appendBytesMax = Math.min(APPEND_BYTES_MAX, owner.segmentBytes - PREAMBLE_BYTES - BLOCK_BYTES);
+    // Half a segment, as documented: the rest is room for the record headers, and for what lies in the segment already.
+    this.appendBytesMax = Math.min(APPEND_BYTES_MAX, owner.segmentBytes / 2);
     this.#pipeline = new SegmentPipeline(io, owner, start.firstSegment, start.nextLsn, (error) =>
       this.#segmentsChanged(error),
     );
@@ -123,7 +132,7 @@ export class CoreWriter {
     return this.#durableLsn;
   }
 
-  /** Every batch up to this epoch is durable. */
+  /** Every batch up to this epoch is durable, but for those that were refused. */
   get durableEpoch(): number {
     return this.#durableEpoch;
   }
@@ -150,6 +159,7 @@ export class CoreWriter {
   /** The open batch with room for records of `byteLength` bytes in all, or null when every buffer is taken. */
   batchFor(recordCount: number, byteLength: number, alone: boolean): Batch | null {
     const needed = byteLength + recordCount * RECORD_HEADER_BYTES;
+    assert(frameBytes(needed) <= this.#frameBytesMax, "an append above appendBytesMax is refused before it comes here");
     const open = this.#open;
     if (open !== null) {
       const room = Math.min(open.room, this.#frameBytesMax - open.used);
@@ -160,7 +170,8 @@ export class CoreWriter {
     }
     // A chain of promises that never lets the loop turn would otherwise fill every buffer before it hears of a completion.
     if (this.#inFlight.length > 0) this.#io.collect();
-    const buffer = this.#takeBuffer(needed);
+    assert(this.#open === null, "nobody appends while completions are told");
+    const buffer = this.#buffers.take(needed);
     if (buffer === null) return null;
     this.#open = new Batch(buffer, this.#nextEpoch++, this.#written);
     return this.#open;
@@ -191,10 +202,13 @@ export class CoreWriter {
     if (this.#open !== null && this.#open.recordCount > 0) this.#closeOpenBatch();
   }
 
-  /** Resolves when nothing is open, waiting or in flight any more. */
+  /** Seals what is open; resolves when nothing of what was appended so far waits or is in flight any more, whatever came later. */
   async drain(): Promise<void> {
     this.flush();
-    while (this.#inFlight.length > 0 || this.#full.length > 0) {
+    const lastEpoch = this.#nextEpoch - 1;
+    for (;;) {
+      const oldest = this.#inFlight[0] ?? this.#full[0];
+      if (oldest === undefined || oldest.epoch > lastEpoch) return;
       await new Promise<void>((resolve) => this.#drainWaiters.push(resolve));
     }
   }
@@ -202,13 +216,13 @@ export class CoreWriter {
   /** Writes a frame that recovery found but nobody attested once more, with its own LSNs and time. */
   rewrite(firstLsn: number, recordCount: number, recordedAt: number, body: Buffer, ticket: AppendTicket): void {
     assert(firstLsn === this.#nextLsn && this.#open === null, "rewritten frames come first and in order");
-    const buffer = this.#takeBuffer(body.length);
+    const buffer = this.#buffers.take(body.length);
     assert(buffer !== null, "frames are rewritten one at a time");
     const batch = new Batch(buffer, this.#nextEpoch++, this.#written);
     batch.bytes.set(body, FRAME_HEADER_BYTES);
     batch.used += body.length;
     batch.recordCount = recordCount;
-    batch.recordedAt = recordedAt;
+    batch.firstRecordedAt = recordedAt;
     // The body is the one that was just checked; its last record's CRC is in front of the last record.
     batch.bodyCrc = lastRecordCrc(body);
     batch.tickets.push(ticket);
@@ -238,30 +252,17 @@ export class CoreWriter {
 
   #dropEmptyBatch(batch: Batch): void {
     this.#open = null;
-    this.#release(batch);
-  }
-
-  /** A buffer of the pool, or for a larger batch memory of its own, of which there is one at a time. */
-  #takeBuffer(needed: number): AlignedBuffer | null {
-    if (needed <= BATCH_BYTES - FRAME_HEADER_BYTES) return this.#pool.take();
-    if (this.#largeBatchExists) return null;
-    this.#largeBatchExists = true;
-    return new AlignedBuffer(frameBytes(needed));
-  }
-
-  #release(batch: Batch): void {
-    if (batch.buffer.byteLength === BATCH_BYTES) {
-      this.#pool.release(batch.buffer);
-    } else {
-      batch.buffer.unmap();
-      this.#largeBatchExists = false;
-    }
+    this.#buffers.release(batch.buffer);
   }
 
   /** Seals batches in order for as long as there is a place for them. */
   #placeFull(): void {
     while (this.#full.length > 0 && this.#status !== "failed") {
       const batch = this.#full[0] as Batch;
+      if (this.#nextLsn > Number.MAX_SAFE_INTEGER - batch.recordCount) {
+        this.#refuseUnsealed(noLsnLeft());
+        return;
+      }
       const byteLength = frameBytes(batch.used - FRAME_HEADER_BYTES);
       const placement = this.#pipeline.place(byteLength, this.#nextLsn);
       if (placement === null) return;
@@ -278,10 +279,8 @@ export class CoreWriter {
     batch.status = "sealed";
     batch.firstLsn = this.#nextLsn;
     this.#nextLsn += batch.recordCount;
-    if (!Number.isSafeInteger(this.#nextLsn)) throw new RangeError("the log has reached LSN 2^53 − 1");
-    const recordedAt = batch.recordedAt === 0 ? this.#clock() : batch.recordedAt;
-    this.#lastRecordedAt = Math.max(this.#lastRecordedAt, recordedAt);
-    batch.recordedAt = this.#lastRecordedAt;
+    batch.recordedAt = batch.firstRecordedAt ?? Math.max(this.#lastRecordedAt, this.#clock());
+    this.#lastRecordedAt = Math.max(this.#lastRecordedAt, batch.recordedAt);
     const storedBytes = batch.used - FRAME_HEADER_BYTES;
     batch.bytes.fill(0, batch.used, batch.byteLength); // no bytes of an earlier batch reach the disk
     this.#chainCrc = encodeFrameHeader(batch.bytes, {
@@ -315,7 +314,11 @@ export class CoreWriter {
 
   /** The write of a batch has ended. */
   readonly #written = (batch: Batch, result: number): void => {
-    if (this.#status === "failed" || this.#status === "closed") return; // already answered; the memory stays with the kernel's copy
+    if (this.#status === "failed") {
+      // Answered already. The buffer is not given back: of a ring that broke, nobody knows what the kernel still reads.
+      if (batch.segment !== null) this.#pipeline.finished(batch.segment);
+      return;
+    }
     const missing = batch.byteLength - batch.writtenBytes;
     if (result === missing) {
       batch.status = "durable";
@@ -328,6 +331,7 @@ export class CoreWriter {
       batch.writtenBytes += Math.floor(result / BLOCK_BYTES) * BLOCK_BYTES;
       this.#submit(batch);
     } else {
+      if (batch.segment !== null) this.#pipeline.finished(batch.segment);
       this.#fail(writeFailed(batch, result, missing));
     }
   };
@@ -345,19 +349,14 @@ export class CoreWriter {
       this.#byteCount += batch.byteLength;
       if (batch.recordCount > 0) {
         advanced = true;
-        this.#callbacks.onFrame(
-          batch.firstLsn,
-          batch.segment?.segment ?? 0,
-          batch.fileOffset,
-          batch.fileOffset + batch.byteLength,
-        );
+        this.#callbacks.onFrame(batch.firstLsn, batch.segment?.segment ?? 0, batch.fileOffset, batch.byteLength);
         const { tickets, firstLsn, recordedAt } = batch;
         for (let index = 0; index < tickets.length; index++)
           (tickets[index] as AppendTicket).committed(firstLsn, recordedAt);
       } else {
         this.#attestCount++;
       }
-      this.#release(batch);
+      this.#buffers.release(batch.buffer);
       batch = this.#inFlight[0];
     }
     if (this.#sealOnCompletion) {
@@ -369,7 +368,7 @@ export class CoreWriter {
     }
     if (advanced) {
       this.#callbacks.onAdvance(this.#durableLsn);
-      this.#armAttestation();
+      this.#idleTimer.touch();
     }
     this.#wake();
   }
@@ -379,28 +378,20 @@ export class CoreWriter {
     if (this.#drainWaiters.length > 0) for (const resolve of this.#drainWaiters.splice(0)) resolve();
   }
 
-  #armAttestation(): void {
-    this.#lastBatchAtMs = performance.now();
-    if (this.#attestTimer !== null) return;
-    this.#attestTimer = setTimeout(this.#attestDue, ATTEST_AFTER_MS);
-    this.#attestTimer.unref();
-  }
-
-  /** After a while without a batch: one block that says how far the log is durable, so that damage cannot pass for a crash. */
-  readonly #attestDue = (): void => {
-    this.#attestTimer = null;
-    if (this.#status !== "open" || this.#attestedLsn === this.#durableLsn) return;
-    const idleMs = performance.now() - this.#lastBatchAtMs;
-    const busy = this.#open !== null || this.#full.length > 0 || this.#inFlight.length > 0;
-    if (busy || idleMs < ATTEST_AFTER_MS - 1) {
-      this.#armAttestation();
-      return;
-    }
-    const buffer = this.#pool.take();
-    if (buffer === null) return;
+  /**
+   * After a while without a batch: one block that says how far the log is durable, so that damage cannot pass for a crash. False when
+   * there is something to write first.
+   */
+  #attest(): boolean {
+    if (this.#status !== "open" || this.#attestedLsn === this.#durableLsn) return true;
+    const openRecords = this.#open?.recordCount ?? 0;
+    if (openRecords > 0 || this.#full.length > 0 || this.#inFlight.length > 0) return false;
+    const buffer = this.#buffers.take(0);
+    assert(buffer !== null, "an idle writer has buffers");
     this.#full.push(new Batch(buffer, this.#nextEpoch++, this.#written));
     this.#placeFull();
-  };
+    return true;
+  }
 
   #segmentsChanged(error: StoreError | null): void {
     if (this.#status === "failed" || this.#status === "closed") return;
@@ -427,7 +418,7 @@ export class CoreWriter {
     this.#open = null;
     for (const batch of unsealed.reverse()) {
       for (const ticket of batch.tickets.reverse()) ticket.failed(error);
-      this.#release(batch);
+      this.#buffers.release(batch.buffer);
     }
     this.#wake();
   }
@@ -449,28 +440,40 @@ export class CoreWriter {
 
   #stopTimers(): void {
     if (this.#flushTimer !== null) clearTimeout(this.#flushTimer);
-    if (this.#attestTimer !== null) clearTimeout(this.#attestTimer);
     this.#flushTimer = null;
-    this.#attestTimer = null;
+    this.#idleTimer.stop();
   }
 
   /** Writes what is open, then a seal, and closes the files. False when the log had failed: then they stay as they are. */
   async close(): Promise<boolean> {
     if (this.#status === "open") this.#status = "closing";
     await this.drain();
+    if (this.#open !== null) this.#dropEmptyBatch(this.#open);
     this.#stopTimers();
-    if (this.#frameCount > 0 && this.#status === "closing") await this.#writeSeal();
-    const clean = this.#status === "closing";
-    if (clean) await this.#pipeline.finish();
-    else await this.#pipeline.abandon();
-    this.#status = clean ? "closed" : "failed";
-    if (clean) this.#pool.close();
-    this.#wake();
-    return clean;
+    const isSealed = this.#frameCount > 0 && this.#status === "closing" && (await this.#writeSeal());
+    const isClean = this.#status === "closing";
+    try {
+      if (isClean) await this.#pipeline.finish(isSealed);
+      else await this.#pipeline.abandon();
+    } finally {
+      if (isClean) this.#status = "closed";
+      this.#buffers.close();
+      this.#wake();
+    }
+    return isClean;
   }
 
-  async #writeSeal(): Promise<void> {
-    const buffer = this.#pool.take();
+  /** Closes the files as they are, without a seal: opening failed, and what is there is for the next recovery to judge. */
+  async abandon(): Promise<void> {
+    this.#status = "failed";
+    this.#stopTimers();
+    await this.#pipeline.abandon();
+    this.#buffers.close();
+  }
+
+  /** Whether there was space for it, and it is durable. */
+  async #writeSeal(): Promise<boolean> {
+    const buffer = this.#buffers.take(0);
     assert(buffer !== null, "after draining there are buffers");
     const batch = new Batch(buffer, this.#nextEpoch++, this.#written);
     let placement = this.#pipeline.place(BLOCK_BYTES, this.#nextLsn);
@@ -480,13 +483,14 @@ export class CoreWriter {
       placement = this.#pipeline.place(BLOCK_BYTES, this.#nextLsn);
     }
     if (placement === null) {
-      this.#release(batch);
-      return;
+      this.#buffers.release(buffer);
+      return false;
     }
     batch.segment = placement.segment;
     batch.fileOffset = placement.fileOffset;
     batch.byteLength = BLOCK_BYTES;
     this.#seal(batch, "SEAL");
     await this.drain();
+    return this.#status === "closing";
   }
 }

@@ -11,11 +11,9 @@ export class FrameIndex {
   readonly #firstLsns: number[] = [];
   readonly #segments: number[] = [];
   readonly #fileOffsets: number[] = [];
-  #end: FramePosition | null = null;
 
-  /** Frames are added in LSN order; one ends before `endOffset`. */
-  add(firstLsn: number, segment: number, fileOffset: number, endOffset: number): void {
-    this.#end = { segment, fileOffset: endOffset };
+  /** Frames are added in LSN order. */
+  add(firstLsn: number, segment: number, fileOffset: number): void {
     const newest = this.#firstLsns.length - 1;
     if (newest >= 0 && this.#segments[newest] === segment) {
       if (fileOffset - (this.#fileOffsets[newest] as number) < ENTRY_DISTANCE_BYTES) return;
@@ -51,8 +49,8 @@ export class FrameIndex {
     return this.#firstLsns[this.#floor(lsn)] ?? 1;
   }
 
-  /** Where reading up to `lsn` can end: the first indexed frame that begins after it, else the end of the last frame. */
-  endFor(lsn: number): FramePosition | null {
-    return this.#position(this.#floor(lsn) + 1) ?? this.#end;
+  /** The first indexed frame that begins after `lsn`; null when there is none. */
+  after(lsn: number): FramePosition | null {
+    return this.#position(this.#floor(lsn) + 1);
   }
 }

@@ -64,7 +64,6 @@ export class FrameStream {
   #step(chunk: Chunk): FrameStep | Promise<FrameStep> {
     const fileOffset = this.#fileOffset;
     const damaged: FrameStep = { kind: "damaged", fileOffset, foreign: false };
-    if (chunk.errno < 0) return damaged;
     const decoded = decodeFrameHeader(chunk.bytes.subarray(this.#position, this.#position + FRAME_HEADER_BYTES));
     if (decoded.kind === "zero") return { kind: "end", fileOffset };
     if (decoded.kind === "unsupported") return { kind: "unsupported", fileOffset, reason: decoded.reason };
@@ -95,7 +94,7 @@ export class FrameStream {
     let from = this.#position + FRAME_HEADER_BYTES;
     for (;;) {
       const chunk = this.#chunk;
-      if (chunk === null || chunk.errno < 0) return { kind: "damaged", fileOffset: this.#fileOffset, foreign: false };
+      if (chunk === null) return { kind: "damaged", fileOffset: this.#fileOffset, foreign: false };
       copied += chunk.bytes.copy(body, copied, from, from + body.length - copied);
       const taken = Math.min(missing, chunk.bytes.length - this.#position);
       missing -= taken;
@@ -124,6 +123,15 @@ export class FrameStream {
   }
 }
 
+export interface FoundHeaders {
+  /** The first block that is not all zeros. */
+  readonly nonZeroAt: number | null;
+  /** The first header that a newer version wrote. */
+  readonly unsupported: { readonly fileOffset: number; readonly reason: string } | null;
+}
+
+const ZERO_BLOCK = Buffer.alloc(BLOCK_BYTES);
+
 /**
  * Looks at every block of a range for headers that belong there, whatever their bodies hold: after the end of the valid frames
  * they tell of frames that were lost, and what those attest.
@@ -135,22 +143,29 @@ export async function findHeaders(
   from: number,
   end: number,
   onHeader: (header: FrameHeader) => void,
-): Promise<{ nonZeroAt: number | null }> {
+): Promise<FoundHeaders> {
   const reads = new ReadAhead(file, pool, from, end);
   let nonZeroAt: number | null = null;
+  let unsupported: FoundHeaders["unsupported"] = null;
+  /** The body of a frame can hold anything, also what looks like a header. */
+  let bodyEnd = from;
   try {
     for (let chunk = await reads.next(); chunk !== null; chunk = await reads.next()) {
-      for (let at = 0; at + FRAME_HEADER_BYTES <= chunk.bytes.length; at += BLOCK_BYTES) {
+      for (let at = 0; at < chunk.bytes.length; at += BLOCK_BYTES) {
         const fileOffset = chunk.fileOffset + at;
-        const decoded = decodeFrameHeader(chunk.bytes.subarray(at, at + FRAME_HEADER_BYTES));
-        if (decoded.kind === "zero") continue;
+        const block = chunk.bytes.subarray(at, at + BLOCK_BYTES);
+        if (block.equals(ZERO_BLOCK.subarray(0, block.length))) continue;
         nonZeroAt ??= fileOffset;
-        if (decoded.kind === "frame" && isAtItsPlace(decoded.header, { ...place, fileOffset }))
-          onHeader(decoded.header);
+        if (fileOffset < bodyEnd) continue;
+        const decoded = decodeFrameHeader(block.subarray(0, FRAME_HEADER_BYTES));
+        if (decoded.kind === "unsupported") unsupported ??= { fileOffset, reason: decoded.reason };
+        if (decoded.kind !== "frame" || !isAtItsPlace(decoded.header, { ...place, fileOffset })) continue;
+        bodyEnd = fileOffset + frameBytes(decoded.header.storedBytes);
+        onHeader(decoded.header);
       }
     }
   } finally {
     await reads.close();
   }
-  return { nonZeroAt };
+  return { nonZeroAt, unsupported };
 }

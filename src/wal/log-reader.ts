@@ -16,8 +16,8 @@ export interface ReadableSegment {
   readonly segment: number;
   readonly path: string;
   readonly incarnation: number;
-  /** Where its frames that count end; null while it is written. */
-  readonly endOffset: number | null;
+  /** Where its frames that count end; moves while it is written. */
+  readonly endOffset: number;
 }
 
 export interface LogReaderSource {
@@ -38,8 +38,10 @@ interface OpenFile {
 export class LogReader {
   readonly #source: LogReaderSource;
   readonly #files = new Map<number, OpenFile>();
-  readonly #frames = new Map<number, Frame>();
+  readonly #cache = new Map<number, Frame>();
   #cachedBytes = 0;
+  readonly #streams = new Set<FrameStream>();
+  #isClosed = false;
 
   constructor(source: LogReaderSource) {
     this.#source = source;
@@ -48,7 +50,8 @@ export class LogReader {
   /**
    * The frames that hold LSNs in (`after`, `through`], in order; the first and last may hold others too. `through` must be durable.
    *
-   * @throws StoreError `ERR_WAL_CORRUPT` when bytes that were valid when the log was opened no longer are.
+   * @throws StoreError `ERR_WAL_CORRUPT` when bytes that were valid when the log was opened no longer are, `ERR_STORE_CLOSED` when the
+   *   log is closed before the end.
    */
   async *frames(after: number, through: number): AsyncGenerator<Frame, void, undefined> {
     let delivered = after;
@@ -56,18 +59,20 @@ export class LogReader {
     while (delivered < through && position !== null) {
       const at = this.#source.segments.findIndex((segment) => segment.segment === position?.segment);
       const segment = this.#source.segments[at] as ReadableSegment;
-      const end = this.#source.index.endFor(through);
+      const end = this.#source.index.after(through);
       const file = await this.#acquire(segment);
       try {
-        const fileEnd =
-          end?.segment === segment.segment ? end.fileOffset : (segment.endOffset ?? (await file.byteLength()));
+        const fileEnd = end?.segment === segment.segment ? end.fileOffset : segment.endOffset;
         const { storeId, core, pool } = this.#source;
         const place = { storeId, core, incarnation: segment.incarnation, segment: segment.segment };
         const stream = new FrameStream(file, pool, place, position.fileOffset, fileEnd);
+        this.#streams.add(stream);
         try {
           for (;;) {
+            this.#checkOpen();
             const pending = stream.next();
             const step = pending instanceof Promise ? await pending : pending;
+            this.#checkOpen(); // before what the stream says: a closed one has nothing more
             if (step.kind === "end") break;
             if (step.kind !== "frame") throw corrupt(segment.path, step.fileOffset, delivered + 1);
             const { header } = step.frame;
@@ -80,8 +85,13 @@ export class LogReader {
             if (delivered >= through) return;
           }
         } finally {
+          this.#streams.delete(stream);
           await stream.close();
         }
+      } catch (error) {
+        // Reads of a file that is being closed fail in ways that look like damage.
+        this.#checkOpen();
+        throw error;
       } finally {
         this.#releaseFile(segment.segment);
       }
@@ -116,7 +126,7 @@ export class LogReader {
   }
 
   #cachedFrame(lsn: number): Frame | undefined {
-    for (const frame of this.#frames.values()) {
+    for (const frame of this.#cache.values()) {
       const { firstLsn, recordCount } = frame.header;
       if (lsn >= firstLsn && lsn < firstLsn + recordCount) return frame;
     }
@@ -124,16 +134,22 @@ export class LogReader {
   }
 
   #keep(frame: Frame): void {
-    this.#frames.set(frame.header.firstLsn, frame);
+    if (this.#cache.has(frame.header.firstLsn)) return; // read by two at once
+    this.#cache.set(frame.header.firstLsn, frame);
     this.#cachedBytes += frame.body.length;
-    for (const [firstLsn, oldest] of this.#frames) {
-      if (this.#frames.size <= CACHED_FRAMES_MAX && this.#cachedBytes <= CACHED_BYTES_MAX) break;
-      this.#frames.delete(firstLsn);
+    for (const [firstLsn, oldest] of this.#cache) {
+      if (this.#cache.size <= CACHED_FRAMES_MAX && this.#cachedBytes <= CACHED_BYTES_MAX) break;
+      this.#cache.delete(firstLsn);
       this.#cachedBytes -= oldest.body.length;
     }
   }
 
+  #checkOpen(): void {
+    if (this.#isClosed) throw new StoreError("ERR_STORE_CLOSED", "the log was closed while it was being read");
+  }
+
   async #acquire(segment: ReadableSegment): Promise<DirectFile> {
+    this.#checkOpen();
     let open = this.#files.get(segment.segment);
     if (open === undefined) {
       open = { file: DirectFile.open(this.#source.io, segment.path, "read"), users: 0 };
@@ -141,14 +157,15 @@ export class LogReader {
     }
     open.users++;
     try {
-      const file = await open.file;
-      await this.#closeUnused();
-      return file;
+      await open.file;
     } catch (error) {
       open.users--;
       this.#files.delete(segment.segment);
       throw error;
     }
+    await this.#closeUnused();
+    this.#checkOpen();
+    return open.file;
   }
 
   #releaseFile(segment: number): void {
@@ -165,10 +182,19 @@ export class LogReader {
     }
   }
 
+  /**
+   * Whoever is reading hears `ERR_STORE_CLOSED` at the next step, before it touches a file or memory that is gone. Waits for the reads in
+   * flight: one that had not reached the kernel yet would find another file under the descriptor's number.
+   */
   async close(): Promise<void> {
-    for (const open of this.#files.values()) await (await open.file).close();
+    this.#isClosed = true;
+    for (const stream of this.#streams) await stream.close();
+    for (const open of this.#files.values()) {
+      const file = await open.file.catch(() => null); // whoever wanted to read it was told
+      await file?.close().catch(() => {});
+    }
     this.#files.clear();
-    this.#frames.clear();
+    this.#cache.clear();
   }
 }
 

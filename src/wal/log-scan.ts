@@ -5,12 +5,12 @@
  */
 
 import { type BlockIo, type BufferPool, DirectFile } from "../ffi/index.js";
-import { type DecodedPreamble, decodePreamble, frameBytes, PREAMBLE_BYTES } from "./format.js";
+import { type DecodedPreamble, decodePreamble, PREAMBLE_BYTES, type Preamble } from "./format.js";
 import { type Frame, FrameStream, findHeaders } from "./frame-stream.js";
 import type { Incarnation, Manifest } from "./manifest.js";
 import { ReadAhead } from "./read-ahead.js";
 import type { RecoveryFacts } from "./recovery.js";
-import type { SegmentName } from "./segment-name.js";
+import { coreDirectory, type SegmentName, segmentPath } from "./segment-name.js";
 
 /** Where a frame lies. */
 export interface FramePosition {
@@ -18,15 +18,14 @@ export interface FramePosition {
   readonly fileOffset: number;
 }
 
-/** Where a frame lies, and where it ends. */
-export interface FrameRange extends FramePosition {
-  readonly endOffset: number;
-}
-
 /** A place in a file that does not hold what it should. */
 export interface DamagedPlace {
   readonly path: string;
   readonly fileOffset: number;
+}
+
+export interface ExplainedPlace extends DamagedPlace {
+  readonly reason: string;
 }
 
 export interface ScannedSegment {
@@ -47,8 +46,12 @@ export interface LogFacts {
   readonly tail: RecoveryFacts["tail"];
   /** The first place of the newest incarnation that holds neither a frame nor zeros. */
   readonly tornAt: DamagedPlace | null;
+  /** Where the run ended for the first time before a record that was durable; null when P ≥ Wmax. */
+  readonly lostAt: DamagedPlace | null;
   /** Why a frame or segment cannot be judged: foreign, newer or ahead. */
-  readonly strangerAt: (DamagedPlace & { readonly reason: string }) | null;
+  readonly strangerAt: ExplainedPlace | null;
+  /** A file that is not as it was before its first frame was written, which no crash does. */
+  readonly damagedAt: ExplainedPlace | null;
   /** Valid headers behind the end of the run: frames whose predecessor is lost. */
   readonly orphanFrameCount: number;
   /** The highest recordedAt seen. */
@@ -63,12 +66,14 @@ export interface LogFacts {
 export interface LogScanSource {
   readonly io: BlockIo;
   readonly pool: BufferPool;
+  /** The store's. */
+  readonly directory: string;
   readonly storeId: Uint8Array;
   readonly core: number;
   readonly manifest: Manifest;
   readonly segments: readonly SegmentName[];
   /** Called for every frame with records that counts, in LSN order. */
-  readonly onFrame?: (frame: Frame, position: FrameRange) => void;
+  readonly onFrame?: (frame: Frame, position: FramePosition) => void;
 }
 
 interface IncarnationSegments {
@@ -95,7 +100,11 @@ class LogScan {
   #log: RecoveryFacts["log"] = "known";
   #tail: RecoveryFacts["tail"] = "end";
   #tornAt: DamagedPlace | null = null;
-  #strangerAt: LogFacts["strangerAt"] = null;
+  #strangerAt: ExplainedPlace | null = null;
+  #damagedAt: ExplainedPlace | null = null;
+  #lostAt: DamagedPlace | null = null;
+  /** Where the next frame of the run was looked for last. */
+  #runEnd: DamagedPlace = { path: "", fileOffset: 0 };
   #orphanFrameCount = 0;
   #lastRecordedAt = Number.MIN_SAFE_INTEGER;
   #bytesRead = 0;
@@ -118,14 +127,17 @@ class LogScan {
       await this.#readIncarnation(group);
       if (this.#strangerAt !== null) break;
     }
+    const isLost = this.#lastLsn < this.#attestedLsn;
     return {
       lastLsn: this.#lastLsn,
       attestedLsn: this.#attestedLsn,
       store: this.#store,
-      log: this.#log,
+      log: this.#log === "known" && this.#damagedAt !== null ? "damaged" : this.#log,
       tail: this.#tail,
       tornAt: this.#tornAt,
+      lostAt: isLost ? (this.#lostAt ?? this.#tornAt ?? this.#runEnd) : null,
       strangerAt: this.#strangerAt,
+      damagedAt: this.#damagedAt,
       orphanFrameCount: this.#orphanFrameCount,
       lastRecordedAt: this.#lastRecordedAt,
       segments: this.#segments,
@@ -143,17 +155,24 @@ class LogScan {
     this.#chainCrc = 0;
     this.#tail = "end";
     this.#tornAt = null;
+    const directory = coreDirectory(this.#source.directory, this.#source.core);
     let expectedSegment = incarnation.firstSegment;
+    this.#runEnd = { path: segmentPath(directory, expectedSegment), fileOffset: 0 };
     let running = true;
     for (const name of segments) {
+      if (name.segment !== expectedSegment) running = this.#stop(segmentPath(directory, expectedSegment), 0);
+      expectedSegment = name.segment + 1;
       const file = await DirectFile.open(this.#source.io, name.path, "read");
       try {
-        if (name.segment !== expectedSegment++) running = this.#stop(name.path, 0);
         running = await this.#readSegment(file, name, incarnation, isNewest, running);
       } finally {
         await file.close();
       }
       if (this.#strangerAt !== null) return;
+    }
+    // A later incarnation can hold the same records once more; if it does, nothing is lost.
+    if (incarnation.lastLsn !== null && this.#lastLsn < incarnation.lastLsn) {
+      this.#lostAt ??= this.#tornAt ?? this.#runEnd;
     }
   }
 
@@ -191,7 +210,7 @@ class LogScan {
     path: string,
     incarnation: Incarnation,
     segment: number,
-  ): Promise<"own" | "unused" | "bad"> {
+  ): Promise<Preamble | "unused" | "bad"> {
     const decoded = await this.#decodePreamble(file, byteLength);
     if (decoded.kind === "unsupported") {
       this.#strange("newer", path, 0, decoded.reason);
@@ -209,7 +228,7 @@ class LogScan {
       return "bad";
     }
     if (preamble.incarnation < incarnation.incarnation) return "unused";
-    return preamble.segment === segment && preamble.core === this.#source.core ? "own" : "bad";
+    return preamble.segment === segment && preamble.core === this.#source.core ? preamble : "bad";
   }
 
   async #readSegment(
@@ -228,11 +247,11 @@ class LogScan {
     let running = wasRunning;
     let offset = PREAMBLE_BYTES;
     let frameCount = 0;
-    if (preamble === "own") {
-      if (running) ({ running, offset, frameCount } = await this.#readFrames(file, name, incarnation, byteLength));
-    } else {
-      // A file prepared and never used has no frame; if it has, the header search below will find it.
-      if (running && preamble === "bad") running = this.#stop(name.path, 0);
+    if (preamble === "bad") {
+      running = this.#stop(name.path, 0);
+    } else if (preamble !== "unused" && running) {
+      ({ running, offset, frameCount } = await this.#readFrames(file, name, incarnation, byteLength));
+      this.#runEnd = { path: name.path, fileOffset: offset };
     }
     if (this.#strangerAt !== null) return false;
     if (frameCount > 0) {
@@ -240,8 +259,15 @@ class LogScan {
     }
     // A closed incarnation ends where the manifest says; what lies behind is fenced, and of no interest.
     if (!isNewest) return running;
+    const isSealed = this.#tail === "sealed";
     const lost = await this.#findLost(file, place, name.path, offset, byteLength);
-    if (frameCount === 0 && lost === 0 && preamble !== "bad") this.#emptySegments.push(name);
+    if (preamble === "bad" && lost.frameCount > 0) {
+      this.#damagedAt ??= { path: name.path, fileOffset: 0, reason: "its preamble is damaged, and frames follow it" };
+    } else if (typeof preamble === "object" && byteLength < preamble.segmentBytes && !isSealed) {
+      const reason = `${byteLength} of its ${preamble.segmentBytes} bytes are there`;
+      this.#damagedAt ??= { path: name.path, fileOffset: byteLength, reason };
+    }
+    if (frameCount === 0 && lost.isZero && preamble !== "bad") this.#emptySegments.push(name);
     return running;
   }
 
@@ -251,15 +277,16 @@ class LogScan {
     path: string,
     from: number,
     end: number,
-  ): Promise<number> {
-    let count = 0;
-    const { nonZeroAt } = await findHeaders(file, this.#source.pool, place, from, end, (header) => {
-      count++;
+  ): Promise<{ readonly frameCount: number; readonly isZero: boolean }> {
+    let frameCount = 0;
+    const { nonZeroAt, unsupported } = await findHeaders(file, this.#source.pool, place, from, end, (header) => {
+      frameCount++;
       this.#attest(header.durableLsn);
     });
     if (nonZeroAt !== null) this.#stop(path, nonZeroAt);
-    this.#orphanFrameCount += count;
-    return count;
+    if (unsupported !== null) this.#strange("newer", path, unsupported.fileOffset, unsupported.reason);
+    this.#orphanFrameCount += frameCount;
+    return { frameCount, isZero: nonZeroAt === null };
   }
 
   /** Reads the run of valid frames of one segment, as far as it goes. */
@@ -310,23 +337,20 @@ class LogScan {
     }
     const lastLsn = header.firstLsn + header.recordCount - 1;
     if (incarnation.lastLsn !== null && lastLsn > incarnation.lastLsn) return false; // fenced
-    if (header.previousCrc !== this.#chainCrc || header.firstLsn !== this.#nextLsn) {
-      return this.#stop(name.path, header.fileOffset);
-    }
+    const isInOrder = header.previousCrc === this.#chainCrc && header.firstLsn === this.#nextLsn;
+    // A seal is written when all before it is durable, and says so.
+    const isTrueSeal = header.kind !== "SEAL" || header.durableLsn === lastLsn;
+    if (!isInOrder || !isTrueSeal) return this.#stop(name.path, header.fileOffset);
     this.#chainCrc = header.headerCrc;
     this.#nextLsn = lastLsn + 1;
     this.#attest(header.durableLsn);
-    this.#tail = header.kind === "SEAL" ? "sealed" : "end";
+    this.#tail = header.kind === "SEAL" && lastLsn >= this.#lastLsn ? "sealed" : "end";
     if (header.recordedAt > this.#lastRecordedAt) this.#lastRecordedAt = header.recordedAt;
     if (header.kind !== "DATA" || lastLsn <= this.#lastLsn) return true; // nothing new: a control frame, or a second copy
     if (header.firstLsn !== this.#lastLsn + 1) return this.#stop(name.path, header.fileOffset);
     this.#lastLsn = lastLsn;
-    const { fileOffset, storedBytes } = header;
-    this.#source.onFrame?.(frame, {
-      segment: name.segment,
-      fileOffset,
-      endOffset: fileOffset + frameBytes(storedBytes),
-    });
+    this.#lostAt = null;
+    this.#source.onFrame?.(frame, { segment: name.segment, fileOffset: header.fileOffset });
     return true;
   }
 }

@@ -12,19 +12,20 @@ import { setTimeout as delay } from "node:timers/promises";
 import { assert } from "../assert.js";
 import { isStoreError, StoreError } from "../errors.js";
 import { type BlockIo, BufferPool, type IoDescription, openIo } from "../ffi/index.js";
+import { AdvanceListeners } from "./advance-listeners.js";
 import { FrameIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import { LogReader, type ReadableSegment } from "./log-reader.js";
-import type { FrameRange } from "./log-scan.js";
-import { readManifest } from "./manifest.js";
+import type { FramePosition } from "./log-scan.js";
+import { MANIFEST_NAME, readManifest } from "./manifest.js";
 import { findLog, type RecoveryReport } from "./open-log.js";
 import { coreDirectory, listSegments } from "./segment-name.js";
 import { READ_CHUNK_BYTES, READ_CHUNKS_MAX } from "./wal.js";
 
 const CORE = 0;
-/** A writer can be seen between two of its writes; damage stays, that does not. */
-const SCAN_TRIES_MAX = 3;
-const SCAN_RETRY_MS = 50;
+/** A writer can be seen between two of its writes, which then looks like damage; but damage stays where it is, and that does not. */
+const SCAN_TRIES_MAX = 20;
+const SCAN_RETRY_MS = 20;
 
 export class LogView {
   readonly directory: string;
@@ -36,12 +37,13 @@ export class LogView {
   readonly #index = new FrameIndex();
   readonly #segments: ReadableSegment[] = [];
   readonly #reader: LogReader;
-  readonly #listeners = new Set<(watermark: number) => void>();
+  readonly #listeners = new AdvanceListeners();
   #report: RecoveryReport | null = null;
   #watermark = 0;
   #deliveredLsn = 0;
   #seenState = "";
   #status: "open" | "closed" = "open";
+  #refreshing: Promise<boolean> | null = null;
 
   /**
    * Reads the log once; `onFrame` gets the frames of all visible records in LSN order.
@@ -62,6 +64,7 @@ export class LogView {
       return view;
     } catch (error) {
       await io.close();
+      pool.close();
       throw error;
     }
   }
@@ -88,13 +91,14 @@ export class LogView {
 
   #deliver({ frame, position }: PlacedFrame): void {
     this.#deliveredLsn = frame.header.firstLsn + frame.header.recordCount - 1;
-    this.#index.add(frame.header.firstLsn, position.segment, position.fileOffset, position.endOffset);
+    this.#index.add(frame.header.firstLsn, position.segment, position.fileOffset);
     this.#onFrame(frame);
   }
 
   /** Reads the log, delivering the frames that are new and attested as soon as they are. */
   async #scan(): Promise<void> {
     const place = { io: this.#io, pool: this.#pool, directory: this.directory, core: CORE };
+    let lastProblem = "";
     for (let tries = 1; ; tries++) {
       const state = await stateOf(this.directory);
       /** Frames whose attestation is still to come: those that were in flight together. */
@@ -117,8 +121,10 @@ export class LogView {
         this.#seenState = state;
         return;
       } catch (error) {
-        const vanished = (error as NodeJS.ErrnoException).code === "ENOENT";
-        if (tries === SCAN_TRIES_MAX || !(vanished || isStoreError(error, "ERR_WAL_CORRUPT"))) throw error;
+        const { code, message } = error as NodeJS.ErrnoException;
+        const mayPass = code === "ENOENT" || isStoreError(error, "ERR_WAL_CORRUPT");
+        if (!mayPass || tries === SCAN_TRIES_MAX || message === lastProblem) throw error;
+        lastProblem = message;
         await delay(SCAN_RETRY_MS);
       }
     }
@@ -143,13 +149,20 @@ export class LogView {
     return this.#segments.length;
   }
 
-  /** Looks whether a writer has gone on; true when there is more to read. */
-  async refresh(): Promise<boolean> {
+  /** Looks whether a writer has gone on; true when there is more to read. Who asks meanwhile gets the same answer. */
+  refresh(): Promise<boolean> {
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = null;
+    });
+    return this.#refreshing;
+  }
+
+  async #refresh(): Promise<boolean> {
     if (this.#status === "closed" || (await stateOf(this.directory)) === this.#seenState) return false;
     const before = this.#watermark;
     await this.#scan();
     if (this.#watermark === before) return false;
-    for (const listener of this.#listeners) listener(this.#watermark);
+    this.#listeners.tell(this.#watermark);
     return true;
   }
 
@@ -166,14 +179,14 @@ export class LogView {
   }
 
   onAdvance(listener: (watermark: number) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   async close(): Promise<void> {
     if (this.#status === "closed") return;
     this.#status = "closed";
-    for (const listener of this.#listeners) listener(this.#watermark);
+    await this.#refreshing?.catch(() => {}); // its caller is told
+    this.#listeners.tell(this.#watermark);
     await this.#reader.close();
     await this.#io.close();
     this.#pool.close();
@@ -182,7 +195,7 @@ export class LogView {
 
 interface PlacedFrame {
   readonly frame: Frame;
-  readonly position: FrameRange;
+  readonly position: FramePosition;
 }
 
 /** A file of the store to judge its file system by; and the proof that there is one. */
@@ -193,7 +206,11 @@ async function manifestIn(directory: string): Promise<string> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }
-  const name = names.find((entry) => entry.startsWith("manifest-"));
+  // The newest: older ones may be gone in a moment.
+  const name = names
+    .filter((entry) => MANIFEST_NAME.test(entry))
+    .sort()
+    .at(-1);
   if (name === undefined) throw noStore(directory);
   return join(directory, name);
 }

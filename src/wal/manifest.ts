@@ -39,7 +39,7 @@ export interface Manifest {
 }
 
 const MANIFEST_VERSION = 1;
-const MANIFEST_NAME = /^manifest-(\d{10})$/;
+export const MANIFEST_NAME: RegExp = /^manifest-(\d{10})$/;
 const KEPT_COUNT = 2;
 
 export function encodeManifest(manifest: Manifest): Buffer {

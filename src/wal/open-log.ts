@@ -13,7 +13,7 @@ import { StoreError } from "../errors.js";
 import { type BlockIo, type BufferPool, DirectFile, syncDirectory } from "../ffi/index.js";
 import { STORE_ID_BYTES } from "./format.js";
 import type { Frame } from "./frame-stream.js";
-import { type FrameRange, type LogFacts, scanLog } from "./log-scan.js";
+import { type FramePosition, type LogFacts, scanLog } from "./log-scan.js";
 import { type FoundManifest, type Incarnation, type Manifest, readManifest, writeManifest } from "./manifest.js";
 import { decide, type RecoveryDecision, type RecoveryFacts } from "./recovery.js";
 import { coreDirectory, listSegments, type SegmentName } from "./segment-name.js";
@@ -74,7 +74,8 @@ function refusal(
   facts: LogFacts | null,
 ): StoreError {
   if (facts === null) return new StoreError(code, why);
-  const at = facts.strangerAt ?? facts.tornAt;
+  const explained = facts.strangerAt ?? (facts.lostAt === null ? facts.damagedAt : null);
+  const at = explained ?? facts.lostAt;
   const details: Record<string, string | number> = {};
   let message = why;
   if (at !== null) {
@@ -82,8 +83,8 @@ function refusal(
     details["path"] = at.path;
     details["offset"] = at.fileOffset;
   }
-  if (facts.strangerAt !== null) message += `: ${facts.strangerAt.reason}`;
-  if (facts.attestedLsn > facts.lastLsn) {
+  if (explained !== null) message += `: ${explained.reason}`;
+  if (facts.strangerAt === null && facts.attestedLsn > facts.lastLsn) {
     message += `; LSN ${facts.lastLsn + 1} to ${facts.attestedLsn} were durable and cannot be read`;
     details["firstLostLsn"] = facts.lastLsn + 1;
     details["lastLostLsn"] = facts.attestedLsn;
@@ -98,7 +99,7 @@ function manifestFact(found: FoundManifest): RecoveryFacts["manifest"] {
 /** Reads the whole log and decides, changing nothing. `onFrame` gets the records in LSN order on the way. */
 export async function findLog(
   place: LogPlace,
-  onFrame: (frame: Frame, position: FrameRange) => void,
+  onFrame: (frame: Frame, position: FramePosition) => void,
 ): Promise<FoundLog | "absent"> {
   const found = await readManifest(place.directory);
   const segments = await listSegments(coreDirectory(place.directory, place.core));
@@ -160,49 +161,61 @@ function reportOf(row: string, facts: LogFacts, damagedManifests: readonly strin
  * @throws StoreError `ERR_STORE_BUSY` when that takes longer than `waitMs`.
  */
 async function waitForWrites(
-  files: readonly DirectFile[],
+  file: DirectFile,
+  deadlineMs: number,
   waitMs: number,
   onWaiting: (path: string) => void,
 ): Promise<void> {
-  const deadline = performance.now() + waitMs;
-  for (const file of files) {
-    for (let told = false; !file.tryLock(); ) {
-      if (!told) onWaiting(file.path);
-      told = true;
-      if (performance.now() > deadline) {
-        const message = `writes to ${file.path} by an owner that is gone have not ended after ${waitMs} ms`;
-        throw new StoreError("ERR_STORE_BUSY", message, { path: file.path, waitMs });
-      }
-      await delay(LOCK_RETRY_MS);
+  for (let told = false; !file.tryLock(); ) {
+    if (!told) onWaiting(file.path);
+    told = true;
+    if (performance.now() > deadlineMs) {
+      const message = `writes to ${file.path} by an owner that is gone have not ended after ${waitMs} ms`;
+      throw new StoreError("ERR_STORE_BUSY", message, { path: file.path, waitMs });
+    }
+    await delay(LOCK_RETRY_MS);
+  }
+}
+
+/** Makes durable what a killed owner wrote, when its writes have ended. One file at a time: there can be more than a process may open. */
+async function settleWrites(place: LogPlace, waitMs: number, onWaiting: (path: string) => void): Promise<void> {
+  const directory = coreDirectory(place.directory, place.core);
+  const deadlineMs = performance.now() + waitMs;
+  const names = await listSegments(directory);
+  for (const name of names) {
+    const file = await DirectFile.open(place.io, name.path, "write");
+    try {
+      await waitForWrites(file, deadlineMs, waitMs, onWaiting);
+      await file.dataSync();
+    } finally {
+      await file.close();
     }
   }
+  if (names.length > 0) await syncDirectory(directory);
+}
+
+export interface RecoveredLog {
+  readonly found: FoundLog;
+  readonly manifest: Manifest;
+  readonly incarnation: Incarnation;
 }
 
 /**
  * Recovers the log for a new incarnation of writing, and fences what came before it.
- * The store's lock is held. What it returns as `found.facts` is what was read; `incarnation` is the one to write in.
+ * The store's lock is held. What it returns as `found.facts` is what was read; `manifest` is the new one, whose newest incarnation is
+ * the one to write in.
  */
 export async function recoverLog(
   place: LogPlace,
   options: { readonly busyWaitMs: number; readonly onWaiting: (path: string) => void; readonly nowUs: number },
-  onFrame: (frame: Frame, position: FrameRange) => void,
-): Promise<{ found: FoundLog; incarnation: Incarnation }> {
-  const directory = coreDirectory(place.directory, place.core);
-  const files: DirectFile[] = [];
-  try {
-    for (const name of await listSegments(directory)) files.push(await DirectFile.open(place.io, name.path, "write"));
-    await waitForWrites(files, options.busyWaitMs, options.onWaiting);
-    // Not to decide on data that a crashed process wrote and nobody made durable.
-    for (const file of files) await file.dataSync();
-    if (files.length > 0) await syncDirectory(directory);
-    let found = await findLog(place, onFrame);
-    if (found === "absent") found = await foundNew(place, options.nowUs);
-    await syncDirectory(place.directory);
-    const incarnation = await fence(place, found);
-    return { found, incarnation };
-  } finally {
-    for (const file of files) await file.close();
-  }
+  onFrame: (frame: Frame, position: FramePosition) => void,
+): Promise<RecoveredLog> {
+  // Not to decide on data that a crashed process wrote and nobody made durable.
+  await settleWrites(place, options.busyWaitMs, options.onWaiting);
+  let found = await findLog(place, onFrame);
+  if (found === "absent") found = await foundNew(place, options.nowUs);
+  await syncDirectory(place.directory);
+  return { found, ...(await fence(place, found)) };
 }
 
 async function foundNew(place: LogPlace, nowUs: number): Promise<FoundLog> {
@@ -212,13 +225,14 @@ async function foundNew(place: LogPlace, nowUs: number): Promise<FoundLog> {
 }
 
 /** Writes the manifest that ends the incarnation before and begins the next one, then removes files that never held a frame. */
-async function fence(place: LogPlace, found: FoundLog): Promise<Incarnation> {
-  const { manifest, facts } = found;
+async function fence(place: LogPlace, found: FoundLog): Promise<Pick<RecoveredLog, "manifest" | "incarnation">> {
+  const { facts } = found;
+  const before = found.manifest;
   const directory = coreDirectory(place.directory, place.core);
   const empty = new Set(facts.emptySegments.map((name) => name.segment));
   const kept = (await listSegments(directory)).filter((name) => !empty.has(name.segment));
-  const newest = manifest.incarnations.at(-1);
-  const ended = manifest.incarnations
+  const newest = before.incarnations.at(-1);
+  const ended = before.incarnations
     .map((incarnation) => (incarnation === newest ? { ...incarnation, lastLsn: facts.lastLsn } : incarnation))
     .filter((incarnation, index, all) => {
       const end = all[index + 1]?.firstSegment ?? Number.POSITIVE_INFINITY;
@@ -230,24 +244,16 @@ async function fence(place: LogPlace, found: FoundLog): Promise<Incarnation> {
     firstLsn: facts.attestedLsn + 1,
     lastLsn: null,
   };
-  await writeManifest(place.directory, {
-    ...manifest,
-    sequence: manifest.sequence + 1,
-    incarnations: [...ended, incarnation],
-  });
+  const manifest = { ...before, sequence: before.sequence + 1, incarnations: [...ended, incarnation] };
+  await writeManifest(place.directory, manifest);
   for (const name of facts.emptySegments) await unlink(name.path);
   await syncDirectory(directory);
-  return incarnation;
+  return { manifest, incarnation };
 }
 
-/** After a clean close: the manifest says where the incarnation ended. */
-export async function endIncarnation(directory: string, incarnation: number, lastLsn: number): Promise<void> {
-  const found = await readManifest(directory);
-  if (found.kind !== "manifest")
-    throw new StoreError("ERR_WAL_CORRUPT", "the manifest vanished while the store was open", { directory });
-  const { manifest } = found;
-  const incarnations = manifest.incarnations.map((entry) =>
-    entry.incarnation === incarnation ? { ...entry, lastLsn } : entry,
-  );
+/** After a clean close: the manifest says where its newest incarnation ended. */
+export async function endIncarnation(directory: string, manifest: Manifest, lastLsn: number): Promise<void> {
+  const newest = manifest.incarnations.at(-1);
+  const incarnations = manifest.incarnations.map((entry) => (entry === newest ? { ...entry, lastLsn } : entry));
   await writeManifest(directory, { ...manifest, sequence: manifest.sequence + 1, incarnations });
 }

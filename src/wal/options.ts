@@ -1,7 +1,10 @@
 /** Checks options where they come in: an unknown name or a wrong type is a mistake in the caller's code, a `TypeError`. */
 
-/** Throws a `TypeError` that names any option not in `known`. */
+/** Throws a `TypeError` for what is no object of options, and one that names any option not in `known`. */
 export function checkOptionNames(options: object, known: readonly string[], where: string): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`${where}: options must be an object, not ${options === null ? "null" : typeof options}`);
+  }
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) throw new TypeError(`${where}: unknown option "${name}" (known: ${known.join(", ")})`);
   }

@@ -1,22 +1,32 @@
 /** Reads a range of a file in order with several reads in flight, in chunks of native memory that are lent one at a time. */
 
-import { type AlignedBuffer, BLOCK_BYTES, type BufferPool, type DirectFile } from "../ffi/index.js";
+import {
+  AlignedBuffer,
+  BLOCK_BYTES,
+  type BufferPool,
+  checkResult,
+  type DirectFile,
+  isMediumError,
+} from "../ffi/index.js";
 
 /** Reads in flight: four of 1 MiB reach the device's rate here; more do not help. */
 const READS_MAX = 4;
+/** A reader that finds the pool empty reads through memory of its own: waiting for readers that wait themselves could take for ever. */
+const OWN_BUFFER_BYTES = 64 * 1024;
+/** What a block that cannot be read shows: neither a header nor zeros, so it ends nothing and is damage wherever a frame should be. */
+const UNREADABLE_BYTE = 0xff;
 
 export interface Chunk {
   /** Valid until the next call. */
   readonly bytes: Buffer;
   readonly fileOffset: number;
-  /** The kernel's negative errno when the read failed; then `bytes` is empty. */
-  readonly errno: number;
 }
 
 interface PendingRead {
   readonly buffer: AlignedBuffer;
+  readonly isOwn: boolean;
   readonly fileOffset: number;
-  readonly length: number;
+  /** Bytes read, or a negative errno; never rejected. */
   readonly result: Promise<number>;
 }
 
@@ -26,7 +36,7 @@ export class ReadAhead {
   readonly #end: number;
   readonly #pending: PendingRead[] = [];
   #nextOffset: number;
-  #lent: AlignedBuffer | null = null;
+  #lent: PendingRead | null = null;
 
   /** `from` lies on a block boundary; `end` is the file's size or less. */
   constructor(file: DirectFile, pool: BufferPool, from: number, end: number) {
@@ -38,44 +48,77 @@ export class ReadAhead {
 
   #start(): void {
     while (this.#pending.length < READS_MAX && this.#nextOffset < this.#end) {
-      const buffer = this.#pool.take();
-      if (buffer === null) {
-        if (this.#pending.length > 0) return;
-        throw new Error("the read pool lends a reader at least one buffer");
-      }
+      const pooled = this.#pool.take();
+      if (pooled === null && this.#pending.length > 0) return;
+      const buffer = pooled ?? new AlignedBuffer(OWN_BUFFER_BYTES);
       const length = Math.min(buffer.byteLength, Math.ceil((this.#end - this.#nextOffset) / BLOCK_BYTES) * BLOCK_BYTES);
       const fileOffset = this.#nextOffset;
-      this.#pending.push({ buffer, fileOffset, length, result: this.#file.read(buffer, 0, length, fileOffset) });
+      const result = this.#read(buffer, length, fileOffset);
+      this.#pending.push({ buffer, isOwn: pooled === null, fileOffset, result });
       this.#nextOffset += length;
     }
   }
 
-  /** The next chunk, or null at the end. Takes back the one before. */
+  async #read(buffer: AlignedBuffer, length: number, fileOffset: number): Promise<number> {
+    const result = await this.#file.read(buffer, 0, length, fileOffset);
+    if (result === length || (result >= 0 && fileOffset + result >= this.#end)) return result;
+    const readBytes = Math.floor(Math.max(0, result) / BLOCK_BYTES) * BLOCK_BYTES;
+    return this.#readBlocks(buffer, readBytes, length, fileOffset);
+  }
+
+  /** Reads block by block what could not be read in one piece: one bad block must not take its neighbours with it. */
+  async #readBlocks(buffer: AlignedBuffer, from: number, length: number, fileOffset: number): Promise<number> {
+    for (let at = from; at < length; at += BLOCK_BYTES) {
+      const result = await this.#file.read(buffer, at, BLOCK_BYTES, fileOffset + at);
+      if (result === 0) return at; // the file became shorter
+      if (result < 0 && !isMediumError(result)) return result;
+      if (fileOffset + at + result >= this.#end) return at + result;
+      buffer.bytes.fill(UNREADABLE_BYTE, at + Math.max(0, result), at + BLOCK_BYTES);
+    }
+    return length;
+  }
+
+  /**
+   * The next chunk, or null at the end. Takes back the one before.
+   *
+   * @throws StoreError `ERR_IO_FAILED` when reading fails in a way that says nothing about the bytes on the device.
+   */
   async next(): Promise<Chunk | null> {
     this.#giveBack();
     this.#start();
     const read = this.#pending.shift();
     if (read === undefined) return null;
-    const result = await read.result;
-    this.#lent = read.buffer;
-    const length = Math.max(0, Math.min(result, this.#end - read.fileOffset));
-    // A short read is the end of a file that became shorter: what follows is not there.
-    if (result < read.length) this.#nextOffset = this.#end;
-    return { bytes: read.buffer.bytes.subarray(0, length), fileOffset: read.fileOffset, errno: Math.min(result, 0) };
+    this.#lent = read;
+    const result = checkResult(await read.result, "reading", this.#file.path);
+    if (this.#lent !== read) return null; // closed meanwhile: the memory belongs to others
+    if (result === 0) {
+      this.#nextOffset = this.#end;
+      return null;
+    }
+    const length = Math.min(result, this.#end - read.fileOffset);
+    return { bytes: read.buffer.bytes.subarray(0, length), fileOffset: read.fileOffset };
   }
 
   #giveBack(): void {
-    if (this.#lent !== null) this.#pool.release(this.#lent);
+    const read = this.#lent;
     this.#lent = null;
+    if (read !== null) this.#release(read);
   }
 
-  /** Waits for the reads in flight and gives their memory back. */
+  #release(read: PendingRead): void {
+    if (read.isOwn) read.buffer.unmap();
+    else this.#pool.release(read.buffer);
+  }
+
+  /** Waits for the reads in flight and gives their memory back; `next` has nothing more. */
   async close(): Promise<void> {
-    this.#giveBack();
     this.#nextOffset = this.#end;
-    for (const read of this.#pending.splice(0)) {
+    const reads = this.#pending.splice(0);
+    if (this.#lent !== null) reads.push(this.#lent);
+    this.#lent = null;
+    for (const read of reads) {
       await read.result;
-      this.#pool.release(read.buffer);
+      this.#release(read);
     }
   }
 }

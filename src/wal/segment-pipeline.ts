@@ -6,15 +6,18 @@
  * allocated, a journal commit as well (measured on ext4: 3 writes and 2 flushes). Why a few MiB and not the whole file: 64 writers
  * would zero 8 GiB before the first event.
  *
- * Data is only ever placed below `zeroedOffset`, so a zero can never land on top of a record.
+ * Data is only ever placed below `zeroedOffset`, which moves only when no zero is in flight any more, so a zero can never land on top of
+ * a record. A file is closed only when nothing is in flight to it, so nothing can land in the file that gets its descriptor's number.
  */
 
 import { randomFillSync } from "node:crypto";
 import { unlink } from "node:fs/promises";
+import { assert } from "../assert.js";
 import { StoreError } from "../errors.js";
 import { AlignedBuffer, BLOCK_BYTES, type BlockIo, checkResult, DirectFile, syncDirectory } from "../ffi/index.js";
 import { encodePreamble, PREAMBLE_BYTES, SALT_BYTES } from "./format.js";
 import { segmentPath } from "./segment-name.js";
+import { asStoreError } from "./write-failure.js";
 
 const ZERO_WRITE_BYTES = 1024 * 1024;
 const ZERO_STEP_BYTES = 4 * ZERO_WRITE_BYTES;
@@ -39,8 +42,10 @@ export class OpenSegment {
   writeOffset: number = PREAMBLE_BYTES;
   /** Zeros are on the device up to here. */
   zeroedOffset = 0;
+  /** Frames, and one for the work that zeroes. */
   writesInFlight = 0;
-  retired = false;
+  /** Takes no more frames; closed when the last write has ended. */
+  isRetired = false;
 
   constructor(file: DirectFile, segment: number, byteLength: number) {
     this.file = file;
@@ -65,6 +70,9 @@ export class SegmentPipeline {
   #next: OpenSegment | null = null;
   #work: Promise<void> | null = null;
   #nextLsn: number;
+  /** Segments whose files are open, the retired ones included. */
+  readonly #open = new Set<OpenSegment>();
+  #closeWaiters: (() => void)[] = [];
 
   constructor(
     io: BlockIo,
@@ -80,11 +88,6 @@ export class SegmentPipeline {
     this.#onChange = onChange;
   }
 
-  /** The segment being filled and, if there, the prepared one. */
-  get openSegments(): readonly OpenSegment[] {
-    return [this.#current, this.#next].filter((segment) => segment !== null);
-  }
-
   /** Prepares the first segment. */
   async start(): Promise<void> {
     this.#current = await this.#create();
@@ -92,6 +95,7 @@ export class SegmentPipeline {
 
   /** A place for one frame of `byteLength`, or null: then the work that makes room has begun, and `onChange` follows. */
   place(byteLength: number, firstLsn: number): Placement | null {
+    assert(byteLength <= this.#owner.segmentBytes - PREAMBLE_BYTES, "a frame fits into a segment");
     this.#nextLsn = firstLsn;
     let segment = this.#current;
     if (segment === null || segment.writeOffset + byteLength > segment.byteLength) {
@@ -99,7 +103,7 @@ export class SegmentPipeline {
         this.#start(() => this.#prepareNext());
         return null;
       }
-      this.#retire();
+      this.#retire(this.#current);
       segment = this.#next;
       this.#current = segment;
       this.#next = null;
@@ -120,17 +124,29 @@ export class SegmentPipeline {
     return { segment, fileOffset };
   }
 
-  /** A write placed earlier has ended. */
+  /** A write placed earlier has ended, however. */
   finished(segment: OpenSegment): void {
     segment.writesInFlight--;
-    if (segment.retired && segment.writesInFlight === 0) void segment.file.close();
+    if (segment.isRetired && segment.writesInFlight === 0) this.#close(segment);
   }
 
-  #retire(): void {
-    const segment = this.#current;
+  #retire(segment: OpenSegment | null): void {
     if (segment === null) return;
-    segment.retired = true;
-    if (segment.writesInFlight === 0) void segment.file.close();
+    segment.isRetired = true;
+    if (segment.writesInFlight === 0) this.#close(segment);
+  }
+
+  #close(segment: OpenSegment): void {
+    const closed = (): void => {
+      this.#open.delete(segment);
+      for (const resolve of this.#closeWaiters.splice(0)) resolve();
+    };
+    // Every write to it has ended and was judged: a failing close(2) takes nothing away.
+    segment.file.close().then(closed, closed);
+  }
+
+  async #allClosed(): Promise<void> {
+    while (this.#open.size > 0) await new Promise<void>((resolve) => this.#closeWaiters.push(resolve));
   }
 
   /** One piece of background work at a time. */
@@ -154,15 +170,22 @@ export class SegmentPipeline {
 
   /** Writes zeros from `zeroedOffset` up to `end`, a few writes in flight at once. */
   async #zero(segment: OpenSegment, end: number): Promise<void> {
-    while (segment.zeroedOffset < end) {
-      const from = segment.zeroedOffset;
-      const stop = Math.min(end, from + ZERO_STEP_BYTES);
-      const writes: Promise<void>[] = [];
-      for (let at = from; at < stop; at += ZERO_WRITE_BYTES) {
-        writes.push(this.#writeZeros(segment.file, at, Math.min(ZERO_WRITE_BYTES, stop - at)));
+    segment.writesInFlight++;
+    try {
+      while (segment.zeroedOffset < end && !segment.isRetired) {
+        const from = segment.zeroedOffset;
+        const stop = Math.min(end, from + ZERO_STEP_BYTES);
+        const writes: Promise<void>[] = [];
+        for (let at = from; at < stop; at += ZERO_WRITE_BYTES) {
+          writes.push(this.#writeZeros(segment.file, at, Math.min(ZERO_WRITE_BYTES, stop - at)));
+        }
+        // Also behind a failed one: a zero still in flight would land on what is placed here when the next try succeeds.
+        const failed = (await Promise.allSettled(writes)).find((write) => write.status === "rejected");
+        if (failed !== undefined) throw failed.reason;
+        segment.zeroedOffset = stop;
       }
-      await Promise.all(writes);
-      segment.zeroedOffset = stop;
+    } finally {
+      this.finished(segment);
     }
   }
 
@@ -202,9 +225,10 @@ export class SegmentPipeline {
       await this.#writePreamble(file, preamble);
       await syncDirectory(directory);
       this.#nextSegment++;
+      this.#open.add(segment);
       return segment;
     } catch (error) {
-      await file.close();
+      await file.close().catch(() => {});
       await unlink(path).catch(() => {}); // What failed is told below; an empty file that stays is removed by the next opener.
       throw error;
     }
@@ -224,34 +248,31 @@ export class SegmentPipeline {
   }
 
   /**
-   * Ends the pipeline when nothing is in flight: cuts the zeros behind the last frame, removes segments without a frame.
-   * Returns whether the current segment was kept.
+   * Ends the pipeline when no frame is in flight: removes segments without a frame and, behind a seal, cuts the zeros. A file that
+   * is shorter without one is damaged.
    */
-  async finish(): Promise<void> {
+  async finish(isSealed: boolean): Promise<void> {
     await this.#work;
-    for (const segment of [this.#next, this.#current]) {
-      if (segment === null) continue;
-      if (segment.writeOffset === PREAMBLE_BYTES) await unlink(segment.file.path);
-      else await segment.file.truncate(segment.writeOffset);
-      await segment.file.close();
+    try {
+      for (const segment of [this.#next, this.#current]) {
+        if (segment === null) continue;
+        if (segment.writeOffset === PREAMBLE_BYTES) await unlink(segment.file.path);
+        else if (isSealed) await segment.file.truncate(segment.writeOffset);
+      }
+    } finally {
+      await this.abandon();
     }
     await syncDirectory(this.#owner.directory);
-    this.#current = null;
-    this.#next = null;
-    this.#zeros.unmap();
   }
 
-  /** Closes the files as they are, after a failure: what is on disk is for recovery to judge. */
+  /** Closes the files as they are, each as soon as nothing is in flight to it: what is on disk is for recovery to judge. */
   async abandon(): Promise<void> {
     await this.#work;
-    for (const segment of this.openSegments) await segment.file.close();
+    this.#retire(this.#current);
+    this.#retire(this.#next);
     this.#current = null;
     this.#next = null;
+    await this.#allClosed();
+    this.#zeros.unmap();
   }
-}
-
-function asStoreError(error: unknown): StoreError {
-  if (error instanceof StoreError) return error;
-  const { code, message } = error as NodeJS.ErrnoException;
-  return new StoreError("ERR_IO_FAILED", message, { errno: code ?? "unknown" }, { cause: error });
 }

@@ -5,7 +5,7 @@
  */
 
 import { existsSync, mkdirSync, realpathSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { StoreError } from "../errors.js";
 import {
   type BlockIo,
@@ -14,16 +14,20 @@ import {
   type IoDescription,
   isNetworkFileSystem,
   openIo,
+  syncDirectory,
 } from "../ffi/index.js";
+import { AdvanceListeners } from "./advance-listeners.js";
 import type { AppendTicket, Batch } from "./batch.js";
 import { type Clock, wallClock } from "./clock.js";
 import { CoreWriter, type SealDemand, type WriterStats } from "./core-writer.js";
 import { FrameIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import { LogReader, type ReadableSegment } from "./log-reader.js";
-import { endIncarnation, type RecoveryReport, recoverLog } from "./open-log.js";
+import type { Manifest } from "./manifest.js";
+import { endIncarnation, type RecoveredLog, type RecoveryReport, recoverLog } from "./open-log.js";
 import { coreDirectory, segmentPath } from "./segment-name.js";
 import { StoreLock } from "./store-lock.js";
+import { asStoreError, isLackOfSpace, logFull } from "./write-failure.js";
 
 export const READ_CHUNK_BYTES: number = 1024 * 1024;
 export const READ_CHUNKS_MAX = 64;
@@ -38,6 +42,8 @@ export interface WalOptions {
   readonly onWaiting: (path: string) => void;
   readonly clock?: Clock;
 }
+
+type WrittenSegment = { -readonly [Key in keyof ReadableSegment]: ReadableSegment[Key] };
 
 export interface WalStats extends WriterStats {
   readonly lastLsn: number;
@@ -54,20 +60,23 @@ export class Wal {
   readonly #lock: StoreLock;
   readonly #writer: CoreWriter;
   readonly #reader: LogReader;
-  readonly #segments: ReadableSegment[];
+  readonly #segments: WrittenSegment[];
   readonly #incarnation: number;
-  readonly #listeners = new Set<(watermark: number) => void>();
+  readonly #manifest: Manifest;
+  readonly #listeners = new AdvanceListeners();
+  #isTellingSoon = false;
   #closing: Promise<void> | null = null;
+  #isClosed = false;
 
   /**
    * Opens the log in `directory`, creating the store where there is none, after recovering what the last owner left.
    * `onFrame` gets every record's frame in LSN order before this resolves.
    *
-   * @throws StoreError `ERR_STORE_LOCKED`, `ERR_STORE_BUSY`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`, `ERR_WAL_FOREIGN`, `ERR_IO_UNSUPPORTED`
+   * @throws StoreError `ERR_STORE_LOCKED`, `ERR_STORE_BUSY`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`, `ERR_WAL_FOREIGN`, `ERR_WAL_FULL`,
+   * `ERR_IO_UNSUPPORTED`
    */
   static async open(directory: string, options: WalOptions, onFrame: (frame: Frame) => void): Promise<Wal> {
-    mkdirSync(directory, { recursive: true });
-    const path = realpathSync(directory);
+    const path = await makeDirectory(directory);
     if (isNetworkFileSystem(path)) {
       throw new StoreError(
         "ERR_IO_UNSUPPORTED",
@@ -80,11 +89,14 @@ export class Wal {
     const lock = await StoreLock.take(path);
     try {
       const io = openIo(options.io, join(path, "lock"));
+      const pool = new BufferPool(READ_CHUNK_BYTES, READ_CHUNKS_MAX);
       try {
-        return await Wal.#recover(path, options, lock, io, onFrame);
+        return await Wal.#recover(path, options, { lock, io, pool }, onFrame);
       } catch (error) {
         await io.close();
-        throw error;
+        pool.close();
+        const known = asStoreError(error);
+        throw isLackOfSpace(known) && known.code === "ERR_IO_FAILED" ? logFull(known) : error;
       }
     } catch (error) {
       lock.release();
@@ -95,19 +107,17 @@ export class Wal {
   static async #recover(
     directory: string,
     options: WalOptions,
-    lock: StoreLock,
-    io: BlockIo,
+    held: { readonly lock: StoreLock; readonly io: BlockIo; readonly pool: BufferPool },
     onFrame: (frame: Frame) => void,
   ): Promise<Wal> {
-    const pool = new BufferPool(READ_CHUNK_BYTES, READ_CHUNKS_MAX);
     const index = new FrameIndex();
     const clock = options.clock ?? wallClock();
-    const place = { io, pool, directory, core: CORE };
+    const place = { io: held.io, pool: held.pool, directory, core: CORE };
     /** Frames above the attested watermark so far: those that may have to be rewritten. */
     let unattested: Frame[] = [];
     let attestedLsn = 0;
-    const { found, incarnation } = await recoverLog(place, { ...options, nowUs: clock() }, (frame, position) => {
-      index.add(frame.header.firstLsn, position.segment, position.fileOffset, position.endOffset);
+    const recovered = await recoverLog(place, { ...options, nowUs: clock() }, (frame, position) => {
+      index.add(frame.header.firstLsn, position.segment, position.fileOffset);
       unattested.push(frame);
       if (frame.header.durableLsn > attestedLsn) {
         attestedLsn = frame.header.durableLsn;
@@ -115,18 +125,14 @@ export class Wal {
       }
       onFrame(frame);
     });
-    const { facts } = found;
-    const segments: ReadableSegment[] = facts.segments.map((segment) => ({ ...segment }));
-    const wal = new Wal(directory, { lock, io, pool, index, segments, incarnation: incarnation.incarnation }, found, {
-      ...options,
-      clock,
-      firstSegment: incarnation.firstSegment,
-    });
+    const { facts } = recovered.found;
+    const segments: WrittenSegment[] = facts.segments.map((segment) => ({ ...segment }));
+    const wal = new Wal(directory, { ...held, index, segments }, recovered, { ...options, clock });
     try {
       await wal.#writer.start();
       await wal.#rewrite(unattested.filter(({ header }) => header.firstLsn > facts.attestedLsn));
     } catch (error) {
-      await wal.#writer.close();
+      await wal.#writer.abandon();
       throw error;
     }
     return wal;
@@ -139,11 +145,10 @@ export class Wal {
       io: BlockIo;
       pool: BufferPool;
       index: FrameIndex;
-      segments: ReadableSegment[];
-      incarnation: number;
+      segments: WrittenSegment[];
     },
-    found: Awaited<ReturnType<typeof recoverLog>>["found"],
-    options: WalOptions & { clock: Clock; firstSegment: number },
+    { found, manifest, incarnation }: RecoveredLog,
+    options: WalOptions & { clock: Clock },
   ) {
     this.directory = directory;
     this.storeId = Buffer.from(found.manifest.storeId, "hex");
@@ -153,40 +158,44 @@ export class Wal {
     this.#pool = parts.pool;
     this.#lock = parts.lock;
     this.#segments = parts.segments;
-    this.#incarnation = parts.incarnation;
+    this.#incarnation = incarnation.incarnation;
+    this.#manifest = manifest;
     const { attestedLsn, lastLsn, lastRecordedAt } = found.facts;
     const coreFiles = coreDirectory(directory, CORE);
     const owner = {
       directory: coreFiles,
       storeId: this.storeId,
       core: CORE,
-      incarnation: parts.incarnation,
+      incarnation: incarnation.incarnation,
       generation: 1,
       segmentBytes: options.segmentBytes,
     };
     const start = {
-      firstSegment: options.firstSegment,
+      firstSegment: incarnation.firstSegment,
       // What is to be rewritten counts as durable only then.
       durableLsn: attestedLsn,
       nextLsn: attestedLsn + 1,
       lastRecordedAt,
     };
     this.#writer = new CoreWriter(parts.io, owner, start, options, {
-      onFrame: (firstLsn, segment, fileOffset, endOffset) => {
-        this.#noteSegment(segment, coreFiles);
-        if (firstLsn > lastLsn) parts.index.add(firstLsn, segment, fileOffset, endOffset);
+      onFrame: (firstLsn, segment, fileOffset, byteLength) => {
+        this.#noteFrame(segment, fileOffset + byteLength, coreFiles);
+        if (firstLsn > lastLsn) parts.index.add(firstLsn, segment, fileOffset);
       },
-      onAdvance: (watermark) => {
-        for (const listener of this.#listeners) listener(watermark);
-      },
+      onAdvance: () => this.#tellSoon(),
     });
     this.#reader = new LogReader({ ...parts, storeId: this.storeId, core: CORE });
   }
 
-  #noteSegment(segment: number, directory: string): void {
-    if (this.#segments.at(-1)?.segment === segment) return;
+  /** Readers must know where the log ends: behind it they would read ahead into MiBs of zeros for every new event. */
+  #noteFrame(segment: number, endOffset: number, directory: string): void {
+    const current = this.#segments.at(-1);
+    if (current?.segment === segment) {
+      current.endOffset = endOffset;
+      return;
+    }
     const path = segmentPath(directory, segment);
-    this.#segments.push({ segment, path, incarnation: this.#incarnation, endOffset: null });
+    this.#segments.push({ segment, path, incarnation: this.#incarnation, endOffset });
   }
 
   async #rewrite(frames: readonly Frame[]): Promise<void> {
@@ -203,7 +212,7 @@ export class Wal {
     return this.#writer.durableLsn;
   }
 
-  /** Every batch with an epoch up to this one is durable. */
+  /** Every batch with an epoch up to this one is durable, but for those that were refused. */
   get durableEpoch(): number {
     return this.#writer.durableEpoch;
   }
@@ -213,8 +222,9 @@ export class Wal {
     return this.#writer.appendBytesMax;
   }
 
+  /** `closed` also after a failed log was closed: then nothing can be read any more either. */
   get status(): "open" | "closing" | "closed" | "failed" {
-    return this.#writer.status;
+    return this.#isClosed ? "closed" : this.#writer.status;
   }
 
   get stats(): WalStats {
@@ -240,15 +250,24 @@ export class Wal {
     return this.#writer.whenRoom();
   }
 
-  /** Seals what is open and resolves when all of it is durable, or the log has failed. */
+  /** Seals what is open and resolves when it is durable or was refused, or the log has failed. */
   flush(): Promise<void> {
     return this.#writer.drain();
   }
 
-  /** Calls `listener` after each advance of W, once per write, and when the log closes. Returns how to stop. */
+  /** Not at once: W moves while an append asks for completions, and no listener may append in the middle of an append. */
+  #tellSoon(): void {
+    if (this.#isTellingSoon) return;
+    this.#isTellingSoon = true;
+    queueMicrotask(() => {
+      this.#isTellingSoon = false;
+      this.#listeners.tell(this.watermark);
+    });
+  }
+
+  /** Calls `listener` soon after W advanced, and when the log closes. What it throws is an uncaught error. Returns how to stop. */
   onAdvance(listener: (watermark: number) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   /** The frames with LSNs in (`after`, `through`]; `through` ≤ W. */
@@ -272,14 +291,37 @@ export class Wal {
   }
 
   async #close(): Promise<void> {
-    const clean = await this.#writer.close();
-    for (const listener of this.#listeners) listener(this.watermark);
-    if (clean) await endIncarnation(this.directory, this.#incarnation, this.watermark);
-    await this.#reader.close();
-    await this.#io.close();
-    this.#pool.close();
-    this.#lock.release();
+    try {
+      if (await this.#writer.close()) await this.#endIncarnation();
+    } finally {
+      // However it ended, nothing is left that keeps others from opening the store.
+      this.#isClosed = true;
+      this.#listeners.tell(this.watermark);
+      await this.#reader.close();
+      await this.#io.close();
+      this.#pool.close();
+      this.#lock.release();
+    }
   }
+
+  async #endIncarnation(): Promise<void> {
+    try {
+      await endIncarnation(this.directory, this.#manifest, this.watermark);
+    } catch (error) {
+      // On a full disk it stays undone: the manifest would only have said what the log says itself.
+      if (!isLackOfSpace(asStoreError(error))) throw error;
+    }
+  }
+}
+
+/** Makes the directory and those above it, durably, and returns its real path. */
+async function makeDirectory(directory: string): Promise<string> {
+  const topmost = mkdirSync(directory, { recursive: true });
+  const path = realpathSync(directory);
+  if (topmost === undefined) return path;
+  const stop = dirname(realpathSync(topmost));
+  for (let made = path; made !== stop; made = dirname(made)) await syncDirectory(dirname(made));
+  return path;
 }
 
 /** Whether there is a store in the directory. */

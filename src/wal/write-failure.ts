@@ -19,6 +19,13 @@ export function writeFailed(batch: Batch, result: number, missingBytes: number):
   });
 }
 
+/** What the file system threw as an error with a code and the errno among its facts. */
+export function asStoreError(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  return new StoreError("ERR_IO_FAILED", message, { errno: code ?? "unknown" }, { cause: error });
+}
+
 export function isLackOfSpace(error: StoreError): boolean {
   return error.details["errno"] === "ENOSPC" || error.details["errno"] === "EDQUOT";
 }
@@ -41,4 +48,9 @@ export function outcomeUnknown(cause: StoreError): StoreError {
 /** For appends that come after the failure. */
 export function failedEarlier(cause: StoreError): StoreError {
   return because("ERR_WAL_FAILED", "the log failed earlier", cause);
+}
+
+/** LSNs are safe integers, and none is ever used twice. */
+export function noLsnLeft(): StoreError {
+  return new StoreError("ERR_WAL_FULL", "the log has no LSN left below 2^53");
 }

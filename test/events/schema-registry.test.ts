@@ -248,8 +248,12 @@ test("values of another type than their field's are refused with the path to the
     [{ money: [] }, "money"],
     [{ money: new Date(0) }, "money"],
     [{ money: new Map() }, "money"],
-    [{ money: { cents: "500" } }, "money: cents"],
-    [{ money: { cents: 1, currency: "EUR" } }, "Currency"],
+    [{ money: { cents: "5.0" } }, "money: cents"],
+    [{ money: { cents: "05" } }, "money: cents"],
+    [{ money: { cents: "" } }, "money: cents"],
+    [{ money: { cents: "9223372036854775808" } }, "money: cents"],
+    [{ money: { cents: 1, currency: "GBP" } }, "Currency"],
+    [{ money: { cents: 1, currency: "constructor" } }, "Currency"],
     [{ tags: "a" }, "tags"],
     [{ tags: ["a", null] }, "tags: item 1"],
     [{ tags: new Set(["a"]) }, "tags"],
@@ -257,12 +261,14 @@ test("values of another type than their field's are refused with the path to the
     [{ parts: new Map([["a", {}]]) }, "parts"],
     [{ parts: { a: null } }, "parts: key a"],
     [{ parts: { a: { cents: 1.5 } } }, "parts: key a: cents"],
-    [{ receipt: "aGVsbG8=" }, "receipt"],
+    [{ receipt: "aGVsbG8" }, "receipt"],
+    [{ receipt: "some text" }, "receipt"],
     [{ receipt: [1, 2] }, "receipt"],
     [{ receipt: new ArrayBuffer(2) }, "receipt"],
     [{ booked: 1 }, "booked"],
     [{ booked: "true" }, "booked"],
     [{ rate: "1" }, "rate"],
+    [{ rate: "nan" }, "rate"],
     [{ rate: 1n }, "rate"],
     [{ slots: [1, "2"] }, "slots: item 1"],
     [{ slots: new Int32Array(2) }, "slots"],
@@ -270,6 +276,26 @@ test("values of another type than their field's are refused with the path to the
     [{ branch: "0" }, "branch"],
   ];
   for (const [data, part] of cases) await refuses("bank.v1.Deposited", data, part);
+});
+
+test("the texts of protobuf's JSON stand for bytes, 64-bit integers, enum values and numbers that JSON lacks", () => {
+  const back = roundTrip("bank.v1.Deposited", {
+    money: { cents: "-9223372036854775808", currency: "LOSS" },
+    parts: { a: { cents: "7" } },
+    more: [{ currency: "USD" }],
+    receipt: "AAH/",
+    card: "18446744073709551615",
+    rate: "-Infinity",
+    seal: "",
+  });
+  assert.equal(back["money"], { cents: -(2n ** 63n), currency: -1 });
+  assert.equal(back["parts"], { a: { cents: 7, currency: 0 } });
+  assert.equal(back["more"], [{ cents: 0, currency: 1 }]);
+  assert.equal(back["receipt"], Uint8Array.from([0, 1, 255]));
+  assert.equal(back["seal"], new Uint8Array(0));
+  assert.is(back["card"], 2n ** 64n - 1n);
+  assert.is(back["rate"], Number.NEGATIVE_INFINITY);
+  assert.ok(Number.isNaN(roundTrip("bank.v1.Numbers", { f: "NaN" })["f"]));
 });
 
 test("data that is no object of fields is refused", async () => {
@@ -295,7 +321,7 @@ test("text with a lone surrogate is refused, because nobody could read it back",
   assert.is(roundTrip("bank.v1.Deposited", { account: "\ud83d\ude00" })["account"], "😀");
 });
 
-test("enums are numbers; a proto3 enum keeps those it does not know", async () => {
+test("enums come back as numbers; a proto3 enum keeps those it does not know", async () => {
   assert.is(roundTrip("bank.v1.Money", { currency: -1 })["currency"], -1);
   assert.is(roundTrip("bank.v1.Money", { currency: 77 })["currency"], 77);
   await refuses("bank.v1.Money", { currency: 1.5 }, "Currency");

@@ -30,8 +30,6 @@ interface Header {
   readonly lsn: number;
   /** Null before the first event. */
   readonly time: number | null;
-  readonly reserved: { readonly node: number; readonly edge: number };
-  readonly idsVersion: number;
   readonly rejectedCount: number;
   readonly rejections: readonly Rejection[];
   /** Labels by number. */
@@ -89,8 +87,6 @@ function headerOf(tables: GraphTables): Header {
     version: FORMAT_VERSION,
     lsn: clock.lsn,
     time: Number.isFinite(clock.time) ? clock.time : null,
-    reserved: tables.reserved,
-    idsVersion: tables.idsVersion,
     rejectedCount: rejections.count,
     rejections: rejections.list(),
     labels: labels.names,
@@ -116,8 +112,6 @@ function readHeader(source: ChunkSource, length: number): Header {
 }
 
 function restoreSmallParts(tables: GraphTables, header: Header): void {
-  Object.assign(tables.reserved, header.reserved);
-  tables.idsVersion = header.idsVersion;
   tables.rejections.restore(header.rejections, header.rejectedCount);
   for (const label of header.labels) {
     const bytes = Buffer.from(label);

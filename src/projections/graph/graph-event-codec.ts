@@ -96,8 +96,8 @@ export function decodeGraphEvent(type: string, bytes: Uint8Array): GraphEventDat
     ...(hasField(kind, FIELD_PROPERTIES) && {
       properties: decodeProperties(fields.properties, fields.propertiesStart, fields.propertiesEnd),
     }),
-    ...(fields.hasValidFrom && { validFrom: fields.validFrom }),
-    ...(fields.hasValidTo && { validTo: fields.validTo }),
+    ...(fields.hasValidFrom && { validFrom: fields.given.from }),
+    ...(fields.hasValidTo && { validTo: fields.given.to }),
     ...(hasField(kind, FIELD_DETACH) && { detach: fields.detach }),
     ...(hasField(kind, FIELD_SOURCE) && { source: fields.source, target: fields.target }),
   };

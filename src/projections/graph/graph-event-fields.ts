@@ -20,7 +20,7 @@ import {
 } from "./graph-event-kind.js";
 import { isCanonicalProperty, isText, PROPERTY_TAG } from "./property.js";
 import { Period } from "./timelines.js";
-import { MALFORMED, WIRE_BYTES, WIRE_FIXED64, WIRE_VARINT, WireReader } from "./wire.js";
+import { MALFORMED, NO_BYTES, WIRE_BYTES, WIRE_FIXED64, WIRE_VARINT, WireReader } from "./wire.js";
 
 const ID_TAG = (FIELD_ID << 3) | WIRE_VARINT;
 const LABEL_TAG = (FIELD_LABEL << 3) | WIRE_BYTES;
@@ -31,18 +31,24 @@ const SOURCE_TAG = (FIELD_SOURCE << 3) | WIRE_VARINT;
 const TARGET_TAG = (FIELD_TARGET << 3) | WIRE_VARINT;
 
 export class GraphEventFields {
+  /** Set by whoever reads ahead: the event these are the fields of, what `read` answered, and slots known already, or 0. */
+  lsn = 0;
+  malformed: StoreErrorCode | null = null;
+  slot = 0;
+  sourceSlot = 0;
+  targetSlot = 0;
   id = 0;
   source = 0;
   target = 0;
   hasValidFrom = false;
-  validFrom = 0;
   hasValidTo = false;
-  validTo = 0;
   detach = false;
   /** The valid period with its defaults, once `settlePeriod` was called; an open end is Infinity. */
   readonly period: Period = new Period();
+  /** What the event itself says, where `hasValidFrom` and `hasValidTo`. */
+  readonly given: Period = new Period();
   /** The label is `bytes[labelStart, labelEnd)`. */
-  bytes: Uint8Array = new Uint8Array(0);
+  bytes: Uint8Array = NO_BYTES;
   labelStart = 0;
   labelEnd = 0;
   /** Canonical properties: `properties[propertiesStart, propertiesEnd)`, mostly a part of `bytes`. */
@@ -56,10 +62,28 @@ export class GraphEventFields {
   /** Takes the message `bytes[start, end)` apart. Answers why it cannot be an event of this kind, or null. */
   read(kind: GraphEventKind, bytes: Uint8Array, start: number, end: number): StoreErrorCode | null {
     this.#clear(bytes);
-    this.#reader.open(bytes, start, end);
-    for (let at = start; at < end; ) {
-      at = this.#readField(kind, bytes, at);
-      if (at === MALFORMED) return "ERR_EVENTS_SCHEMA";
+    const reader = this.#reader;
+    reader.open(bytes, start, end);
+    while (reader.at < end) {
+      const at = reader.at;
+      // Every tag of the schema is one byte; one that goes on has a field number of the future.
+      const tag = bytes[at] as number;
+      if (tag > TARGET_TAG || (kind.fields & (1 << (tag >>> 3))) === 0) {
+        if (!skipField(reader)) return "ERR_EVENTS_SCHEMA";
+        continue;
+      }
+      reader.at = at + 1;
+      const wireType = tag & 7;
+      if (wireType === WIRE_VARINT) {
+        if (!this.#setNumber(tag, reader.varint())) return "ERR_EVENTS_SCHEMA";
+      } else if (wireType === WIRE_BYTES) {
+        const length = reader.length();
+        if (length === MALFORMED) return "ERR_EVENTS_SCHEMA";
+        const body = reader.at;
+        reader.at = body + length;
+        if (tag === PROPERTY_TAG) this.#setProperty(bytes, at, body, body + length);
+        else if (tag !== LABEL_TAG || !this.#setLabel(bytes, body, body + length)) return "ERR_EVENTS_SCHEMA";
+      } else if (!this.#setTime(tag, reader)) return "ERR_EVENTS_SCHEMA";
     }
     if (!this.#copyable) {
       const canonical = canonicalProperties(bytes, start, end);
@@ -77,12 +101,16 @@ export class GraphEventFields {
       this.period.from = Number.NEGATIVE_INFINITY;
       this.period.to = Number.POSITIVE_INFINITY;
     } else {
-      this.period.from = this.hasValidFrom ? this.validFrom : recordedAt;
-      this.period.to = this.hasValidTo ? this.validTo : Number.POSITIVE_INFINITY;
+      this.period.from = this.hasValidFrom ? this.given.from : recordedAt;
+      this.period.to = this.hasValidTo ? this.given.to : Number.POSITIVE_INFINITY;
     }
   }
 
   #clear(bytes: Uint8Array): void {
+    this.lsn = 0;
+    this.slot = 0;
+    this.sourceSlot = 0;
+    this.targetSlot = 0;
     this.id = 0;
     this.source = 0;
     this.target = 0;
@@ -98,84 +126,55 @@ export class GraphEventFields {
     this.#copyable = true;
   }
 
-  /** Reads the field at a place and gives the place after it, or MALFORMED. */
-  #readField(kind: GraphEventKind, bytes: Uint8Array, at: number): number {
-    // Every tag of the schema is one byte; one that goes on has a field number of the future.
-    const tag = bytes[at] as number;
-    if (tag > TARGET_TAG || (kind.fields & (1 << (tag >>> 3))) === 0) return this.#skip(at);
-    const reader = this.#reader;
-    reader.at = at + 1;
-    switch (tag) {
-      case PROPERTY_TAG:
-        return this.#readProperty(reader, at);
-      case LABEL_TAG:
-        return this.#readLabel(reader);
-      case VALID_FROM_TAG:
-        this.hasValidFrom = true;
-        this.validFrom = reader.fixed64();
-        return Number.isNaN(this.validFrom) ? MALFORMED : reader.at;
-      case VALID_TO_TAG:
-        this.hasValidTo = true;
-        this.validTo = reader.fixed64();
-        return Number.isNaN(this.validTo) ? MALFORMED : reader.at;
-      case ID_TAG:
-      case SOURCE_TAG:
-      case TARGET_TAG:
-      case DETACH_TAG:
-        return this.#readNumber(reader, tag);
-      default:
-        // A known field with another wire type than the schema's.
-        return MALFORMED;
-    }
-  }
-
-  #skip(at: number): number {
-    const reader = this.#reader;
-    reader.at = at;
-    const tag = reader.varint();
-    return tag >= 8 && reader.skip(tag & 7) ? reader.at : MALFORMED;
-  }
-
-  #readNumber(reader: WireReader, tag: number): number {
-    const value = reader.varint();
+  #setNumber(tag: number, value: number): boolean {
+    if (value === MALFORMED) return false;
     if (tag === ID_TAG) this.id = value;
     else if (tag === SOURCE_TAG) this.source = value;
     else if (tag === TARGET_TAG) this.target = value;
-    else this.detach = value !== 0;
-    return value === MALFORMED ? MALFORMED : reader.at;
+    else if (tag === DETACH_TAG) this.detach = value !== 0;
+    else return false;
+    return true;
   }
 
-  #readLabel(reader: WireReader): number {
-    const length = reader.length();
-    if (length === MALFORMED) return MALFORMED;
-    this.labelStart = reader.at;
-    this.labelEnd = reader.at + length;
-    return isText(reader.bytes, this.labelStart, this.labelEnd) ? this.labelEnd : MALFORMED;
+  #setTime(tag: number, reader: WireReader): boolean {
+    if (tag === VALID_FROM_TAG) {
+      this.hasValidFrom = true;
+      return reader.fixed64(this.given.bounds, 0);
+    }
+    this.hasValidTo = true;
+    return tag === VALID_TO_TAG && reader.fixed64(this.given.bounds, 1);
   }
 
-  #readProperty(reader: WireReader, tagAt: number): number {
-    const length = reader.length();
-    if (length === MALFORMED) return MALFORMED;
-    const body = reader.at;
-    const end = body + length;
+  #setLabel(bytes: Uint8Array, start: number, end: number): boolean {
+    this.labelStart = start;
+    this.labelEnd = end;
+    return isText(bytes, start, end);
+  }
+
+  #setProperty(bytes: Uint8Array, tagAt: number, body: number, end: number): void {
     if (this.propertiesEnd === 0) this.propertiesStart = tagAt;
     else if (this.propertiesEnd !== tagAt) this.#copyable = false;
     this.propertiesEnd = end;
     // A length of several bytes whose last is zero could have been shorter.
-    if (body - tagAt > 2 && reader.bytes[body - 1] === 0) this.#copyable = false;
-    if (!isCanonicalProperty(reader.bytes, body, end)) this.#copyable = false;
-    return end;
+    if (body - tagAt > 2 && bytes[body - 1] === 0) this.#copyable = false;
+    if (!isCanonicalProperty(bytes, body, end)) this.#copyable = false;
   }
 
   #refusal(kind: GraphEventKind): StoreErrorCode | null {
     if (this.id < 1) return "ERR_EVENTS_SCHEMA";
     if (hasField(kind, FIELD_LABEL) && this.labelStart === this.labelEnd) return "ERR_EVENTS_SCHEMA";
     if (hasField(kind, FIELD_SOURCE) && (this.source < 1 || this.target < 1)) return "ERR_EVENTS_SCHEMA";
-    if (this.hasValidFrom && !Number.isSafeInteger(this.validFrom)) return "ERR_GRAPH_INVALID_PERIOD";
-    if (this.hasValidTo && !Number.isSafeInteger(this.validTo)) return "ERR_GRAPH_INVALID_PERIOD";
-    if (this.hasValidFrom && this.hasValidTo && this.validFrom >= this.validTo) return "ERR_GRAPH_INVALID_PERIOD";
+    if (this.hasValidFrom && !Number.isSafeInteger(this.given.from)) return "ERR_GRAPH_INVALID_PERIOD";
+    if (this.hasValidTo && !Number.isSafeInteger(this.given.to)) return "ERR_GRAPH_INVALID_PERIOD";
+    if (this.hasValidFrom && this.hasValidTo && this.given.from >= this.given.to) return "ERR_GRAPH_INVALID_PERIOD";
     return null;
   }
+}
+
+/** Steps over a field of the future. */
+function skipField(reader: WireReader): boolean {
+  const tag = reader.varint();
+  return tag >= 8 && reader.skip(tag & 7);
 }
 
 /** Takes a `GraphIdsReserved` apart; null when it is none. */

@@ -10,6 +10,7 @@ export const GRAPH_PROJECTION: Projection<GraphState, RawEvent> = {
   // Every event moves the graph's LSN and time, whatever its type.
   handles: "all",
   init: () => new GraphState(),
+  prepare: (state, events, from, to) => state.prepare(events, from, to),
   apply: (state, event) => {
     state.apply(event);
     return state;

@@ -119,10 +119,6 @@ export class GraphTables {
   readonly labelled: Int32Column[] = [];
   readonly clock: RecordedClock = new RecordedClock();
   readonly rejections: RejectionList = new RejectionList();
-  /** The highest id of each kind that a lease reserved. */
-  readonly reserved: Record<EntityKind, number> = { node: 0, edge: 0 };
-  /** The version of the stream of leases that `reserved` reflects. */
-  idsVersion = 0;
 
   of(kind: EntityKind): NodeTable | EdgeTable {
     return kind === "node" ? this.nodes : this.edges;

@@ -31,7 +31,7 @@ export class GraphWriter {
   judge(kind: GraphEventKind, fields: GraphEventFields): StoreErrorCode | null {
     if (fields.period.from >= fields.period.to) return "ERR_GRAPH_INVALID_PERIOD";
     const { ids, timelines } = this.#tables.of(kind.entity);
-    this.#slot = ids.slotOf(fields.id);
+    this.#slot = fields.slot || ids.slotOf(fields.id);
     const exists = this.#slot !== 0 && timelines.overlaps(this.#slot, fields.period);
     if (kind.operation === "create" && exists) return "ERR_GRAPH_EXISTS";
     if (kind.operation === "create" || kind.operation === "put") {
@@ -73,8 +73,8 @@ export class GraphWriter {
 
   #judgeEnds(fields: GraphEventFields): StoreErrorCode | null {
     const { nodes, edges, labels } = this.#tables;
-    this.#source = nodes.ids.slotOf(fields.source);
-    this.#target = nodes.ids.slotOf(fields.target);
+    this.#source = fields.sourceSlot || nodes.ids.slotOf(fields.source);
+    this.#target = fields.targetSlot || nodes.ids.slotOf(fields.target);
     if (this.#slot !== 0) {
       const sameLabel = edges.label(this.#slot) === labels.find(fields.bytes, fields.labelStart, fields.labelEnd);
       const sameEnds = edges.source(this.#slot) === this.#source && edges.target(this.#slot) === this.#target;

@@ -19,8 +19,11 @@ const VARINT_BYTES_MAX = 10;
 const doubleOf = new Float64Array(1);
 const bytesOfDouble = new Uint8Array(doubleOf.buffer);
 
+/** What readers stand on before they are opened; one for all, for an array costs more than the reader. */
+export const NO_BYTES: Uint8Array = new Uint8Array(0);
+
 export class WireReader {
-  bytes: Uint8Array = new Uint8Array(0);
+  bytes: Uint8Array = NO_BYTES;
   at = 0;
   end = 0;
 
@@ -58,12 +61,13 @@ export class WireReader {
     return Number.isSafeInteger(value) ? value : null;
   }
 
-  /** A signed 64-bit integer; out of the safe range it is not exact, which the caller sees by `Number.isSafeInteger`. */
-  fixed64(): number {
+  /** Puts a signed 64-bit integer into `target`; outside the safe range it is not exact, as `Number.isSafeInteger` tells. */
+  fixed64(target: Float64Array, index: number): boolean {
     const { bytes, at } = this;
-    if (at + 8 > this.end) return Number.NaN;
+    if (at + 8 > this.end) return false;
     this.at = at + 8;
-    return int32At(bytes, at + 4) * TWO_32 + (int32At(bytes, at) >>> 0);
+    target[index] = int32At(bytes, at + 4) * TWO_32 + (int32At(bytes, at) >>> 0);
+    return true;
   }
 
   double(): number | null {
