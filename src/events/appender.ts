@@ -369,7 +369,9 @@ function checkAppendOptions(options: AppendOptions): void {
     if (name !== "expectedVersion" && name !== "durability") checkOptionNames(options, APPEND_OPTIONS, "append");
   }
   const { durability } = options;
-  if (durability !== undefined && durability !== "group") choiceOption(durability, "durability", DURABILITIES, "group");
+  if (durability !== undefined && !Object.hasOwn(SEAL_DEMANDS, durability)) {
+    choiceOption(durability, "durability", DURABILITIES, "group");
+  }
 }
 
 function bufferFull(message: string): StoreError {
