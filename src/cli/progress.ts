@@ -12,7 +12,8 @@ export interface Progress {
 }
 
 export function startProgress(stream: NodeJS.WriteStream, firstText: string): Progress {
-  if (stream.isTTY !== true) return { update: () => {}, stop: () => {} };
+  // A terminal without a width (a pty that nobody gave a size) would have ora erase infinitely many lines.
+  if (stream.isTTY !== true || !(stream.columns > 0)) return { update: () => {}, stop: () => {} };
   // With discardStdin ora would put the terminal into raw mode, and Ctrl-C would no longer be a signal.
   const spinner = ora({ stream, text: firstText, discardStdin: false }).start();
   let drawnAtMs = performance.now();

@@ -60,10 +60,11 @@ const WAITING_APPENDS_MAX = 65_536;
 /** Reads the ids of durable events of one stream from the log. */
 export type ReadIds = (head: StreamHead, firstVersion: number, count: number) => Promise<string[]>;
 
-interface WaitingAppend {
+/** An append on its general way. It is answered directly, not through further promises, so that appends resolve in the order of their LSNs. */
+interface PendingAppend {
   readonly requests: readonly AppendRequest[];
   readonly durability: Durability;
-  readonly resolve: (results: (AppendResult | BufferedResult)[] | Promise<(AppendResult | BufferedResult)[]>) => void;
+  readonly resolve: (results: (AppendResult | BufferedResult)[]) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -90,7 +91,7 @@ export class Appender {
   readonly #readIds: ReadIds;
   /** The ledger of the open batch. */
   #ledger: BatchLedger | null = null;
-  readonly #waiting: WaitingAppend[] = [];
+  readonly #waiting: PendingAppend[] = [];
   readonly #lostBatches = new LostBatches();
   /** Set by `#capture`: the two functions of the promise that was just made, without a closure for each. */
   #resolve: (result: AppendResult) => void = () => {};
@@ -128,10 +129,12 @@ export class Appender {
         const answer = this.#appendOne(stream, events, options?.expectedVersion, durability);
         if (answer !== null) return answer;
       }
-      const request = prepareRequest(this.#index, this.#preparer, stream, events, options?.expectedVersion);
-      return this.#appendAll([request], durability, wait).then(
-        (results) => results[0] as AppendResult | BufferedResult,
-      );
+      const requests = [prepareRequest(this.#index, this.#preparer, stream, events, options?.expectedVersion)];
+      return new Promise((resolve, reject) => {
+        const one = (results: (AppendResult | BufferedResult)[]): void =>
+          resolve(results[0] as AppendResult | BufferedResult);
+        this.#begin({ requests, durability, resolve: one, reject }, wait);
+      });
     } catch (error) {
       return Promise.reject(error as Error);
     }
@@ -194,45 +197,41 @@ export class Appender {
         throw new TypeError("appendMany takes each stream once");
       }
       if (requests.length === 0) return Promise.resolve([]);
-      return this.#appendAll(requests, durability, true);
+      return new Promise((resolve, reject) => this.#begin({ requests, durability, resolve, reject }, true));
     } catch (error) {
       return Promise.reject(error as Error);
     }
   }
 
-  #appendAll(
-    requests: readonly AppendRequest[],
-    durability: Durability,
-    wait: boolean,
-  ): Promise<(AppendResult | BufferedResult)[]> {
+  /** Places the append now, or has it wait. Throws for what the caller must hear. */
+  #begin(append: PendingAppend, wait: boolean): void {
     if (this.#waiting.length === 0) {
-      const placed = this.#place(requests, durability);
-      if (placed.kind === "placed") return this.#answerAll(placed.ledger, placed.parts, durability);
-      if (placed.kind === "duplicate") return Promise.resolve(placed.results);
+      const placed = this.#place(append.requests, append.durability);
+      if (this.#answer(append, placed)) return;
       if (!wait && placed.kind === "noRoom") throw bufferFull("the buffers are full");
     } else if (!wait) {
       throw bufferFull("other appends wait for a buffer already");
     }
-    return this.#appendAfterWaiting(requests, durability);
+    this.#wait(append);
   }
 
-  #answerAll(
-    ledger: BatchLedger,
-    parts: readonly StreamPart[],
-    durability: Durability,
-  ): Promise<(AppendResult | BufferedResult)[]> {
+  /** Answers an append that is placed, as its durability says, or that had been made before. False: it has to wait. */
+  #answer({ durability, resolve, reject }: PendingAppend, placed: Placed): boolean {
+    if (placed.kind === "duplicate") {
+      resolve(placed.results);
+      return true;
+    }
+    if (placed.kind !== "placed") return false;
+    const { ledger, parts } = placed;
     const demand = SEAL_DEMANDS[durability];
     if (demand === "later") {
-      const results = parts.map((part) => bufferedResult(part, ledger));
-      this.#wal.demand(ledger.batch, demand);
-      return Promise.resolve(results);
-    }
-    const promise = new Promise<AppendResult[]>((resolve, failed) => {
+      resolve(parts.map((part) => bufferedResult(part, ledger)));
+    } else {
       const committed = (firstLsn: number): void => resolve(parts.map((part) => resultOf(part, firstLsn)));
-      ledger.wait({ committed, failed });
-    });
+      ledger.wait({ committed, failed: reject });
+    }
     this.#wal.demand(ledger.batch, demand);
-    return promise;
+    return true;
   }
 
   /** Puts the requests into one batch, or says why not. Throws for what the caller must hear; then nothing was changed. */
@@ -294,18 +293,13 @@ export class Appender {
     return this.#ledger;
   }
 
-  /** Waits for its turn, behind those that waited before. */
-  #appendAfterWaiting(
-    requests: readonly AppendRequest[],
-    durability: Durability,
-  ): Promise<(AppendResult | BufferedResult)[]> {
+  /** Waits for its turn, behind those that wait already. */
+  #wait(append: PendingAppend): void {
     if (this.#waiting.length === WAITING_APPENDS_MAX) {
       throw bufferFull(`${WAITING_APPENDS_MAX} appends wait for a buffer already`);
     }
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ requests, durability, resolve, reject });
-      if (this.#waiting.length === 1) void this.#serveWaiting();
-    });
+    this.#waiting.push(append);
+    if (this.#waiting.length === 1) void this.#serveWaiting();
   }
 
   /** Serves the waiting appends in order, as many as there is room for at once, so that the queue empties and the fast path is back. */
@@ -313,13 +307,11 @@ export class Appender {
     const queue = this.#waiting;
     let served = 0;
     while (served < queue.length) {
-      const { requests, durability, resolve, reject } = queue[served] as WaitingAppend;
+      const append = queue[served] as PendingAppend;
       try {
         this.#wal.assertWritable();
-        const placed = this.#place(requests, durability);
-        if (placed.kind === "placed") resolve(this.#answerAll(placed.ledger, placed.parts, durability));
-        else if (placed.kind === "duplicate") resolve(placed.results);
-        if (placed.kind === "placed" || placed.kind === "duplicate") {
+        const placed = this.#place(append.requests, append.durability);
+        if (this.#answer(append, placed)) {
           served++;
           continue;
         }
@@ -327,9 +319,9 @@ export class Appender {
         served = 0;
         if (placed.kind === "noRoom") await this.#wal.whenRoom();
         else if (placed.kind === "pendingDuplicate") await this.#wal.flush();
-        else await this.#askLog(placed);
+        else if (placed.kind === "askLog") await this.#askLog(placed);
       } catch (error) {
-        reject(error as Error);
+        append.reject(error as Error);
         served++;
       }
     }

@@ -71,4 +71,7 @@ export function validateProjection<State, Event extends FeedEvent>(projection: P
   for (const method of ["init", "apply", "encode", "decode"] as const) {
     if (typeof projection[method] !== "function") throw new TypeError(`projection.${method} must be a function`);
   }
+  if (projection.prepare !== undefined && typeof projection.prepare !== "function") {
+    throw new TypeError("projection.prepare must be a function");
+  }
 }

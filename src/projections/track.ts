@@ -15,8 +15,9 @@ import type { FailurePolicy, ProjectionReport } from "./runner-options.js";
 export const PARKED_EVENTS_MAX = 10_000;
 
 const PARKED_MESSAGE_CHARACTERS_MAX = 1000;
-// Looking at the clock costs about as much as a small apply; preparing pays from a few dozen events on.
-const EVENTS_PER_LOOK_AT_CLOCK = 64;
+// Looking at the clock costs about as much as a small apply.
+const EVENTS_PER_LOOK_AT_CLOCK = 16;
+const EVENTS_PREPARED = 64;
 
 /** Where a track begins: at zero, or at what a checkpoint held. */
 export interface TrackStart<State> {
@@ -91,9 +92,13 @@ export class Track<State, Event extends FeedEvent> {
    */
   apply(events: readonly Event[], from: number, untilMs: number): number {
     let index = from;
+    let prepared = from;
     while (index < events.length) {
+      if (index >= prepared) {
+        prepared = Math.min(events.length, index + EVENTS_PREPARED);
+        this.projection.prepare?.(this.#state, events, index, prepared);
+      }
       const end = Math.min(events.length, index + EVENTS_PER_LOOK_AT_CLOCK);
-      this.projection.prepare?.(this.#state, events, index, end);
       for (; index < end; index += 1) this.#applyOne(events[index] as Event);
       if (performance.now() >= untilMs) break;
     }

@@ -171,7 +171,7 @@ interface Tally {
 }
 
 async function look(directory: string, io: IoDemand, oracle: Oracle, tally: Tally): Promise<void> {
-  const store = await openStore(directory, { segmentBytes: 128 * 1024, io });
+  const store = await openStore(directory, { segmentBytes: 128 * 1024, io, onWaiting: () => {} });
   try {
     const events = [];
     for await (const { lsn, stream, version, data } of store.readAll())

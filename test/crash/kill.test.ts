@@ -14,7 +14,7 @@ test(
     const report = await runKillRounds({ rounds: ROUNDS });
     console.log(JSON.stringify(report));
     // A run that kills before anything happens would prove nothing.
-    assert.ok(report.acknowledged > 10 * ROUNDS, `${report.acknowledged} acknowledgements in ${ROUNDS} rounds`);
+    assert.ok(report.acknowledged > 2 * ROUNDS, `${report.acknowledged} acknowledgements in ${ROUNDS} rounds`);
     assert.ok(report.verifications > ROUNDS / 3);
   },
   { timeoutMs: 30_000 + ROUNDS * ROUND_DEADLINE_MS },

@@ -57,6 +57,7 @@ test("a definition that is not what it should be is refused, naming the field", 
   for (const method of ["init", "apply", "encode", "decode"]) {
     await refuses({ ...runningHash(), [method]: undefined }, {}, new RegExp(`projection\\.${method}`));
   }
+  await refuses({ ...runningHash(), prepare: true }, {}, /projection\.prepare/);
 });
 
 test("an option that is not what it should be is refused, naming the option", async () => {

@@ -50,6 +50,25 @@ test("applies at least one event, however late it is, and goes on where it stopp
   assert.equal(track.state, hashOf(all.map((event) => event.value)));
 });
 
+test("hints at every event once before it is applied, unless the time was up in between", () => {
+  const hinted: number[] = [];
+  const projection = runningHash({
+    prepare: (_, all, from, to) => hinted.push(...all.slice(from, to).map(({ lsn }) => lsn)),
+    apply: (state, event) => {
+      assert.ok(hinted.includes(event.lsn), `LSN ${event.lsn}`);
+      return runningHash().apply(state, event);
+    },
+  });
+  const start = { state: projection.init(), lsn: 0, witness: null, skippedEvents: 0, parked: [] };
+  const track = new Track(projection, start, "stop", () => undefined);
+  const all = events(...Array.from({ length: 200 }, (_, index) => index + 1));
+  track.apply(all, 0, forever);
+  assert.equal(
+    hinted,
+    all.map(({ lsn }) => lsn),
+  );
+});
+
 test("a feed that goes back, or repeats an event, is a bug and not an event to leave out", () => {
   for (const wrong of [events(1, 2, 2), events(2, 1)]) {
     const track = trackOf("skip");

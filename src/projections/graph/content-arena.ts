@@ -12,7 +12,7 @@
 
 import { StoreError } from "../../errors.js";
 import { sameProperties } from "./property-match.js";
-import { varintBytes } from "./wire.js";
+import { NO_BYTES, varintBytes } from "./wire.js";
 
 const CHUNK_BYTES = 4 * 2 ** 20;
 // Words of 4 bytes.
@@ -25,7 +25,7 @@ const FIRST_CHUNK_BYTES = 4096;
 
 export class ContentArena {
   /** What `open` found: the properties are `bytes[start, end)`. */
-  bytes: Uint8Array = new Uint8Array(0);
+  bytes: Uint8Array = NO_BYTES;
   start = 0;
   end = 0;
   label = 0;

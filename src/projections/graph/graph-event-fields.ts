@@ -20,7 +20,7 @@ import {
 } from "./graph-event-kind.js";
 import { isCanonicalProperty, isText, PROPERTY_TAG } from "./property.js";
 import { Period } from "./timelines.js";
-import { MALFORMED, WIRE_BYTES, WIRE_FIXED64, WIRE_VARINT, WireReader } from "./wire.js";
+import { MALFORMED, NO_BYTES, WIRE_BYTES, WIRE_FIXED64, WIRE_VARINT, WireReader } from "./wire.js";
 
 const ID_TAG = (FIELD_ID << 3) | WIRE_VARINT;
 const LABEL_TAG = (FIELD_LABEL << 3) | WIRE_BYTES;
@@ -48,7 +48,7 @@ export class GraphEventFields {
   /** What the event itself says, where `hasValidFrom` and `hasValidTo`. */
   readonly given: Period = new Period();
   /** The label is `bytes[labelStart, labelEnd)`. */
-  bytes: Uint8Array = new Uint8Array(0);
+  bytes: Uint8Array = NO_BYTES;
   labelStart = 0;
   labelEnd = 0;
   /** Canonical properties: `properties[propertiesStart, propertiesEnd)`, mostly a part of `bytes`. */

@@ -1,9 +1,11 @@
 /** Steps through canonical properties (property.ts) without decoding them. */
 
-import { WireReader } from "./wire.js";
+import { NO_BYTES, WireReader } from "./wire.js";
+
+const long = new WireReader();
 
 export class PropertyCursor {
-  bytes: Uint8Array = new Uint8Array(0);
+  bytes: Uint8Array = NO_BYTES;
   /** Where the property in hand begins, its tag included; it ends at `next`. */
   start = 0;
   next = 0;
@@ -12,7 +14,6 @@ export class PropertyCursor {
   /** The value ends at `next`. */
   valueStart = 0;
   #end = 0;
-  readonly #long = new WireReader();
 
   open(bytes: Uint8Array, start: number, end: number): void {
     this.bytes = bytes;
@@ -52,12 +53,12 @@ export class PropertyCursor {
   #skipLength(at: number): number {
     if ((this.bytes[at] as number) < 0x80) return at + 1;
     this.#longLength(at);
-    return this.#long.at;
+    return long.at;
   }
 
   #longLength(at: number): number {
-    this.#long.open(this.bytes, at, this.#end);
-    return this.#long.varint();
+    long.open(this.bytes, at, this.#end);
+    return long.varint();
   }
 }
 

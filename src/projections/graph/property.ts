@@ -174,16 +174,17 @@ export function isText(bytes: Uint8Array, start: number, end: number): boolean {
   return true;
 }
 
+const cursor = new PropertyCursor();
+const values = new Reader();
+
 /** Decodes canonical properties. A key that stands twice has its last value. */
 export function decodeProperties(bytes: Uint8Array, start: number, end: number): Properties {
   const properties: Properties = Object.create(null);
   if (start === end) return properties;
-  const cursor = new PropertyCursor();
-  const reader = new Reader();
   cursor.open(bytes, start, end);
   while (cursor.advance()) {
-    reader.open(bytes, cursor.valueStart, cursor.next);
-    properties[decodeText(bytes, cursor.keyStart, cursor.keyEnd)] = readValue(reader);
+    values.open(bytes, cursor.valueStart, cursor.next);
+    properties[decodeText(bytes, cursor.keyStart, cursor.keyEnd)] = readValue(values);
   }
   return properties;
 }

@@ -19,8 +19,11 @@ const VARINT_BYTES_MAX = 10;
 const doubleOf = new Float64Array(1);
 const bytesOfDouble = new Uint8Array(doubleOf.buffer);
 
+/** What readers stand on before they are opened; one for all, for an array costs more than the reader. */
+export const NO_BYTES: Uint8Array = new Uint8Array(0);
+
 export class WireReader {
-  bytes: Uint8Array = new Uint8Array(0);
+  bytes: Uint8Array = NO_BYTES;
   at = 0;
   end = 0;
 

@@ -45,7 +45,12 @@ async function main(): Promise<void> {
   const order = (await lines.next()).value as string;
   const [directory, round, segmentBytes, io] = order.split(" ") as [string, string, string, IoDemand];
   say("opening");
-  const store = await openStore(directory, { segmentBytes: Number(segmentBytes), io, flushIntervalMs: 3 });
+  const store = await openStore(directory, {
+    segmentBytes: Number(segmentBytes),
+    io,
+    flushIntervalMs: 3,
+    onWaiting: () => {},
+  });
   say("open");
   const callers = Array.from({ length: CALLER_COUNT }, async (_, caller) => {
     for (let number = 0; ; number++) {

@@ -99,6 +99,32 @@ function shifted(event: TestEvent, type: string, bound: "validFrom" | "validTo",
     : event;
 }
 
+test("an iterator left lying while events are applied gives what its view held", () => {
+  for (let round = 0; round < 30; round += 1) {
+    const history = randomHistory(random, 60);
+    const state = new GraphState({ clock });
+    for (const event of history.slice(0, 40)) state.apply(rawEvent(event));
+    const view = state.asOf({ validAt: random.pick(POINTS) });
+    const starts = [
+      () => view.find({}),
+      () => view.find({ label: "Person" }),
+      ...NODE_IDS.flatMap((id) => [
+        () => view.edges(id),
+        () => view.neighbors(id),
+        () => view.traverse(id, { maxDepth: 4 }),
+      ]),
+    ];
+    const expected = starts.map((start) => JSON.stringify([...start()]));
+    const begun = starts.map((start) => start());
+    const parts = begun.map((iterator): unknown => iterator.next().value);
+    for (const event of history.slice(40)) state.apply(rawEvent(event));
+    for (const [index, iterator] of begun.entries()) {
+      const all = parts[index] === undefined ? [] : [parts[index], ...iterator];
+      assert.is(JSON.stringify(all), expected[index]);
+    }
+  }
+});
+
 test("shows the worked example of the design: a table of answers, and the rectangles at the end", () => {
   const year = (value: number) => (value - 2020) * 4;
   const state = new GraphState({ clock });

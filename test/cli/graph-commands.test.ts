@@ -1,0 +1,217 @@
+import { join } from "node:path";
+import { openStore } from "../../src/index.js";
+import { assert } from "../support/assert.js";
+import { suite } from "../support/suite.js";
+import { temporaryDirectory } from "../support/temporary-directory.js";
+import { type JsonObject, runCli, runFailing, runJson } from "./support/run-cli.js";
+
+const test = suite("cli/graph commands");
+
+const year = (of: number) => Date.UTC(of, 0, 1) * 1_000;
+
+/** Ann, salary 100 from 2020, 120 from 2021; later corrected to 110 for 2020; and gone from 2023: the design's own example. */
+async function makeStore(): Promise<{ store: string; lsns: number[] }> {
+  const directory = join(temporaryDirectory(), "store");
+  await using store = await openStore(directory);
+  const lsns: number[] = [];
+  const append = async (type: string, data: object): Promise<void> => {
+    lsns.push((await store.append("people", { type: `varve.v1.${type}`, data })).lsn);
+  };
+  const ann = { id: 1, label: "Person", properties: { name: "Ann", salary: 100, ["__proto__"]: "x" } };
+  await append("NodeCreated", { ...ann, validFrom: year(2020) });
+  await append("NodePatched", { id: 1, properties: { salary: 120 }, validFrom: year(2021) });
+  await append("NodePatched", { id: 1, properties: { salary: 110 }, validFrom: year(2020), validTo: year(2021) });
+  await append("NodeCreated", { id: 2, label: "Company", properties: { name: "Acme" }, validFrom: year(2000) });
+  await append("NodeCreated", {
+    id: 3,
+    label: "Person",
+    properties: { name: "Bo", salary: 100, on: true },
+    validFrom: year(2020),
+  });
+  const works = { label: "WORKS_AT", target: 2, validFrom: year(2020) };
+  await append("EdgeCreated", { id: 1, ...works, source: 1, properties: { role: "chief" } });
+  await append("EdgeCreated", { id: 2, ...works, source: 3 });
+  await append("EdgeCreated", { id: 3, ...works, source: 3, label: "OWNS" });
+  await append("NodeDeleted", { id: 1, validFrom: year(2023), detach: true });
+  return { store: directory, lsns };
+}
+
+const ids = (nodes: readonly JsonObject[]) => nodes.map((node) => node["id"]);
+
+test("finds nodes by label and properties, at a valid and a recorded time", async () => {
+  const { store, lsns } = await makeStore();
+  const find = async (...parameters: string[]) =>
+    ids(await runJson(["graph", "find", "--store", store, ...parameters]));
+  const at = (of: number) => ["--valid", `${of}-06-01`];
+  assert.equal(await find("--label", "Person", ...at(2022)), [1, 3]);
+  assert.equal(await find("--label", "Person", ...at(2024)), [3]);
+  assert.equal(await find("--label", "Person", ...at(2024), "--recorded", `lsn:${lsns[7]}`), [1, 3]);
+  assert.equal(await find("--label", "Person", "--limit", "1", ...at(2022)), [1]);
+  assert.equal(await find("--label", "Nobody"), []);
+  assert.equal(await find(...at(2022)), [1, 2, 3]);
+  assert.equal(await find("--where", "salary=120", ...at(2022)), [1]);
+  assert.equal(await find("--label", "Person", "--where", "salary=100", "--where", "name=Bo"), [3]);
+  assert.equal(await find("--where", "on=true"), [3]);
+  assert.equal(await find("--where", "name=A=B"), []);
+  assert.equal(await find("--where", "__proto__=x", ...at(2022)), [1]);
+});
+
+test("a node prints its seven fields, times in µs and null for an open end", async () => {
+  const { store } = await makeStore();
+  const run = await runCli(["graph", "node", "--json", "--id", "2", "--store", store]);
+  const node = JSON.parse(run.stdout) as JsonObject;
+  assert.equal(Object.keys(node), ["id", "label", "properties", "validFrom", "validTo", "recordedFrom", "recordedTo"]);
+  const { recordedFrom, ...rest } = node;
+  assert.equal(rest, {
+    id: 2,
+    label: "Company",
+    properties: { name: "Acme" },
+    validFrom: year(2000),
+    validTo: null,
+    recordedTo: null,
+  });
+  assert.ok(Number.isSafeInteger(recordedFrom));
+  assert.match((await runCli(["graph", "node", "--id", "2", "--store", store])).stdout, "Company 2");
+});
+
+test("shows the design's worked example as it stands there", async () => {
+  const { store, lsns } = await makeStore();
+  const salary = async (valid: string, lsn: number | undefined): Promise<unknown> => {
+    const parameters = ["graph", "find", "--where", "name=Ann", "--valid", valid, "--recorded", `lsn:${lsn}`];
+    const [node] = await runJson([...parameters, "--store", store]);
+    return (node?.["properties"] as JsonObject | undefined)?.["salary"];
+  };
+  const [first, second, third] = lsns;
+  const last = lsns.at(-1);
+  const table = await Promise.all(
+    ["2020-07-01", "2021-07-01", "2023-07-01"].map((valid) =>
+      Promise.all([first, second, third, last].map((lsn) => salary(valid, lsn))),
+    ),
+  );
+  assert.equal(table, [
+    [100, 100, 110, 110],
+    [100, 120, 120, 120],
+    [100, 120, 120, undefined],
+  ]);
+});
+
+test("one node is asked for by id, or by what only it is", async () => {
+  const { store } = await makeStore();
+  const node = ["graph", "node", "--store", store, "--valid", "2022-01-01"];
+  assert.equal(ids(await runJson([...node, "--label", "Person", "--where", "name=Bo"])), [3]);
+  assert.is((await runFailing([...node, "--id", "9"])).code, "ERR_GRAPH_NOT_FOUND");
+  assert.is((await runFailing([...node, "--label", "Person"])).code, "ERR_USAGE");
+  assert.is((await runFailing(node)).code, "ERR_USAGE");
+});
+
+test("neighbours come once each, with the edges that lead there", async () => {
+  const { store } = await makeStore();
+  const neighbors = async (...parameters: string[]) =>
+    (await runJson(["graph", "neighbors", "--store", store, "--valid", "2022-01-01", ...parameters])).map((node) => [
+      node["id"],
+      (node["edges"] as JsonObject[]).map((edge) => edge["label"]).sort(),
+    ]);
+  assert.equal(await neighbors("--id", "3"), [[2, ["OWNS", "WORKS_AT"]]]);
+  assert.equal(await neighbors("--id", "3", "--edge", "OWNS"), [[2, ["OWNS"]]]);
+  assert.equal(await neighbors("--id", "3", "--direction", "in"), []);
+  assert.equal((await neighbors("--label", "Company", "--direction", "in")).map(([id]) => id).sort(), [1, 3]);
+  const [node = {}] = await runJson(["graph", "neighbors", "--store", store, "--id", "1", "--valid", "2022-01-01"]);
+  const [edge] = node["edges"] as JsonObject[];
+  assert.equal([edge?.["source"], edge?.["target"], edge?.["properties"]], [1, 2, { role: "chief" }]);
+});
+
+test("history shows every rectangle, of a node and of an edge", async () => {
+  const { store, lsns } = await makeStore();
+  const rectangles = await runJson(["graph", "history", "--id", "1", "--store", store]);
+  const shown = rectangles.map((each) => [
+    (each["properties"] as JsonObject)["salary"],
+    each["validFrom"],
+    each["validTo"],
+    each["lsn"],
+    each["supersededBy"],
+  ]);
+  assert.ok(shown.some((each) => String(each) === String([110, year(2020), year(2021), lsns[2], null])));
+  assert.ok(shown.some((each) => String(each) === String([120, year(2021), year(2023), lsns[1], null])));
+  assert.ok(rectangles.every((each) => Object.hasOwn(each, "recordedTo")));
+  const now = await runJson(["graph", "history", "--id", "1", "--at", "valid", "--store", store]);
+  assert.equal(
+    now.map((each) => [each["validFrom"], each["validTo"]]),
+    [
+      [year(2021), year(2023)],
+      [year(2020), year(2021)],
+    ]
+      .sort((a, b) => (a[0] ?? 0) - (b[0] ?? 0))
+      .reverse(),
+  );
+  const [edge] = await runJson(["graph", "history", "--edge-id", "3", "--store", store]);
+  assert.equal([edge?.["label"], edge?.["source"], edge?.["target"]], ["OWNS", 3, 2]);
+  assert.equal(await runJson(["graph", "history", "--id", "77", "--store", store]), []);
+  const failure = await runFailing(["graph", "history", "--id", "1", "--edge-id", "1", "--store", store]);
+  assert.is(failure.code, "ERR_USAGE");
+});
+
+test("diff names what was added, removed and changed, along either axis", async () => {
+  const { store, lsns } = await makeStore();
+  const diff = async (...parameters: string[]) =>
+    (await runJson(["graph", "diff", "--store", store, ...parameters])).map((change) => {
+      const entity = (change["after"] ?? change["before"]) as JsonObject;
+      return `${change["change"]} ${change["kind"]} ${entity["id"]}`;
+    });
+  assert.equal(await diff("--since-valid", "2022-01-01", "--valid", "2024-01-01"), [
+    "removed node 1",
+    "removed edge 1",
+  ]);
+  assert.equal(await diff("--since-valid", "2010-01-01", "--valid", "2021-06-01", "--only", "node"), [
+    "added node 1",
+    "added node 3",
+  ]);
+  assert.equal(
+    await diff("--since-recorded", `lsn:${lsns[1]}`, "--recorded", `lsn:${lsns[2]}`, "--valid", "2020-06-01"),
+    ["changed node 1"],
+  );
+  assert.is((await runFailing(["graph", "diff", "--store", store])).code, "ERR_USAGE");
+});
+
+test("points that cannot be are usage errors", async () => {
+  const { store } = await makeStore();
+  for (const parameters of [
+    ["--valid", "yesterday"],
+    ["--recorded", "lsn:x"],
+    ["--recorded", "lsn:99999"],
+    ["--where", "nothing"],
+    ["--id", "0"],
+  ]) {
+    const failure = await runFailing(["graph", "node", "--store", store, "--id", "1", ...parameters]);
+    assert.is(failure.code, "ERR_USAGE", parameters.join(" "));
+  }
+});
+
+test("text for people has one line per node", async () => {
+  const { store } = await makeStore();
+  const found = await runCli(["graph", "find", "--label", "Person", "--valid", "2022-01-01", "--store", store]);
+  assert.is(found.stdout.trimEnd().split("\n").length, 2);
+  assert.match(found.stdout, "2020-01-01T00:00:00Z");
+  for (const parameters of [
+    ["neighbors", "--id", "3"],
+    ["history", "--id", "1"],
+    ["diff", "--since-valid", "2022-01-01"],
+  ]) {
+    const run = await runCli(["graph", ...parameters, "--store", store]);
+    assert.is(run.exitCode, 0, run.stderr);
+    assert.ok(run.stdout.length > 20);
+  }
+});
+
+test("answers the same after a checkpoint, and after the checkpoint is deleted", async () => {
+  const { store } = await makeStore();
+  const ask = () => runJson(["graph", "find", "--valid", "2022-01-01", "--store", store]);
+  const before = await ask();
+  const [saved = {}] = await runJson(["checkpoint", "--store", store]);
+  assert.equal(
+    (saved["projections"] as JsonObject[]).map((each) => [each["name"], each["lsn"]]),
+    [["graph", saved["lsn"]]],
+  );
+  assert.equal(await ask(), before);
+  await runJson(["append", "--store", store, "--stream", "s", "--type", "Other"]);
+  assert.equal(await ask(), before);
+});
