@@ -66,7 +66,6 @@ export class Wal {
   readonly #incarnation: number;
   readonly #manifest: Manifest;
   readonly #listeners = new AdvanceListeners();
-  #isTellingSoon = false;
   #closing: Promise<void> | null = null;
   #isClosed = false;
 
@@ -184,7 +183,7 @@ export class Wal {
         this.#noteFrame(segment, fileOffset + byteLength, coreFiles);
         if (firstLsn > lastLsn) parts.index.add(firstLsn, segment, fileOffset);
       },
-      onAdvance: () => this.#tellSoon(),
+      onAdvance: (watermark) => this.#listeners.tell(watermark),
     });
     this.#reader = new LogReader({ ...parts, storeId: this.storeId, core: CORE });
   }
@@ -255,16 +254,6 @@ export class Wal {
   /** Seals what is open and resolves when it is durable or was refused, or the log has failed. */
   flush(): Promise<void> {
     return this.#writer.drain();
-  }
-
-  /** Not at once: W moves while an append asks for completions, and no listener may append in the middle of an append. */
-  #tellSoon(): void {
-    if (this.#isTellingSoon) return;
-    this.#isTellingSoon = true;
-    queueMicrotask(() => {
-      this.#isTellingSoon = false;
-      this.#listeners.tell(this.watermark);
-    });
   }
 
   /** Calls `listener` soon after W advanced, and when the log closes. What it throws is an uncaught error. Returns how to stop. */

@@ -1,125 +1,249 @@
 /**
- * Kills a writing process at random moments and checks what it left, round after round on the same store:
+ * Kills a writer at random moments, again and again, and looks each time what the store holds.
  *
- * - every acknowledged append is there, with its very bytes, also rounds later;
- * - no append is there in part, acknowledged or not, and none twice;
- * - LSNs are 1, 2, 3, … and the versions of every stream too.
+ * - Every acknowledged append is there, with its content.
+ * - No append is half there: all its events, one after the other, or none.
+ * - What was there after one recovery is there after every later one, at the same LSN.
+ * - Stream versions and LSNs have no gaps.
  *
- * In some rounds the process is killed while it recovers what the round before left.
+ * A round is one child. Most are killed while they append, some while they recover. After some rounds nobody looks, and the next child
+ * finds what the crash left; else the store is opened, read and closed here.
  */
 
-import { spawn } from "node:child_process";
+import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { join } from "node:path";
+import type { Readable, Writable } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { openStore, type RecoveryReport } from "../../src/index.js";
-import { assert } from "../support/assert.js";
-import { seededRandom } from "../support/seeded-random.js";
+import { type IoDemand, openStore } from "../../src/index.js";
+import { type SeededRandom, seededRandom } from "../support/seeded-random.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
-import { fillOf, type KillData } from "./kill-event.js";
+import { eventsOf, type PlannedData, planOf } from "./kill-plan.js";
 
-const CHILD = fileURLToPath(new URL("./kill-child.js", import.meta.url));
-const APPEND_KEY = /^\d+\.\d+$/;
-/** A fresh store now and then keeps the rounds short. */
+const WRITER = fileURLToPath(new URL("./children/kill-writer.js", import.meta.url));
+/** A store is used for so many rounds: it stays small, so that reading it costs little. */
 const ROUNDS_PER_STORE = 20;
-const RUN_MS_MAX = 60;
-const RECOVERY_KILL_SHARE = 0.2;
-/** How long after its start a process that is to die while it recovers is killed at the latest. */
-const RECOVERY_KILL_MS_MAX = 250;
+const APPENDING_MS_MAX = 60;
+const RECOVERING_MS_MAX = 12;
+const CHILD_DEADLINE_MS = 30_000;
 
-export interface KillSummary {
+export interface KillReport {
   readonly rounds: number;
+  readonly killsInRecovery: number;
+  readonly verifications: number;
   readonly acknowledged: number;
-  readonly recovered: number;
-  readonly rows: Readonly<Record<string, number>>;
-  readonly seconds: number;
+  /** Appends that were there without having been acknowledged. */
+  readonly unacknowledgedKept: number;
+  readonly tornTails: number;
+  readonly rewrittenRecords: number;
+  readonly elapsedMs: number;
 }
 
-/** Runs a child until it is killed; resolves with the appends it reported as acknowledged. */
-async function runAndKill(
-  directory: string,
-  seed: number,
-  round: number,
-  killMs: number,
-  from: "start" | "ready",
-): Promise<string[]> {
-  const child = spawn(process.execPath, [CHILD, directory, String(seed), String(round)], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  let output = "";
-  let armed = false;
-  const arm = (): void => {
-    if (armed) return;
-    armed = true;
-    setTimeout(() => child.kill("SIGKILL"), killMs);
-  };
-  if (from === "start") arm();
-  child.stdout.setEncoding("latin1").on("data", (text: string) => {
-    output += text;
-    if (output.includes("ready\n")) arm();
-  });
-  const signal = await new Promise<NodeJS.Signals | null>((resolve) => child.on("close", (_code, by) => resolve(by)));
-  assert.is(signal, "SIGKILL", "the child lived until it was killed");
-  // A line that was cut off was not reported.
-  return output
-    .split("\n")
-    .slice(0, -1)
-    .filter((line) => APPEND_KEY.test(line));
-}
+type Writer = ChildProcessByStdio<Writable, Readable, null>;
 
-/** Reads the whole store, checks it, and gives the appends that are in it. */
-async function readAppends(directory: string): Promise<{ appends: Set<string>; report: RecoveryReport }> {
-  const store = await openStore<{ Killed: KillData }>(directory);
-  try {
-    const found = new Map<string, { indexes: Set<number>; of: number }>();
-    const versions = new Map<string, number>();
-    let lsn = 0;
-    for await (const event of store.readAll()) {
-      assert.is(event.lsn, ++lsn, "LSNs are dense");
-      const version = (versions.get(event.stream) ?? 0) + 1;
-      assert.is(event.version, version, `versions of ${event.stream} are dense`);
-      versions.set(event.stream, version);
-      const { key, index, of, fill } = event.data;
-      assert.is(event.id, `${key}/${index}`);
-      assert.ok(fill === fillOf(key, index, fill.length), `the bytes of ${key}/${index} are its own`);
-      const append = found.get(key) ?? { indexes: new Set(), of };
-      assert.not(append.indexes.has(index), `${key}/${index} is there once`);
-      append.indexes.add(index);
-      found.set(key, append);
+/** A child that has loaded its modules and waits for its order: starting one takes longer than a round. */
+class WarmWriter {
+  readonly #child: Writer;
+  readonly #ended: Promise<void>;
+  readonly acks: { readonly name: string; readonly lsn: number }[] = [];
+  #said: string[] = [];
+  #rest = "";
+  #listener: (() => void) | null = null;
+  hasEnded = false;
+
+  constructor() {
+    this.#child = spawn(process.execPath, [WRITER], { stdio: ["pipe", "pipe", "inherit"] });
+    this.#child.stdin.on("error", () => {}); // it was killed before it read its order
+    this.#child.stdout.setEncoding("utf8").on("data", (text: string) => this.#hear(text));
+    this.#ended = new Promise((resolve) => {
+      this.#child.on("close", () => {
+        this.hasEnded = true;
+        this.#listener?.();
+        resolve();
+      });
+    });
+  }
+
+  #hear(text: string): void {
+    const lines = (this.#rest + text).split("\n");
+    this.#rest = lines.pop() as string; // a line that was cut says nothing
+    for (const line of lines) {
+      const [word, name, lsn] = line.split(" ") as [string, string?, string?];
+      if (word === "ack") this.acks.push({ name: name as string, lsn: Number(lsn) });
+      else this.#said.push(word);
     }
-    assert.is(lsn, store.watermark);
-    for (const [key, { indexes, of }] of found) assert.is(indexes.size, of, `append ${key} is whole`);
-    return { appends: new Set(found.keys()), report: store.recovery };
+    this.#listener?.();
+  }
+
+  order(line: string): void {
+    this.#child.stdin.write(`${line}\n`);
+  }
+
+  /** Resolves when it has said that word; throws when it ends before. */
+  async whenSaid(word: string): Promise<void> {
+    const deadline = performance.now() + CHILD_DEADLINE_MS;
+    while (!this.#said.includes(word)) {
+      if (this.hasEnded) throw new Error(`the writer ended before it said "${word}"`);
+      if (performance.now() > deadline) throw new Error(`the writer did not say "${word}" in time`);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, 1000);
+        this.#listener = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+
+  /** Kills it and resolves when it is gone and all it said was heard. */
+  async kill(): Promise<void> {
+    if (this.hasEnded) throw new Error("the writer ended by itself");
+    this.#child.kill("SIGKILL");
+    await this.#ended;
+  }
+}
+
+/** What the store must hold. */
+class Oracle {
+  /** Name → LSN of its last event, or the highest it can have. */
+  readonly #acknowledged = new Map<string, number>();
+  /** What a look found: the name of the append that the LSN belongs to. */
+  #seen: string[] = [];
+
+  acknowledge(acks: readonly { readonly name: string; readonly lsn: number }[]): void {
+    for (const { name, lsn } of acks) this.#acknowledged.set(name, lsn);
+  }
+
+  /** Judges what was read in LSN order. Returns how many appends are new that were never acknowledged. */
+  check(events: readonly { lsn: number; stream: string; version: number; data: PlannedData }[]): number {
+    const versions = new Map<string, number>();
+    const seen: string[] = [];
+    const found = new Map<string, number>();
+    for (let at = 0; at < events.length; ) {
+      const { name } = (events[at] as (typeof events)[number]).data;
+      if (found.has(name)) throw new Error(`append ${name} is there twice, again at LSN ${at + 1}`);
+      for (const planned of eventsOf(planOf(name))) {
+        const event = events[at];
+        if (event === undefined) throw new Error(`append ${name} is only half there at the end of the log`);
+        const version = (versions.get(event.stream) ?? 0) + 1;
+        versions.set(event.stream, version);
+        const isSame =
+          event.lsn === at + 1 &&
+          event.stream === planned.stream &&
+          event.version === version &&
+          event.data.name === planned.data.name &&
+          event.data.index === planned.data.index &&
+          event.data.text === planned.data.text;
+        if (!isSame) {
+          const is = `${event.lsn} ${event.stream}@${event.version} ${event.data.name}[${event.data.index}]`;
+          throw new Error(
+            `expected ${at + 1} ${planned.stream}@${version} ${name}[${planned.data.index}], found ${is}`,
+          );
+        }
+        seen.push(name);
+        at++;
+      }
+      found.set(name, at);
+    }
+    for (const [name, lsn] of this.#acknowledged) {
+      const at = found.get(name);
+      if (at === undefined) throw new Error(`append ${name} was acknowledged with LSN ${lsn} and is gone`);
+      if (at > lsn) throw new Error(`append ${name} was acknowledged with LSN ${lsn} and ends at ${at}`);
+    }
+    for (const [index, name] of this.#seen.entries()) {
+      if (seen[index] !== name)
+        throw new Error(`LSN ${index + 1} was ${name} after an earlier recovery, now ${seen[index]}`);
+    }
+    const isNew = (name: string): boolean => !this.#acknowledged.has(name) && !this.#seen.includes(name);
+    const unacknowledgedCount = [...found.keys()].filter(isNew).length;
+    this.#seen = seen;
+    return unacknowledgedCount;
+  }
+}
+
+interface Tally {
+  killsInRecovery: number;
+  verifications: number;
+  acknowledged: number;
+  unacknowledgedKept: number;
+  tornTails: number;
+  rewrittenRecords: number;
+}
+
+async function look(directory: string, io: IoDemand, oracle: Oracle, tally: Tally): Promise<void> {
+  const store = await openStore(directory, { segmentBytes: 128 * 1024, io, onWaiting: () => {} });
+  try {
+    const events = [];
+    for await (const { lsn, stream, version, data } of store.readAll())
+      events.push({ lsn, stream, version, data: data as PlannedData });
+    if (store.watermark !== events.length)
+      throw new Error(`W is ${store.watermark}, ${events.length} events were read`);
+    tally.unacknowledgedKept += oracle.check(events);
+    tally.verifications++;
+    if (store.recovery.tornAt !== null) tally.tornTails++;
+    tally.rewrittenRecords += store.recovery.rewrittenRecords;
   } finally {
     await store.close();
   }
 }
 
-/** Runs the rounds; throws at the first that finds something wrong. The seed decides what is written and when it ends. */
-export async function killRounds(rounds: number, seed: number, onRound: (round: number) => void): Promise<KillSummary> {
-  const random = seededRandom(seed);
-  const startedMs = performance.now();
-  const rows: Record<string, number> = {};
-  let [directory, acknowledged, recovered] = ["", 0, 0];
-  let known = new Set<string>();
-  for (let round = 0; round < rounds; round++) {
-    if (round % ROUNDS_PER_STORE === 0) {
-      directory = join(temporaryDirectory(), "store");
-      known = new Set();
-    }
-    const duringRecovery = round % ROUNDS_PER_STORE > 0 && random.next() < RECOVERY_KILL_SHARE;
-    const reported = duringRecovery
-      ? await runAndKill(directory, seed + round, round, random.next() * RECOVERY_KILL_MS_MAX, "start")
-      : await runAndKill(directory, seed + round, round, random.next() * RUN_MS_MAX, "ready");
-    for (const key of reported) known.add(key);
-    acknowledged += reported.length;
-    // Now and then the next process finds what two kills left.
-    if (random.next() < RECOVERY_KILL_SHARE && round + 1 < rounds && (round + 1) % ROUNDS_PER_STORE !== 0) continue;
-    const { appends, report } = await readAppends(directory);
-    for (const key of known) assert.ok(appends.has(key), `acknowledged append ${key} is there after round ${round}`);
-    known = appends;
-    recovered += appends.size;
-    rows[report.row] = (rows[report.row] ?? 0) + 1;
-    onRound(round);
+/** Lets the writer run and kills it. Returns whether that was before it had opened the store. */
+async function runAndKill(writer: WarmWriter, random: SeededRandom): Promise<boolean> {
+  await writer.whenSaid("opening");
+  if (random.integer(6) === 0) {
+    await delay(random.next() * RECOVERING_MS_MAX);
+    const isInRecovery = writer.acks.length === 0;
+    await writer.kill();
+    return isInRecovery;
   }
-  return { rounds, acknowledged, recovered, rows, seconds: (performance.now() - startedMs) / 1000 };
+  await writer.whenSaid("open");
+  await delay(random.next() * APPENDING_MS_MAX);
+  await writer.kill();
+  return false;
+}
+
+export interface KillOptions {
+  readonly rounds: number;
+  readonly seed?: number;
+  readonly io?: IoDemand;
+  readonly onRound?: (round: number) => void;
+}
+
+/** Runs the rounds; throws with the seed at the first thing that is not as promised. */
+export async function runKillRounds({ rounds, seed, io = "auto", onRound }: KillOptions): Promise<KillReport> {
+  const random = seededRandom(seed);
+  const tally: Tally = {
+    killsInRecovery: 0,
+    verifications: 0,
+    acknowledged: 0,
+    unacknowledgedKept: 0,
+    tornTails: 0,
+    rewrittenRecords: 0,
+  };
+  const started = performance.now();
+  let directory = "";
+  let oracle = new Oracle();
+  let next = new WarmWriter();
+  try {
+    for (let round = 0; round < rounds; round++) {
+      if (round % ROUNDS_PER_STORE === 0) {
+        directory = join(temporaryDirectory(), "store");
+        oracle = new Oracle();
+      }
+      const writer = next;
+      await writer.whenSaid("ready");
+      if (round + 1 < rounds) next = new WarmWriter();
+      writer.order(`${directory} ${round} ${random.pick([64, 128, 1024]) * 1024} ${io}`);
+      if (await runAndKill(writer, random)) tally.killsInRecovery++;
+      oracle.acknowledge(writer.acks);
+      tally.acknowledged += writer.acks.length;
+      const isLastOfStore = round % ROUNDS_PER_STORE === ROUNDS_PER_STORE - 1 || round === rounds - 1;
+      if (isLastOfStore || random.integer(3) > 0) await look(directory, io, oracle, tally);
+      onRound?.(round + 1);
+    }
+  } catch (error) {
+    if (!next.hasEnded) await next.kill();
+    throw new Error(`with SEED=${random.seed}, in ${directory}: ${(error as Error).message}`, { cause: error });
+  }
+  return { rounds, ...tally, elapsedMs: performance.now() - started };
 }
