@@ -29,6 +29,8 @@ export function describeFailure(thrown: unknown): Failure {
     return { code: thrown.code, message: thrown.message, details: thrown.details, exitCode: EXIT_FAILED };
   if (thrown instanceof UsageError)
     return { code: "ERR_USAGE", message: thrown.message, details: {}, exitCode: EXIT_USAGE };
+  if (thrown instanceof Error && "syscall" in thrown)
+    return { code: "ERR_IO_FAILED", message: thrown.message, details: {}, exitCode: EXIT_FAILED };
   const message = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
   return { code: "ERR_UNEXPECTED", message, details: {}, exitCode: EXIT_FAILED };
 }

@@ -100,6 +100,24 @@ test("a store that is not there is an error for whoever only reads, and is not m
   assert.equal(readdirSync(join(directory, "..")), []);
 });
 
+test("what the system refuses is a coded error with the system's own words", async () => {
+  const directory = temporaryDirectory();
+  for (const parameters of [
+    ["inspect", directory],
+    ["append", "--stream", "s", "--type", "A", "--store", "/dev/null/varve"],
+  ]) {
+    const failure = await runFailing(parameters);
+    assert.is(failure.code, "ERR_IO_FAILED");
+    assert.match(failure.message, /^E[A-Z]+: /);
+  }
+});
+
+test("a graph event that makes no sense is a usage error", async () => {
+  const store = join(temporaryDirectory(), "store");
+  const parameters = ["append", "--stream", "s", "--type", "varve.v1.NodeCreated", "--data", "{}", "--store", store];
+  assert.is((await runFailing(parameters)).code, "ERR_USAGE");
+});
+
 test("takes the store from VARVE_STORE, and from ./varve-data where nothing is said", async () => {
   const cwd = temporaryDirectory();
   mkdirSync(join(cwd, "elsewhere"));

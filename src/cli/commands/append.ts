@@ -47,10 +47,16 @@ export function appendCommand({ output, stdin, stderr }: CommandContext): Comman
       const events = options.type === undefined ? await readEvents(stdin, stream, options) : [eventOf(options)];
       await withStore(options.store, stderr, { schemas: schema }, async (store) => {
         const { expectedVersion: expected = "any" } = options;
-        const done = await store.append(stream, events, { expectedVersion: expected, durability });
+        const done = await store.append(stream, events, { expectedVersion: expected, durability }).catch(refuse);
         await output.print({ stream, events: events.length, ...done }, () => `${stream} is at version ${done.version}`);
       });
     });
+}
+
+// Events of the graph's types are checked field by field; what is wrong with them is wrong with the arguments.
+function refuse(error: unknown): never {
+  if (error instanceof TypeError || error instanceof RangeError) throw new UsageError(error.message, { cause: error });
+  throw error;
 }
 
 function eventOf({ type = "", data, metadata, id }: AppendOptions): EventInput {

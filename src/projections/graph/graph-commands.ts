@@ -44,6 +44,7 @@ export interface GraphCommandResult {
 
 /** What commands need of the store around the graph. */
 export interface GraphCommandStore {
+  readonly watermark: number;
   append(
     stream: string,
     event: EventInput,
@@ -53,7 +54,7 @@ export interface GraphCommandStore {
 
 /** What commands need of the running projection. */
 export interface AppliedGraph {
-  readonly state: Pick<GraphState, "foresee" | "rejectionAt">;
+  readonly state: Pick<GraphState, "foresee" | "lsn" | "rejectionAt">;
   whenProcessed(lsn: number): Promise<void>;
 }
 
@@ -116,7 +117,13 @@ export class GraphCommands {
 
   async #run(kind: EntityKind, operation: Operation, data: GraphEventData): Promise<GraphCommandResult> {
     const type = typeOf(kind, operation);
-    const foreseen = this.#applied.state.foresee(type, encodeGraphEvent(type, data));
+    const payload = encodeGraphEvent(type, data);
+    let foreseen = this.#applied.state.foresee(type, payload);
+    if (foreseen !== null && this.#applied.state.lsn < this.#store.watermark) {
+      // The graph lags behind events that may well be what is missing.
+      await this.#applied.whenProcessed(this.#store.watermark);
+      foreseen = this.#applied.state.foresee(type, payload);
+    }
     if (foreseen !== null) throw refusal(foreseen.code, kind, data.id, foreseen.edges, null);
     // `as`: a group append answers with its LSN.
     const { lsn } = (await this.#store.append(GRAPH_STREAM, { type, data }, { durability: "group" })) as AppendResult;

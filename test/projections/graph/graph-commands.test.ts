@@ -98,3 +98,14 @@ test("a graph that is read only refuses commands, and reads the same", async () 
     await reader.close();
   }
 });
+
+test("a command that depends on an event the graph has not reached yet waits for it", async () => {
+  const id = await store.reserveNodeIds(1);
+  const { lsn } = await store.append("elsewhere", {
+    type: "varve.v1.NodeCreated",
+    data: { id, label: "P", properties: {} },
+  });
+  assert.ok(graph.lsn < lsn, "the graph lags");
+  await graph.patchNode(id, { name: "Ann" });
+  assert.is(graph.asOf().node(id)?.properties["name"], "Ann");
+});
