@@ -211,11 +211,16 @@ export class EventSource {
       const frame = await this.#log.frameOf(head.lsns[version - 1] as number);
       const { firstLsn, recordCount } = frame.header;
       const { starts, ends } = recordRanges(frame);
-      const events: StoredEvent[] = [];
+      let events: StoredEvent[] = [];
       for (; (final - version) * step >= 0; version += step) {
         const lsn = head.lsns[version - 1] as number;
         const at = lsn - firstLsn;
         if (at < 0 || at >= recordCount) break;
+        if (events.length === EVENTS_PER_BATCH_MAX) {
+          yield events;
+          this.#checkOpen();
+          events = [];
+        }
         events.push(new StoredEvent(this.#decoder, frame, starts[at] as number, ends[at] as number, lsn));
       }
       yield events;
