@@ -29,8 +29,9 @@ import { LostBatches } from "./lost-batches.js";
 import type { EventPreparer } from "./prepare-event.js";
 import type { StreamHead, StreamIndex } from "./stream-index.js";
 
+/** How an append is made. */
 export interface AppendOptions {
-  /** Default `"any"`. */
+  /** What the stream must be, appends of this store that are not durable yet included. Default `"any"`. */
   readonly expectedVersion?: ExpectedVersion;
   /** Default: the store's. */
   readonly durability?: Durability;
@@ -38,7 +39,9 @@ export interface AppendOptions {
 
 /** One stream's share of `appendMany`. */
 export interface StreamAppend<Event = EventInput> {
+  /** 1 to 1,024 bytes of UTF-8. */
   readonly stream: string;
+  /** At least one. */
   readonly events: Event | readonly Event[];
   /** Default `"any"`. */
   readonly expectedVersion?: ExpectedVersion;
