@@ -12,17 +12,20 @@ export async function withTemporaryDirectory<Result>(
 ): Promise<Result> {
   // Before there is a directory, so that no signal can fall in between.
   const interruption = new Interruption();
-  const directory = mkdtempSync(join(parent, prefix));
-  const remove = (): void => rmSync(directory, { recursive: true, force: true });
-  // Nobody wants a measurement that was stopped, so the process ends there and then.
-  interruption.signal.addEventListener("abort", () => {
-    remove();
-    process.exit(interruption.exitCode);
-  });
   try {
-    return await work(directory);
+    const directory = mkdtempSync(join(parent, prefix));
+    const remove = (): void => rmSync(directory, { recursive: true, force: true });
+    // Nobody wants a measurement that was stopped, so the process ends there and then.
+    interruption.signal.addEventListener("abort", () => {
+      remove();
+      process.exit(interruption.exitCode);
+    });
+    try {
+      return await work(directory);
+    } finally {
+      remove();
+    }
   } finally {
     interruption.dispose();
-    remove();
   }
 }
