@@ -4,6 +4,7 @@ import { StoreError } from "../errors.js";
 import { type Frame, type IoDescription, LogView, type RecoveryReport } from "../wal/index.js";
 import type { EventCursor } from "./event-cursor.js";
 import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
+import { checkDirectory, checkSchemas } from "./open-options.js";
 import { checkStreamName } from "./prepare-event.js";
 import { EventDecoder, type StoredEvent } from "./recorded-event.js";
 import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";
@@ -21,6 +22,8 @@ export class EventReader {
     schemas: readonly string[],
     codecs: ReadonlyMap<string, PayloadCodec>,
   ): Promise<EventReader> {
+    checkDirectory(directory);
+    checkSchemas(schemas);
     const registry = SchemaRegistry.load(schemas, codecs, false);
     const index = new StreamIndex();
     const replay = new StreamReplay(index);

@@ -1,95 +1,21 @@
 /** The event store: streams of events over one log, open for writing. */
 
 import { StoreError } from "../errors.js";
-import {
-  checkOptionNames,
-  choiceOption,
-  type Frame,
-  type IoDemand,
-  type IoDescription,
-  integerOption,
-  type RecoveryReport,
-  Wal,
-  type WalStats,
-} from "../wal/index.js";
-import { Appender, type AppendOptions, DURABILITIES, type StreamAppend } from "./appender.js";
+import { type Frame, type IoDescription, type RecoveryReport, Wal, type WalStats } from "../wal/index.js";
+import { Appender, type AppendOptions, type StreamAppend } from "./appender.js";
 import type { AppendResult, BufferedResult } from "./batch-ledger.js";
 import type { Durability, EventInput } from "./event.js";
 import type { EventCursor } from "./event-cursor.js";
 import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
+import { checkDirectory, checkedOptions, type EventStoreOptions } from "./open-options.js";
 import { checkStreamName, EventPreparer } from "./prepare-event.js";
 import { EventDecoder, type StoredEvent } from "./recorded-event.js";
 import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";
 import { StreamIndex } from "./stream-index.js";
 import { StreamReplay } from "./stream-replay.js";
 
-const MEBIBYTE = 1024 * 1024;
-
-export interface EventStoreOptions {
-  /** When appends resolve unless they say otherwise. Default `"group"`. */
-  readonly durability?: Durability;
-  /** How long the async modes may keep an event in memory only. Default 10 ms. */
-  readonly flushIntervalMs?: number;
-  /** .proto files whose message types events can have. */
-  readonly schemas?: readonly string[];
-  /** Refuse events of types that no schema has. Default false: they are stored as JSON. */
-  readonly strictSchemas?: boolean;
-  /** Which I/O to demand. Default `"auto"`: the best that works here; `store.io` says which. */
-  readonly io?: IoDemand;
-  /** Size of a segment of the log. Default 64 MiB; an append can be as large as half of it, and 32 MiB at most. */
-  readonly segmentBytes?: number;
-  /** How long to wait for the writes of a killed owner that are still in flight. Default 30,000. */
-  readonly busyWaitMs?: number;
-  /** Told the file for whose writes in flight opening waits. Default: a process warning. */
-  readonly onWaiting?: (path: string) => void;
-}
-
-const OPTION_NAMES = [
-  "durability",
-  "flushIntervalMs",
-  "schemas",
-  "strictSchemas",
-  "io",
-  "segmentBytes",
-  "busyWaitMs",
-  "onWaiting",
-] as const satisfies readonly (keyof EventStoreOptions)[];
-const IO_DEMANDS = ["auto", "uring", "threadpool", "buffered"] as const;
-const SEGMENT_BYTES = { min: 64 * 1024, max: 1024 * MEBIBYTE, default: 64 * MEBIBYTE };
-const FLUSH_INTERVAL_MS = { min: 1, max: 60_000, default: 10 };
-const BUSY_WAIT_MS = { min: 0, max: 3_600_000, default: 30_000 };
-
 export interface EventStoreStats extends WalStats {
   readonly streams: number;
-}
-
-function warnOfWaiting(path: string): void {
-  process.emitWarning(`waiting for the writes that a killed owner left in flight to ${path}`, {
-    code: "VARVE_WAITING",
-  });
-}
-
-function checkedOptions(options: EventStoreOptions) {
-  if (typeof options !== "object" || options === null) throw new TypeError("openStore: options must be an object");
-  checkOptionNames(options, OPTION_NAMES, "openStore");
-  const { schemas = [], strictSchemas = false, onWaiting = warnOfWaiting } = options;
-  if (!Array.isArray(schemas) || schemas.some((file) => typeof file !== "string")) {
-    throw new TypeError("option schemas must be an array of file names");
-  }
-  if (typeof strictSchemas !== "boolean") throw new TypeError("option strictSchemas must be true or false");
-  if (typeof onWaiting !== "function") throw new TypeError("option onWaiting must be a function");
-  const segmentBytes = integerOption(options.segmentBytes, "segmentBytes", SEGMENT_BYTES);
-  if (segmentBytes % 4096 !== 0) throw new RangeError("option segmentBytes must be a multiple of 4096");
-  return {
-    durability: choiceOption(options.durability, "durability", DURABILITIES, "group"),
-    io: choiceOption(options.io, "io", IO_DEMANDS, "auto"),
-    flushIntervalMs: integerOption(options.flushIntervalMs, "flushIntervalMs", FLUSH_INTERVAL_MS),
-    busyWaitMs: integerOption(options.busyWaitMs, "busyWaitMs", BUSY_WAIT_MS),
-    segmentBytes,
-    schemas: schemas as readonly string[],
-    strictSchemas,
-    onWaiting,
-  };
 }
 
 export class EventStore {
@@ -107,8 +33,7 @@ export class EventStore {
     options: EventStoreOptions,
     codecs: ReadonlyMap<string, PayloadCodec>,
   ): Promise<EventStore> {
-    if (typeof directory !== "string" || directory === "")
-      throw new TypeError("a store needs the name of its directory");
+    checkDirectory(directory);
     const checked = checkedOptions(options);
     const registry = SchemaRegistry.load(checked.schemas, codecs, checked.strictSchemas);
     const index = new StreamIndex();

@@ -8,6 +8,7 @@ export type { Durability, EventInput, EventMap, ExpectedVersion, RecordedEvent }
 export { EventCursor } from "./event-cursor.js";
 export { EventReader } from "./event-reader.js";
 export type { Direction, ReadAllOptions, ReadStreamOptions, SubscribeOptions } from "./event-source.js";
-export { EventStore, type EventStoreOptions, type EventStoreStats } from "./event-store.js";
+export { EventStore, type EventStoreStats } from "./event-store.js";
+export type { EventStoreOptions } from "./open-options.js";
 export { StoredEvent } from "./recorded-event.js";
 export type { PayloadCodec } from "./schema-registry.js";

@@ -1,28 +1,31 @@
-/** Those who want to hear that W has moved, or that the log closes. */
+/**
+ * Those who want to hear that W has moved, or that the log closes.
+ *
+ * They are told in a microtask of their own: W moves while completions are taken in, which can be in the middle of an append, and a
+ * listener may append. One that throws ends up as an uncaught exception and stops neither the log nor the others.
+ */
+
+interface Entry {
+  readonly listener: (watermark: number) => void;
+}
 
 export class AdvanceListeners {
-  readonly #listeners = new Set<{ readonly listener: (watermark: number) => void }>();
+  readonly #entries = new Set<Entry>();
 
-  /** Returns how to stop. */
+  /** Returns how to stop. Who is added twice is told twice, and has two ways to stop. */
   add(listener: (watermark: number) => void): () => void {
-    // An entry of its own, so that who is added twice is told twice and removed once.
     const entry = { listener };
-    this.#listeners.add(entry);
+    this.#entries.add(entry);
     return () => {
-      this.#listeners.delete(entry);
+      this.#entries.delete(entry);
     };
   }
 
-  /** A listener that throws ends up as an uncaught exception, as elsewhere, but it stops neither the log nor the other listeners. */
   tell(watermark: number): void {
-    for (const { listener } of this.#listeners) {
-      try {
-        listener(watermark);
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
+    for (const entry of this.#entries) {
+      queueMicrotask(() => {
+        if (this.#entries.has(entry)) entry.listener(watermark);
+      });
     }
   }
 }

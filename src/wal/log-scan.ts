@@ -201,8 +201,8 @@ class LogScan {
   }
 
   /**
-   * Whether the preamble is the one this segment must have; damage and strangers are noted. `unused` is a file that a killed
-   * writer was preparing, or one that an earlier incarnation prepared and never used.
+   * The preamble, if it is one that this segment can have; damage and strangers are noted. `absent`: a killed writer was preparing the
+   * file. `older`: an earlier incarnation prepared it and never used it.
    */
   async #readPreamble(
     file: DirectFile,
@@ -210,13 +210,13 @@ class LogScan {
     path: string,
     incarnation: Incarnation,
     segment: number,
-  ): Promise<Preamble | "unused" | "bad"> {
+  ): Promise<Preamble | "absent" | "older" | "bad"> {
     const decoded = await this.#decodePreamble(file, byteLength);
     if (decoded.kind === "unsupported") {
       this.#strange("newer", path, 0, decoded.reason);
       return "bad";
     }
-    if (decoded.kind === "zero") return "unused";
+    if (decoded.kind === "zero") return "absent";
     if (decoded.kind === "damaged") return "bad";
     const { preamble } = decoded;
     if (Buffer.compare(preamble.storeId, this.#source.storeId) !== 0) {
@@ -227,7 +227,7 @@ class LogScan {
       this.#strange("ahead", path, 0, `incarnation ${preamble.incarnation}`);
       return "bad";
     }
-    if (preamble.incarnation < incarnation.incarnation) return "unused";
+    if (preamble.incarnation < incarnation.incarnation) return "older";
     return preamble.segment === segment && preamble.core === this.#source.core ? preamble : "bad";
   }
 
@@ -249,7 +249,7 @@ class LogScan {
     let frameCount = 0;
     if (preamble === "bad") {
       running = this.#stop(name.path, 0);
-    } else if (preamble !== "unused" && running) {
+    } else if (typeof preamble === "object" && running) {
       ({ running, offset, frameCount } = await this.#readFrames(file, name, incarnation, byteLength));
       this.#runEnd = { path: name.path, fileOffset: offset };
     }
@@ -263,6 +263,9 @@ class LogScan {
     const lost = await this.#findLost(file, place, name.path, offset, byteLength);
     if (preamble === "bad" && lost.frameCount > 0) {
       this.#damagedAt ??= { path: name.path, fileOffset: 0, reason: "its preamble is damaged, and frames follow it" };
+    } else if (preamble === "absent" && name !== this.#source.segments.at(-1)) {
+      // A segment is complete before the next one is begun.
+      this.#damagedAt ??= { path: name.path, fileOffset: 0, reason: "it has no preamble, and a segment follows it" };
     } else if (typeof preamble === "object" && byteLength < preamble.segmentBytes && !isSealed) {
       const reason = `${byteLength} of its ${preamble.segmentBytes} bytes are there`;
       this.#damagedAt ??= { path: name.path, fileOffset: byteLength, reason };

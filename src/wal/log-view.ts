@@ -204,7 +204,8 @@ async function manifestIn(directory: string): Promise<string> {
   try {
     names = await readdir(directory);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "ENOENT" && code !== "ENOTDIR") throw error;
   }
   // The newest: older ones may be gone in a moment.
   const name = names

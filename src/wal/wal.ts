@@ -41,6 +41,8 @@ export interface WalOptions {
   readonly busyWaitMs: number;
   readonly onWaiting: (path: string) => void;
   readonly clock?: Clock;
+  /** Opens the I/O; `openIo` unless something stands between the log and the device. */
+  readonly openIo?: typeof openIo;
 }
 
 type WrittenSegment = { -readonly [Key in keyof ReadableSegment]: ReadableSegment[Key] };
@@ -88,7 +90,7 @@ export class Wal {
     }
     const lock = await StoreLock.take(path);
     try {
-      const io = openIo(options.io, join(path, "lock"));
+      const io = (options.openIo ?? openIo)(options.io, join(path, "lock"));
       const pool = new BufferPool(READ_CHUNK_BYTES, READ_CHUNKS_MAX);
       try {
         return await Wal.#recover(path, options, { lock, io, pool }, onFrame);

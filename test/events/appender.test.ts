@@ -386,7 +386,7 @@ test("an append larger than a frame is refused, whatever is in it", async () => 
     { stream: "t", events: large },
   ];
   await refuses(() => small.appendMany(many), "ERR_WAL_TOO_LARGE", small);
-  const fitting = { type: "L", data: "x".repeat(50_000) };
+  const fitting = { type: "L", data: "x".repeat(30_000) };
   await small.append("s", fitting);
   assert.equal((await collect(small.readStream("s"))).at(-1)?.data, fitting.data);
   await small.close();
@@ -528,6 +528,27 @@ test("appendMany with one conflict, one bad event or one bad name touches no str
     results.map(({ version }) => version),
     [2, 2],
   );
+});
+
+test("a listener that appends while another append looks for a buffer disturbs neither", async () => {
+  const answers: Promise<unknown>[] = [];
+  let remaining = 200;
+  store.onAdvance(() => {
+    if (remaining-- > 0) answers.push(store.append("heard", { type: "Heard", data: "heard" }, { durability: "sync" }));
+  });
+  for (let round = 0; round < 200; round++) {
+    answers.push(store.append("said", { type: "Said", data: round }, { durability: "sync", expectedVersion: round }));
+    if (round % 3 === 0) await answers.at(-1);
+  }
+  while (remaining > 0) await store.append("more", A);
+  await Promise.all(answers);
+  const said = await collect(store.readStream("said"));
+  assert.equal(
+    said.map(({ type, data }) => [type, data]),
+    Array.from({ length: 200 }, (_, round) => ["Said", round]),
+  );
+  const heard = await collect(store.readStream("heard"));
+  assert.equal([heard.length, heard.every(({ data }) => data === "heard")], [200, true]);
 });
 
 test("registered types are checked before anything is written, and strictSchemas refuses others", async () => {

@@ -208,7 +208,8 @@ test("a signal that lives long collects no listeners, and the log none either", 
 });
 
 test("it ends when the store closes, caught up or not, waiting or not yet begun", async () => {
-  await append("s", 600);
+  await append("s", 300);
+  await append("s", 300);
   const caughtUp = store.subscribe({ after: 600 });
   const waiting = caughtUp.next();
   const behind = store.subscribe();
@@ -270,6 +271,7 @@ test("a listener that throws is an uncaught exception, and neither the store nor
   await append("s");
   await append("s");
   assert.is((await caught).message, "of a listener");
+  await delay(1);
   assert.equal(told, [1, 2]);
 });
 
@@ -283,7 +285,7 @@ test("a waiting subscription keeps its process alive, and an ended one lets it g
     await once(running.stdout, "data");
     const outcome = await Promise.race([
       exited.then(() => "ended"),
-      delay(mode === "wait" ? 500 : 10_000).then(() => "alive"),
+      delay(mode === "wait" ? 500 : 10_000, undefined, { ref: false }).then(() => "alive"),
     ]);
     assert.is(outcome, mode === "wait" ? "alive" : "ended", mode);
     running.kill("SIGKILL");

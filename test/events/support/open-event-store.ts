@@ -1,11 +1,15 @@
 /** Event stores for tests, without the codecs that the graph adds. */
 
-import { EventStore, type EventStoreOptions } from "../../../src/events/index.js";
+import { EventReader, EventStore, type EventStoreOptions } from "../../../src/events/index.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
 
 /** Opens a store in `directory`, or in a new one. */
 export function openEventStore(options: EventStoreOptions = {}, directory = temporaryDirectory()): Promise<EventStore> {
   return EventStore.open(directory, options, new Map());
+}
+
+export function openEventReader(directory: string, schemas: readonly string[] = []): Promise<EventReader> {
+  return EventReader.open(directory, schemas, new Map());
 }
 
 /** Everything that an iteration yields. */

@@ -1,0 +1,83 @@
+/** How an event store is opened, checked. */
+
+import { checkOptionNames, choiceOption, type IoDemand, integerOption } from "../wal/index.js";
+import { DURABILITIES } from "./appender.js";
+import type { Durability } from "./event.js";
+
+const MEBIBYTE = 1024 * 1024;
+
+export interface EventStoreOptions {
+  /** When appends resolve unless they say otherwise. Default `"group"`. */
+  readonly durability?: Durability;
+  /** How long the async modes may keep an event in memory only. Default 10 ms. */
+  readonly flushIntervalMs?: number;
+  /** .proto files whose message types events can have. */
+  readonly schemas?: readonly string[];
+  /** Refuse events of types that no schema has. Default false: they are stored as JSON. */
+  readonly strictSchemas?: boolean;
+  /** Which I/O to demand. Default `"auto"`: the best that works here; `store.io` says which. */
+  readonly io?: IoDemand;
+  /** Size of a segment of the log. Default 64 MiB; an append can be as large as half of it, and 32 MiB at most. */
+  readonly segmentBytes?: number;
+  /** How long to wait for the writes of a killed owner that are still in flight. Default 30,000. */
+  readonly busyWaitMs?: number;
+  /** Told the file for whose writes in flight opening waits. Default: a process warning. */
+  readonly onWaiting?: (path: string) => void;
+}
+
+const OPTION_NAMES = [
+  "durability",
+  "flushIntervalMs",
+  "schemas",
+  "strictSchemas",
+  "io",
+  "segmentBytes",
+  "busyWaitMs",
+  "onWaiting",
+] as const satisfies readonly (keyof EventStoreOptions)[];
+const IO_DEMANDS = ["auto", "uring", "threadpool", "buffered"] as const;
+const SEGMENT_BYTES = { min: 64 * 1024, max: 1024 * MEBIBYTE, default: 64 * MEBIBYTE };
+const FLUSH_INTERVAL_MS = { min: 1, max: 60_000, default: 10 };
+const BUSY_WAIT_MS = { min: 0, max: 3_600_000, default: 30_000 };
+
+/** The options without optionals. */
+export type CheckedOptions = Required<EventStoreOptions>;
+
+/** @throws TypeError */
+export function checkDirectory(directory: unknown): asserts directory is string {
+  if (typeof directory !== "string" || directory === "") throw new TypeError("a store needs the name of its directory");
+}
+
+/** @throws TypeError */
+export function checkSchemas(schemas: unknown): asserts schemas is readonly string[] {
+  if (!Array.isArray(schemas) || schemas.some((file) => typeof file !== "string")) {
+    throw new TypeError("option schemas must be an array of file names");
+  }
+}
+
+function warnOfWaiting(path: string): void {
+  process.emitWarning(`waiting for the writes that a killed owner left in flight to ${path}`, {
+    code: "VARVE_WAITING",
+  });
+}
+
+/** The options with their defaults. @throws TypeError, RangeError naming the option */
+export function checkedOptions(options: EventStoreOptions): CheckedOptions {
+  checkOptionNames(options, OPTION_NAMES, "openStore");
+  const { schemas = [], strictSchemas = false, onWaiting = warnOfWaiting } = options;
+  checkSchemas(schemas);
+  if (typeof strictSchemas !== "boolean") throw new TypeError("option strictSchemas must be true or false");
+  if (typeof onWaiting !== "function") throw new TypeError("option onWaiting must be a function");
+  const segmentBytes = integerOption(options.segmentBytes, "segmentBytes", SEGMENT_BYTES);
+  if (segmentBytes % 4096 !== 0) throw new RangeError("option segmentBytes must be a multiple of 4096");
+  return {
+    durability: choiceOption(options.durability, "durability", DURABILITIES, "group"),
+    io: choiceOption(options.io, "io", IO_DEMANDS, "auto"),
+    flushIntervalMs: integerOption(options.flushIntervalMs, "flushIntervalMs", FLUSH_INTERVAL_MS),
+    busyWaitMs: integerOption(options.busyWaitMs, "busyWaitMs", BUSY_WAIT_MS),
+    segmentBytes,
+    schemas,
+    strictSchemas,
+    onWaiting,
+  };
+}
