@@ -54,8 +54,13 @@ const SEAL_DEMANDS: Readonly<Record<Durability, SealDemand>> = {
   sync: "now",
   group: "turn",
   async: "later",
-  asyncBatched: "later",
+  asyncBatched: "turn",
 };
+
+/** Whether an append answers before it is durable. */
+function isBuffered(durability: Durability): boolean {
+  return durability === "async" || durability === "asyncBatched";
+}
 
 /** Appends that wait for a buffer; one more is refused. */
 const WAITING_APPENDS_MAX = 65_536;
@@ -170,7 +175,7 @@ export class Appender {
 
   #answerOne(ledger: BatchLedger, part: StreamPart, durability: Durability): Promise<AppendResult | BufferedResult> {
     const demand = SEAL_DEMANDS[durability];
-    if (demand === "later") {
+    if (isBuffered(durability)) {
       const result = bufferedResult(part, ledger);
       this.#wal.demand(ledger.batch, demand);
       return Promise.resolve(result);
@@ -227,7 +232,7 @@ export class Appender {
     if (placed.kind !== "placed") return false;
     const { ledger, parts } = placed;
     const demand = SEAL_DEMANDS[durability];
-    if (demand === "later") {
+    if (isBuffered(durability)) {
       resolve(parts.map((part) => bufferedResult(part, ledger)));
     } else {
       const committed = (firstLsn: number): void => resolve(parts.map((part) => resultOf(part, firstLsn)));

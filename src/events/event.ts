@@ -70,7 +70,8 @@ export type ExpectedVersion = number | "any" | "exists" | "absent";
  *
  * - `"sync"`: durable, in a batch of its own that is submitted at once.
  * - `"group"`: durable, in a batch shared with the appends of the same event-loop turn or of the write in flight.
- * - `"async"`: buffered; written within `flushIntervalMs`. A crash loses what was not yet written.
- * - `"asyncBatched"`: as `"async"`, and resolves with the batch's epoch for a later `whenDurable(epoch)`.
+ * - `"async"`: when it is buffered. It is written within `flushIntervalMs`, or with what else is written; a crash loses what was not.
+ * - `"asyncBatched"`: when it is buffered, too, but it is written as soon as a `"group"` append would be; `whenDurable(epoch)` tells when it is
+ *   durable.
  */
 export type Durability = "sync" | "group" | "async" | "asyncBatched";

@@ -592,3 +592,17 @@ test("option objects may come from anywhere", async () => {
   await store.append("s", new Deposited());
   assert.is(store.streamVersion("s"), 3);
 });
+
+test("asyncBatched is written without waiting for the interval, async waits for it", async () => {
+  const slow = await openEventStore({ flushIntervalMs: 60_000 });
+  try {
+    const durable = new Promise<number>((resolve) => slow.onAdvance(resolve));
+    await slow.append("s", A, { durability: "async" });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.is(slow.watermark, 0, "the interval is far off");
+    await slow.append("s", A, { durability: "asyncBatched" });
+    assert.is(await durable, 2, "and what was buffered before is written with it");
+  } finally {
+    await slow.close();
+  }
+});
