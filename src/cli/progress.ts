@@ -15,7 +15,8 @@ export function startProgress(stream: NodeJS.WriteStream, firstText: string): Pr
   // A terminal without a width (a pty that nobody gave a size) would have ora erase infinitely many lines.
   if (stream.isTTY !== true || !(stream.columns > 0)) return { update: () => {}, stop: () => {} };
   // With discardStdin ora would put the terminal into raw mode, and Ctrl-C would no longer be a signal.
-  const spinner = ora({ stream, text: firstText, discardStdin: false }).start();
+  // Whether to draw is decided above; ora would also look at the environment, for CI.
+  const spinner = ora({ stream, text: firstText, discardStdin: false, isEnabled: true }).start();
   let drawnAtMs = performance.now();
   return {
     update: (text) => {

@@ -108,7 +108,7 @@ test("what the system refuses is a coded error with the system's own words", asy
   ]) {
     const failure = await runFailing(parameters);
     assert.is(failure.code, "ERR_IO_FAILED");
-    assert.match(failure.message, /^E[A-Z]+: /);
+    assert.match(failure.message, /\bE[A-Z]+: /);
   }
 });
 
