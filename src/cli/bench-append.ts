@@ -5,6 +5,7 @@
  * An event's bytes follow from its stream and its version alone, which is what the check compares them with, byte by byte.
  */
 
+import { performance } from "node:perf_hooks";
 import type { AppendResult, BufferedResult, Durability, EventInput } from "../events/index.js";
 import { LatencyHistogram, type LatencySummary } from "./latency-histogram.js";
 

@@ -5,8 +5,6 @@ import { stringify } from "./output.js";
 
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
-/** 128 + SIGINT, as shells count. */
-export const EXIT_INTERRUPTED = 130;
 
 /** Arguments that do not make sense. Not a `StoreError`, for no store was asked. */
 export class UsageError extends Error {

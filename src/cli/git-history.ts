@@ -231,6 +231,8 @@ function startGit(parameters: readonly string[], directory: string): GitProcess 
   const child = spawn("git", ["--no-pager", "-C", directory, ...parameters], {
     stdio: ["pipe", "pipe", "pipe"],
     env: environment,
+    // Ctrl-C goes to all of the terminal's processes; git must not die of it before this one has heard and stops it.
+    detached: true,
   });
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {

@@ -3,16 +3,22 @@
  * ends the process at once, which a store survives as it survives any kill.
  */
 
-import { EXIT_INTERRUPTED } from "./failure.js";
+import { constants } from "node:os";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
+export type InterruptionSignal = (typeof SIGNALS)[number];
+
 export class Interruption {
   readonly #controller = new AbortController();
-  readonly #listener = (): void => {
-    if (this.#controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
+  readonly #listener = (name: InterruptionSignal): void => {
+    if (this.#controller.signal.aborted) process.exit(exitCodeOf(name));
+    this.exitCode = exitCodeOf(name);
     this.#controller.abort();
   };
+
+  /** The exit code that shells give a process ended by the signal; 0 before there was one. */
+  exitCode = 0;
 
   constructor() {
     for (const name of SIGNALS) process.on(name, this.#listener);
@@ -25,4 +31,8 @@ export class Interruption {
   dispose(): void {
     for (const name of SIGNALS) process.off(name, this.#listener);
   }
+}
+
+function exitCodeOf(name: InterruptionSignal): number {
+  return 128 + constants.signals[name];
 }

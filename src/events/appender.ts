@@ -29,8 +29,9 @@ import { LostBatches } from "./lost-batches.js";
 import type { EventPreparer } from "./prepare-event.js";
 import type { StreamHead, StreamIndex } from "./stream-index.js";
 
+/** How an append is made. */
 export interface AppendOptions {
-  /** Default `"any"`. */
+  /** What the stream must be, appends of this store that are not durable yet included. Default `"any"`. */
   readonly expectedVersion?: ExpectedVersion;
   /** Default: the store's. */
   readonly durability?: Durability;
@@ -38,7 +39,9 @@ export interface AppendOptions {
 
 /** One stream's share of `appendMany`. */
 export interface StreamAppend<Event = EventInput> {
+  /** 1 to 1,024 bytes of UTF-8. */
   readonly stream: string;
+  /** At least one. */
   readonly events: Event | readonly Event[];
   /** Default `"any"`. */
   readonly expectedVersion?: ExpectedVersion;
@@ -51,8 +54,13 @@ const SEAL_DEMANDS: Readonly<Record<Durability, SealDemand>> = {
   sync: "now",
   group: "turn",
   async: "later",
-  asyncBatched: "later",
+  asyncBatched: "turn",
 };
+
+/** Whether an append answers before it is durable. */
+function isBuffered(durability: Durability): boolean {
+  return durability === "async" || durability === "asyncBatched";
+}
 
 /** Appends that wait for a buffer; one more is refused. */
 const WAITING_APPENDS_MAX = 65_536;
@@ -167,7 +175,7 @@ export class Appender {
 
   #answerOne(ledger: BatchLedger, part: StreamPart, durability: Durability): Promise<AppendResult | BufferedResult> {
     const demand = SEAL_DEMANDS[durability];
-    if (demand === "later") {
+    if (isBuffered(durability)) {
       const result = bufferedResult(part, ledger);
       this.#wal.demand(ledger.batch, demand);
       return Promise.resolve(result);
@@ -224,7 +232,7 @@ export class Appender {
     if (placed.kind !== "placed") return false;
     const { ledger, parts } = placed;
     const demand = SEAL_DEMANDS[durability];
-    if (demand === "later") {
+    if (isBuffered(durability)) {
       resolve(parts.map((part) => bufferedResult(part, ledger)));
     } else {
       const committed = (firstLsn: number): void => resolve(parts.map((part) => resultOf(part, firstLsn)));
@@ -369,7 +377,9 @@ function checkAppendOptions(options: AppendOptions): void {
     if (name !== "expectedVersion" && name !== "durability") checkOptionNames(options, APPEND_OPTIONS, "append");
   }
   const { durability } = options;
-  if (durability !== undefined && durability !== "group") choiceOption(durability, "durability", DURABILITIES, "group");
+  if (durability !== undefined && !Object.hasOwn(SEAL_DEMANDS, durability)) {
+    choiceOption(durability, "durability", DURABILITIES, "group");
+  }
 }
 
 function bufferFull(message: string): StoreError {

@@ -10,7 +10,7 @@ import type { AppendTicket, Batch } from "../wal/index.js";
 import type { LostBatches } from "./lost-batches.js";
 import type { StreamHead } from "./stream-index.js";
 
-/** What a durable append answers. */
+/** What an append answers when its events are durable. */
 export interface AppendResult {
   /** The stream's version after this append. */
   readonly version: number;

@@ -11,6 +11,10 @@ import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";
 import { StreamIndex } from "./stream-index.js";
 import { StreamReplay } from "./stream-replay.js";
 
+/**
+ * The events of a store that is read only: writes nothing and takes no lock. Sees what was there at the last `refresh`; subscriptions
+ * go on only when somebody calls that.
+ */
 export class EventReader {
   readonly readOnly = true;
   readonly #log: LogView;

@@ -14,32 +14,40 @@ export interface LogView {
   frames(after: number, through: number): AsyncGenerator<Frame, void, undefined>;
   framesBackwards(before: number): AsyncGenerator<Frame, void, undefined>;
   frameOf(lsn: number): Promise<Frame>;
-  /** Calls `listener` after each advance of W, and when the log closes. */
+  /** Calls `listener` soon after each advance of W, and after the log has closed. Returns how to stop. */
   onAdvance(listener: (watermark: number) => void): () => void;
 }
 
+/** `"forwards"`: oldest first. */
 export type Direction = "forwards" | "backwards";
 
+/** What of a stream is read. The stream's end is where it is when reading is asked for. */
 export interface ReadStreamOptions {
-  /** First version to read, default 1; backwards: default the last. */
+  /** First version to read, default 1; backwards: default the last. Beyond the end there is nothing to read; backwards it begins there. */
   readonly from?: number;
   /** Last version to read, inclusive; default the end in the direction of reading. */
   readonly to?: number;
+  /** Ends after that many events. Default: no limit. */
   readonly limit?: number;
   /** Default `"forwards"`. */
   readonly direction?: Direction;
+  /** Ends the reading: the iteration throws the signal's reason, and delivers nothing any more. */
   readonly signal?: AbortSignal;
 }
 
+/** What of the whole store is read, up to the watermark of the moment when reading is asked for. */
 export interface ReadAllOptions {
   /** Read LSNs above this one; default 0. Backwards it is the lower end. */
   readonly after?: number;
+  /** Ends after that many events. Default: no limit. */
   readonly limit?: number;
   /** Default `"forwards"`. */
   readonly direction?: Direction;
+  /** Ends the reading: the iteration throws the signal's reason, and delivers nothing any more. */
   readonly signal?: AbortSignal;
 }
 
+/** What is subscribed to. */
 export interface SubscribeOptions {
   /** Deliver LSNs above this one; default 0: from the beginning. */
   readonly after?: number;
@@ -203,11 +211,16 @@ export class EventSource {
       const frame = await this.#log.frameOf(head.lsns[version - 1] as number);
       const { firstLsn, recordCount } = frame.header;
       const { starts, ends } = recordRanges(frame);
-      const events: StoredEvent[] = [];
+      let events: StoredEvent[] = [];
       for (; (final - version) * step >= 0; version += step) {
         const lsn = head.lsns[version - 1] as number;
         const at = lsn - firstLsn;
         if (at < 0 || at >= recordCount) break;
+        if (events.length === EVENTS_PER_BATCH_MAX) {
+          yield events;
+          this.#checkOpen();
+          events = [];
+        }
         events.push(new StoredEvent(this.#decoder, frame, starts[at] as number, ends[at] as number, lsn));
       }
       yield events;

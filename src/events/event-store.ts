@@ -14,10 +14,18 @@ import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";
 import { StreamIndex } from "./stream-index.js";
 import { StreamReplay } from "./stream-replay.js";
 
+/** Counts since the store was opened, but for `lastLsn`, `segments` and `streams`. */
 export interface EventStoreStats extends WalStats {
+  /** Streams that have durable events. */
   readonly streams: number;
 }
 
+/**
+ * Streams of events over one log. What users hold is the `Store` of src/projections, which documents these methods.
+ *
+ * open → closing → closed. Once closing has begun every append is refused with `ERR_STORE_CLOSED`; what had a place in a batch becomes
+ * durable, what waited for one is refused. Reading ends with `ERR_STORE_CLOSED`, subscriptions just end.
+ */
 export class EventStore {
   readonly readOnly = false;
   readonly #wal: Wal;

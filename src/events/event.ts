@@ -6,8 +6,23 @@ export type EventMap = Record<string, unknown>;
 /**
  * An event to be appended.
  *
- * `data` is any JSON value, or, for a registered protobuf type, an object of that type's fields. `metadata` is a JSON
- * object. `id` makes a repeated append recognisable; without one, the id is derived from the LSN and costs no space.
+ * - `type`: 1 to 512 bytes of UTF-8. Where a registered protobuf type has that name, or alone that short name, `data` is checked and
+ *   stored as a message of it; else as JSON, unless the store is opened with `strictSchemas`.
+ * - `data` as JSON is what `JSON.stringify` makes of it: NaN becomes null, a Date a text, a field that is undefined is left out. `undefined`
+ *   itself is kept. What `JSON.stringify` throws for, and a function or symbol, is refused.
+ * - `data` as a message is an object of the type's fields in camelCase. Nothing is converted: a value of another type, an integer out of
+ *   its range, a number beyond ±(2^53 − 1), a lone surrogate and a field that the type does not have are refused. 64-bit fields take
+ *   safe integers and bigints, enums numbers; null and undefined mean absent. The texts that protobuf's own JSON has for bytes, 64-bit
+ *   integers, enum values and NaN are taken too.
+ * - `metadata`: a JSON object.
+ * - `id`: 1 to 256 bytes. Makes a repeated append recognisable; without one, the id is derived from the LSN and costs no space.
+ *
+ * All of it is encoded before the append returns: what is changed afterwards is not what is stored.
+ *
+ * @example
+ * ```ts
+ * const event: EventInput = { type: "Deposited", data: { cents: 500 }, metadata: { correlationId: "c-1" }, id: "d-1" };
+ * ```
  */
 export type EventInput<Events extends EventMap = EventMap> = {
   [Type in keyof Events & string]: {
@@ -18,11 +33,21 @@ export type EventInput<Events extends EventMap = EventMap> = {
   };
 }[keyof Events & string];
 
-/** An event as the log holds it. `data` and `metadata` are decoded when they are first read. */
+/**
+ * An event as the log holds it, valid for as long as anybody keeps it, also after the store was closed. `data` and `metadata` are decoded
+ * when they are first read.
+ */
 export type RecordedEvent<Events extends EventMap = EventMap> = {
   [Type in keyof Events & string]: {
+    /** The id that was given, else a UUID of version 8 made of the store's id and the LSN: the same whenever it is read. */
     readonly id: string;
     readonly type: Type;
+    /**
+     * What was appended. Of a protobuf type: absent fields with their defaults, but not those of a oneof and optional ones; 64-bit integers
+     * as numbers where they are safe, else as bigints; bytes as a Uint8Array that belongs to the reader.
+     *
+     * @throws StoreError `ERR_EVENTS_SCHEMA` for a protobuf type that is not registered, or whose schema does not fit the payload
+     */
     readonly data: Events[Type];
     readonly metadata: Readonly<Record<string, unknown>>;
     readonly stream: string;
@@ -32,7 +57,7 @@ export type RecordedEvent<Events extends EventMap = EventMap> = {
     readonly lsn: number;
     /** Transaction time in µs since 1970: never decreasing along the LSNs, whatever the clock did. */
     readonly recordedAt: number;
-    /** The stored payload bytes of `data`, undecoded; valid for as long as the event. */
+    /** The stored bytes of `data`: JSON text or a protobuf message. A view that others share: to be read, not to be written. */
     readonly payload: Uint8Array;
   };
 }[keyof Events & string];
@@ -45,7 +70,8 @@ export type ExpectedVersion = number | "any" | "exists" | "absent";
  *
  * - `"sync"`: durable, in a batch of its own that is submitted at once.
  * - `"group"`: durable, in a batch shared with the appends of the same event-loop turn or of the write in flight.
- * - `"async"`: buffered; written within `flushIntervalMs`. A crash loses what was not yet written.
- * - `"asyncBatched"`: as `"async"`, and resolves with the batch's epoch for a later `whenDurable(epoch)`.
+ * - `"async"`: when it is buffered. It is written within `flushIntervalMs`, or with what else is written; a crash loses what was not.
+ * - `"asyncBatched"`: when it is buffered, too, but it is written as soon as a `"group"` append would be; `whenDurable(epoch)` tells when it is
+ *   durable.
  */
 export type Durability = "sync" | "group" | "async" | "asyncBatched";

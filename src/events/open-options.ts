@@ -6,12 +6,16 @@ import type { Durability } from "./event.js";
 
 const MEBIBYTE = 1024 * 1024;
 
+/** How a store is opened. */
 export interface EventStoreOptions {
   /** When appends resolve unless they say otherwise. Default `"group"`. */
   readonly durability?: Durability;
   /** How long the async modes may keep an event in memory only. Default 10 ms. */
   readonly flushIntervalMs?: number;
-  /** .proto files whose message types events can have. */
+  /**
+   * .proto files whose message types events can have, by full name or, where it is the only one, by short name. Their imports are looked
+   * for in the folder of the importing file and in those above it.
+   */
   readonly schemas?: readonly string[];
   /** Refuse events of types that no schema has. Default false: they are stored as JSON. */
   readonly strictSchemas?: boolean;

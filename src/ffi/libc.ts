@@ -13,6 +13,7 @@ const libc = koffi.load(null);
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 
 const cMmap = libc.func("void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)");
+const cMadvise = libc.func("int madvise(void *address, size_t length, int advice)");
 const cMunmap = libc.func("int munmap(void *address, size_t length)");
 const cFlock = libc.func("int flock(int fd, int operation)");
 const cStatx = libc.func("int statx(int directory, const char *path, int flags, unsigned int mask, void *result)");
@@ -27,6 +28,13 @@ export function mmap(byteLength: number, protection: number, flags: number, fd: 
   const address = cMmap(null, byteLength, protection, flags, fd, offset) as bigint | null;
   if (address === null || address === MAP_FAILED) return BigInt(-koffi.errno());
   return address;
+}
+
+const MADV_HUGEPAGE = 14;
+
+/** Asks for huge pages behind this memory. Only advice: where they cannot be had, small ones serve. */
+export function adviseHugePages(address: bigint, byteLength: number): void {
+  cMadvise(address, byteLength, MADV_HUGEPAGE);
 }
 
 export function munmap(address: bigint, byteLength: number): void {

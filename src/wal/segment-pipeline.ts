@@ -19,8 +19,8 @@ import { encodePreamble, PREAMBLE_BYTES, SALT_BYTES } from "./format.js";
 import { segmentPath } from "./segment-name.js";
 import { asStoreError } from "./write-failure.js";
 
-const ZERO_WRITE_BYTES = 1024 * 1024;
-const ZERO_STEP_BYTES = 4 * ZERO_WRITE_BYTES;
+const ZERO_WRITE_BYTES = 2 * 1024 * 1024;
+const ZERO_STEP_BYTES = 2 * ZERO_WRITE_BYTES;
 /** Zeroing goes on when less than this lies ahead of the writer. */
 const ZERO_AHEAD_BYTES = 2 * ZERO_STEP_BYTES;
 

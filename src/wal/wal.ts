@@ -4,8 +4,8 @@
  * Knows bytes and LSNs, no events. recovering → open → closing → closed | failed.
  */
 
-import { existsSync, mkdirSync, realpathSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { StoreError } from "../errors.js";
 import {
   type BlockIo,
@@ -307,12 +307,27 @@ export class Wal {
 
 /** Makes the directory and those above it, durably, and returns its real path. */
 async function makeDirectory(directory: string): Promise<string> {
-  const topmost = mkdirSync(directory, { recursive: true });
-  const path = realpathSync(directory);
-  if (topmost === undefined) return path;
-  const stop = dirname(realpathSync(topmost));
-  for (let made = path; made !== stop; made = dirname(made)) await syncDirectory(dirname(made));
-  return path;
+  const made: string[] = [];
+  try {
+    makeMissing(resolve(directory), made);
+    for (const path of made) await syncDirectory(dirname(path));
+    return realpathSync(directory);
+  } catch (error) {
+    const { code = "unknown", message } = error as NodeJS.ErrnoException;
+    throw new StoreError("ERR_IO_FAILED", `no store can be made in ${directory}: ${message}`, {
+      directory,
+      errno: code,
+    });
+  }
+}
+
+/** Not by mkdir with `recursive`: in a file system that takes no directories, as /proc, Node 20 tries for ever. */
+function makeMissing(path: string, made: string[]): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  const parent = dirname(path);
+  if (parent !== path) makeMissing(parent, made);
+  mkdirSync(path);
+  made.push(path);
 }
 
 /** Whether there is a store in the directory. */

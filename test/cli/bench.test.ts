@@ -10,7 +10,7 @@ import {
 import { assert } from "../support/assert.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
-import { type JsonObject, runFailing, runJson } from "./support/run-cli.js";
+import { type JsonObject, runCli, runFailing, runJson } from "./support/run-cli.js";
 
 const test = suite("cli/bench");
 
@@ -49,6 +49,26 @@ test("measures appends in every mode, and finds every event again", async () => 
     assert.type(result?.["direct"], "boolean");
   }
   assert.equal(readdirSync(directory), []);
+});
+
+test("interrupted, it leaves nothing behind", async () => {
+  const directory = temporaryDirectory();
+  for (const [signal, exitCode] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const) {
+    const run = await runCli(["bench", "append", "--events", "100000000", "--dir", directory], {
+      onStart: (child) => {
+        const signalWhenBusy = setInterval(() => {
+          if (readdirSync(directory).length === 0) return;
+          clearInterval(signalWhenBusy);
+          child.kill(signal);
+        }, 5);
+      },
+    });
+    assert.is(run.exitCode, exitCode);
+    assert.equal(readdirSync(directory), []);
+  }
 });
 
 test("works with fewer events than callers, and with payloads of any size", async () => {

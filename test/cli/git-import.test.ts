@@ -295,7 +295,7 @@ async function streamVersion(store: string): Promise<number> {
   }
 }
 
-test("interrupted, it ends with exit code 130 and a store that is closed, and goes on later", async () => {
+test("interrupted by Ctrl-C, it ends with exit code 130 and a store that is closed, and goes on later", async () => {
   const repository = makeRepository(linearHistory(4_000, 4));
   const store = newStore();
   const run = await runCli(["import", "git", repository, "--store", store, "--json"], {
@@ -303,7 +303,8 @@ test("interrupted, it ends with exit code 130 and a store that is closed, and go
       const signalWhenBusy = setInterval(() => {
         if (!existsSync(join(store, "wal"))) return;
         clearInterval(signalWhenBusy);
-        child.kill("SIGINT");
+        // As a terminal does it: to the whole group, git included.
+        if (child.pid !== undefined) process.kill(-child.pid, "SIGINT");
       }, 5);
     },
   });

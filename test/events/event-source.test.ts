@@ -173,6 +173,24 @@ test("wrong options are TypeErrors and RangeErrors that name them", async () => 
   await rejects(() => store.subscribe({ stream: "\ud800" }), "ERR_EVENTS_INVALID_STREAM");
 });
 
+test("a stream with thousands of events in one frame is read some at a time, in both directions and from the middle", async () => {
+  const large = await openEventStore();
+  stores.push(large);
+  const count = 3000;
+  await large.append(
+    "s",
+    Array.from({ length: count }, (_, index) => ({ type: "T", data: { number: index + 1 } })),
+  );
+  const all = [...new Array(count).keys()].map((index) => index + 1);
+  assert.equal(await numbersOf(large.readStream("s")), all);
+  assert.equal(await numbersOf(large.readStream("s", { direction: "backwards" })), [...all].reverse());
+  for (const from of [1, 2, 256, 257, 512, 2999, 3000]) {
+    assert.equal(await numbersOf(large.readStream("s", { from, limit: 600 })), all.slice(from - 1, from + 599));
+    const backwards = await numbersOf(large.readStream("s", { from, limit: 600, direction: "backwards" }));
+    assert.equal(backwards, all.slice(Math.max(0, from - 600), from).reverse());
+  }
+});
+
 test("thousands of readings that are broken off hold neither memory nor descriptors", async () => {
   const descriptors = (): number => process.getActiveResourcesInfo().length;
   const before = descriptors();

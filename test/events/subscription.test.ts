@@ -223,7 +223,7 @@ test("it ends when the store closes, caught up or not, waiting or not yet begun"
   for (const cursor of [behind, inStream]) {
     let lsn = 1;
     for await (const event of cursor) assert.is(event.lsn, ++lsn);
-    if (cursor === behind) assert.ok(lsn < 600, "the rest was not read any more");
+    assert.ok(lsn < 600, "the rest was not read any more");
   }
   await rejects(() => store.subscribe(), "ERR_STORE_CLOSED");
 });

@@ -288,3 +288,12 @@ test("a file of the user's in the store's directories is left alone", async () =
   assert.equal((await openAndClose()).recovered, ["a"]);
   assert.ok(mine.every((path) => existsSync(path)));
 });
+
+test("a place where no directory can be made is refused, with the system's reason", async () => {
+  for (const place of ["/proc/varve/store", "/dev/null/store"]) {
+    await rejects(
+      () => openLog(place),
+      (error) => (error as StoreError).code === "ERR_IO_FAILED" && error.message.includes(place),
+    );
+  }
+});

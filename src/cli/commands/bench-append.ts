@@ -1,5 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Command } from "commander";
 import type { Durability } from "../../events/index.js";
 import { type IoBaseline, measureBaseline } from "../../ffi/index.js";
@@ -16,6 +16,7 @@ import { EXIT_FAILED } from "../failure.js";
 import type { CommandContext } from "../program.js";
 import { formatCount, startProgress } from "../progress.js";
 import { withStore } from "../stores.js";
+import { withTemporaryDirectory } from "../temporary-directory.js";
 
 interface BenchAppendOptions {
   readonly concurrency: number;
@@ -56,7 +57,12 @@ async function measureAppends(context: CommandContext, options: BenchAppendOptio
     payloadBytes: options.payload,
     durability: options.durability,
   };
-  const directory = mkdtempSync(join(resolve(options.store), ".varve-bench-"));
+  await withTemporaryDirectory(options.store, ".varve-bench-", (directory) =>
+    measureAppendsIn(directory, load, context),
+  );
+}
+
+async function measureAppendsIn(directory: string, load: AppendLoad, context: CommandContext): Promise<void> {
   const progress = startProgress(context.stderr, `appending ${formatCount(load.events)} events`);
   try {
     const proto = join(directory, "bench.proto");
@@ -78,7 +84,6 @@ async function measureAppends(context: CommandContext, options: BenchAppendOptio
     });
   } finally {
     progress.stop();
-    rmSync(directory, { recursive: true, force: true });
   }
 }
 

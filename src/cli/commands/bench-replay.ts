@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { jsonOption, wholeNumber } from "../arguments.js";
@@ -15,6 +15,7 @@ import { EXIT_FAILED, UsageError } from "../failure.js";
 import type { CommandContext } from "../program.js";
 import { formatCount, type Progress, startProgress } from "../progress.js";
 import { withReader, withStore } from "../stores.js";
+import { withTemporaryDirectory } from "../temporary-directory.js";
 
 interface BenchReplayOptions {
   readonly nodes: number;
@@ -50,8 +51,11 @@ export function benchReplayCommand(context: CommandContext): Command {
 
 async function measureReplay(context: CommandContext, options: BenchReplayOptions): Promise<void> {
   const size: GraphSize = { nodes: options.nodes, edges: options.edges };
-  const isKept = options.store !== undefined;
-  const store = options.store ?? mkdtempSync(join(".", ".varve-bench-"));
+  if (options.store !== undefined) await measureReplayIn(options.store, size, context);
+  else await withTemporaryDirectory(".", ".varve-bench-", (directory) => measureReplayIn(directory, size, context));
+}
+
+async function measureReplayIn(store: string, size: GraphSize, context: CommandContext): Promise<void> {
   const progress = startProgress(context.stderr, "writing the log");
   try {
     await writeLog(context, store, size, progress);
@@ -61,7 +65,6 @@ async function measureReplay(context: CommandContext, options: BenchReplayOption
     if (figures.fault !== null) context.exitCode = EXIT_FAILED;
   } finally {
     progress.stop();
-    if (!isKept) rmSync(store, { recursive: true, force: true });
   }
 }
 

@@ -12,7 +12,7 @@ import {
   reopenAndAsk,
 } from "../demo.js";
 import type { LastChange } from "../demo-questions.js";
-import { EXIT_FAILED, EXIT_INTERRUPTED } from "../failure.js";
+import { EXIT_FAILED } from "../failure.js";
 import { formatInstant } from "../instant.js";
 import { Interruption } from "../interruption.js";
 import type { CommandContext } from "../program.js";
@@ -64,7 +64,7 @@ async function runDemo(context: CommandContext, options: DemoOptions): Promise<v
     if (!reopened.same) context.exitCode = EXIT_FAILED;
   } catch (error) {
     if (!interruption.signal.aborted) throw error;
-    context.exitCode = EXIT_INTERRUPTED;
+    context.exitCode = interruption.exitCode;
   } finally {
     progress.stop();
     interruption.dispose();

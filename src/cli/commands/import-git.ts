@@ -1,6 +1,5 @@
 import type { Command } from "commander";
 import { type CommonOptions, durableOption, storeCommand } from "../arguments.js";
-import { EXIT_INTERRUPTED } from "../failure.js";
 import { openRepository, readChain, readCommits } from "../git-history.js";
 import { type GitImportProgress, type GitImportResult, importHistory, streamOfRepository } from "../git-import.js";
 import { IdBlocks } from "../id-blocks.js";
@@ -50,7 +49,7 @@ async function importRepository(context: CommandContext, directory: string, opti
       });
       progress.stop();
       await printResult(context, stream, result, (performance.now() - startedMs) / 1_000);
-      if (result.interrupted) context.exitCode = EXIT_INTERRUPTED;
+      if (result.interrupted) context.exitCode = interruption.exitCode;
     });
   } finally {
     progress.stop();

@@ -4,7 +4,6 @@ import type { Command } from "commander";
 import { StoreError } from "../../errors.js";
 import type { Durability } from "../../events/index.js";
 import { type CommonOptions, durabilityOption, schemaOption, storeCommand } from "../arguments.js";
-import { EXIT_INTERRUPTED } from "../failure.js";
 import { Interruption } from "../interruption.js";
 import { importNdjson } from "../ndjson-import.js";
 import type { CommandContext } from "../program.js";
@@ -46,7 +45,7 @@ async function importFile(context: CommandContext, file: string, options: Ndjson
         { events, seconds, eventsPerSecond, lsn: store.watermark, interrupted },
         () => `${formatCount(events)} events in ${seconds.toFixed(2)} s, ${formatCount(eventsPerSecond)}/s`,
       );
-      if (interrupted) context.exitCode = EXIT_INTERRUPTED;
+      if (interrupted) context.exitCode = interruption.exitCode;
     });
   } finally {
     progress.stop();

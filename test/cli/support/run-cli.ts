@@ -68,6 +68,8 @@ function runInOwnProcess(parameters: readonly string[], options: CliInput): Prom
     cwd: options.cwd,
     env: { ...process.env, ...options.environment },
     stdio: ["pipe", "pipe", "pipe"],
+    // A group of its own, for tests that signal it as a terminal does.
+    detached: true,
   });
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
