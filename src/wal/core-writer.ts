@@ -156,7 +156,11 @@ export class CoreWriter {
     if (this.#status !== "open") throw new StoreError("ERR_STORE_CLOSED", "the store is closed");
   }
 
-  /** The open batch with room for records of `byteLength` bytes in all, or null when every buffer is taken. */
+  /**
+   * The open batch with room for records of `byteLength` bytes in all, or null when every buffer is taken.
+   *
+   * @throws StoreError `ERR_WAL_FAILED` when the log turns out to have failed meanwhile
+   */
   batchFor(recordCount: number, byteLength: number, alone: boolean): Batch | null {
     const needed = byteLength + recordCount * RECORD_HEADER_BYTES;
     assert(frameBytes(needed) <= this.#frameBytesMax, "an append above appendBytesMax is refused before it comes here");
@@ -169,7 +173,10 @@ export class CoreWriter {
       else this.#dropEmptyBatch(open);
     }
     // A chain of promises that never lets the loop turn would otherwise fill every buffer before it hears of a completion.
-    if (this.#inFlight.length > 0) this.#io.collect();
+    if (this.#inFlight.length > 0) {
+      this.#io.collect();
+      this.assertWritable(); // one of them can have failed
+    }
     assert(this.#open === null, "nobody appends while completions are told");
     const buffer = this.#buffers.take(needed);
     if (buffer === null) return null;

@@ -26,8 +26,9 @@ export function asStoreError(error: unknown): StoreError {
   return new StoreError("ERR_IO_FAILED", message, { errno: code ?? "unknown" }, { cause: error });
 }
 
+/** EFBIG: a limit of the process on the size of files. */
 export function isLackOfSpace(error: StoreError): boolean {
-  return error.details["errno"] === "ENOSPC" || error.details["errno"] === "EDQUOT";
+  return ["ENOSPC", "EDQUOT", "EFBIG"].includes(String(error.details["errno"]));
 }
 
 /** For appends that need a segment that cannot be had. */

@@ -143,6 +143,22 @@ test("after a failure everybody is told, the newest first: unknown what was in f
   for (const entry of [...faulty.withheld]) entry.release();
 });
 
+test("an append that learns of a failure while it asks for completions is refused, and not forgotten", async () => {
+  const { wal, faulty } = await open();
+  const collect = faulty.io.collect.bind(faulty.io);
+  let failNow: (() => void) | null = null;
+  faulty.io.write = (_fd, _buffer, _bufferOffset, _length, _fileOffset, _durable, completion) => {
+    failNow = () => completion.complete(-EIO);
+  };
+  faulty.io.collect = () => {
+    failNow?.();
+    collect();
+  };
+  const inFlight = append(wal, ["a"], "now");
+  await rejects(append(wal, ["b"], "now"), "ERR_WAL_FAILED");
+  await rejects(inFlight, "ERR_WAL_OUTCOME_UNKNOWN");
+});
+
 test("an interrupted write is done again with the same bytes in the same place, and takes no LSN of its own", async () => {
   const { wal, faulty } = await open();
   faulty.decide = once(isFrame, { result: -EAGAIN }, { result: -EINTR }, { result: -EAGAIN });
