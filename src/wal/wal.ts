@@ -313,11 +313,9 @@ async function makeDirectory(directory: string): Promise<string> {
     for (const path of made) await syncDirectory(dirname(path));
     return realpathSync(directory);
   } catch (error) {
-    const { code = "unknown", message } = error as NodeJS.ErrnoException;
-    throw new StoreError("ERR_IO_FAILED", `no store can be made in ${directory}: ${message}`, {
-      directory,
-      errno: code,
-    });
+    const { code: errno = "unknown", message } = error as NodeJS.ErrnoException;
+    const what = `no store can be made in ${directory}: ${message}`;
+    throw new StoreError("ERR_IO_FAILED", what, { directory, errno }, { cause: error });
   }
 }
 
