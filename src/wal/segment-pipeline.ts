@@ -19,8 +19,10 @@ import { encodePreamble, PREAMBLE_BYTES, SALT_BYTES } from "./format.js";
 import { segmentPath } from "./segment-name.js";
 import { asStoreError } from "./write-failure.js";
 
-const ZERO_WRITE_BYTES = 2 * 1024 * 1024;
-const ZERO_STEP_BYTES = 2 * ZERO_WRITE_BYTES;
+const ZERO_WRITE_BYTES = 1024 * 1024;
+/** Larger than a write of it, for the sake of a huge page. */
+const ZERO_BUFFER_BYTES = 2 * ZERO_WRITE_BYTES;
+const ZERO_STEP_BYTES = 4 * ZERO_WRITE_BYTES;
 /** Zeroing goes on when less than this lies ahead of the writer. */
 const ZERO_AHEAD_BYTES = 2 * ZERO_STEP_BYTES;
 
@@ -62,7 +64,7 @@ export interface Placement {
 export class SegmentPipeline {
   readonly #io: BlockIo;
   readonly #owner: SegmentOwner;
-  readonly #zeros: AlignedBuffer = new AlignedBuffer(ZERO_WRITE_BYTES);
+  readonly #zeros: AlignedBuffer = new AlignedBuffer(ZERO_BUFFER_BYTES);
   /** Told when room was made or could not be made. */
   readonly #onChange: (error: StoreError | null) => void;
   #nextSegment: number;
@@ -116,12 +118,20 @@ export class SegmentPipeline {
     const fileOffset = segment.writeOffset;
     segment.writeOffset = end;
     segment.writesInFlight++;
-    if (end + ZERO_AHEAD_BYTES > segment.zeroedOffset && segment.zeroedOffset < segment.byteLength) {
-      this.#zeroAhead(segment, end);
-    } else if (end > segment.byteLength / 2 && this.#next === null) {
-      this.#start(() => this.#prepareNext());
-    }
+    this.#workAhead(segment);
     return { segment, fileOffset };
+  }
+
+  /** What is needed soon, one piece at a time: the next segment when half of this one is full, and zeros. */
+  #workAhead(segment: OpenSegment): void {
+    const aheadBytes = segment.zeroedOffset - segment.writeOffset;
+    const isZeroed = segment.zeroedOffset === segment.byteLength;
+    const isHalfFull = segment.writeOffset > segment.byteLength / 2;
+    if (isHalfFull && this.#next === null && (isZeroed || aheadBytes >= ZERO_AHEAD_BYTES / 2)) {
+      this.#start(() => this.#prepareNext());
+    } else if (!isZeroed && aheadBytes < ZERO_AHEAD_BYTES) {
+      this.#zeroAhead(segment, segment.writeOffset);
+    }
   }
 
   /** A write placed earlier has ended, however. */
@@ -164,7 +174,10 @@ export class SegmentPipeline {
   }
 
   #zeroAhead(segment: OpenSegment, needed: number): void {
-    const target = Math.min(segment.byteLength, Math.max(needed, segment.zeroedOffset + ZERO_STEP_BYTES));
+    // As long as there is enough ahead, one write at a time: records that are written meanwhile wait behind it at the device.
+    const isUrgent = segment.zeroedOffset - needed < ZERO_AHEAD_BYTES / 2;
+    const step = isUrgent ? ZERO_STEP_BYTES : ZERO_WRITE_BYTES;
+    const target = Math.min(segment.byteLength, Math.max(needed, segment.zeroedOffset + step));
     this.#start(() => this.#zero(segment, target));
   }
 

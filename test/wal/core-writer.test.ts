@@ -227,11 +227,11 @@ test("without space closing still ends well, without a seal, and nothing is lost
 
 test("a lack of space for zeros refuses as well, and what is zeroed afterwards never lands on data", async () => {
   const { wal, faulty } = await open({ segmentBytes: 16 * MEBIBYTE });
-  // Of the two writes that zero the next 4 MiB one fails, and one is late: later than the next try.
+  // Of the four writes that zero the next 4 MiB one fails, and one is late: later than the next try.
   faulty.decide = (operation) => {
     if (!isZeroing(operation)) return null;
     if (operation.fileOffset === 4 * MEBIBYTE) return { result: -ENOSPC };
-    return operation.fileOffset === 6 * MEBIBYTE ? "doLater" : null;
+    return operation.fileOffset === 5 * MEBIBYTE ? "doLater" : null;
   };
   const record = (letter: string): string => letter.repeat(MEBIBYTE);
   const written: string[] = [];
