@@ -39,6 +39,8 @@ import {
 
 /** More writes at once split the callers into smaller batches without reaching more of the device (measured). */
 const WRITES_IN_FLIGHT_MAX = 2;
+/** A batch of this size does not wait for the end of the turn when nothing is in flight. */
+const EARLY_SEAL_BYTES = 32 * 1024;
 const BATCH_BYTES = 2 * 1024 * 1024;
 /** Batches in memory: open, waiting for their place, and in flight. */
 const BATCH_COUNT_MAX = 8;
@@ -188,6 +190,9 @@ export class CoreWriter {
   demand(batch: Batch, demand: SealDemand): void {
     assert(batch === this.#open, "records go into the open batch");
     if (demand === "now") {
+      this.#closeOpenBatch();
+    } else if (demand === "turn" && this.#inFlight.length === 0 && batch.used >= EARLY_SEAL_BYTES) {
+      // The device would be idle until the turn ends: let it write these while the others are encoded.
       this.#closeOpenBatch();
     } else if (demand === "turn") {
       if (!this.#turnScheduled) {
