@@ -171,7 +171,7 @@ interface Tally {
 }
 
 async function look(directory: string, io: IoDemand, oracle: Oracle, tally: Tally): Promise<void> {
-  const store = await openStore(directory, { segmentBytes: 128 * 1024, io, onWaiting: () => {} });
+  const store = await openStore(directory, { segmentBytes: 512 * 1024, io, onWaiting: () => {} });
   try {
     const events = [];
     for await (const { lsn, stream, version, data } of store.readAll())
@@ -233,7 +233,7 @@ export async function runKillRounds({ rounds, seed, io = "auto", onRound }: Kill
       const writer = next;
       await writer.whenSaid("ready");
       if (round + 1 < rounds) next = new WarmWriter();
-      writer.order(`${directory} ${round} ${random.pick([64, 128, 1024]) * 1024} ${io}`);
+      writer.order(`${directory} ${round} ${random.pick([512, 1024, 4096]) * 1024} ${io}`);
       if (await runAndKill(writer, random)) tally.killsInRecovery++;
       oracle.acknowledge(writer.acks);
       tally.acknowledged += writer.acks.length;
