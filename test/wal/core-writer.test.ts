@@ -1,6 +1,6 @@
 /** The writer over I/O that fails: what is told to whom, what is on disk afterwards, and that nothing is left open. */
 
-import { mkdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isStoreError } from "../../src/errors.js";
 import { EAGAIN, EINTR, EIO, ENOSPC } from "../../src/ffi/errno.js";
@@ -472,17 +472,32 @@ test("a busy log attests in its frames, and an unused one writes nothing", async
 });
 
 test("draining waits for what was appended before it, not for what comes after", async () => {
-  const { wal } = await open();
-  let isLoaded = true;
-  const load = (async () => {
-    while (isLoaded) await append(wal, ["load"], "now");
-  })();
-  const more = (async () => {
-    while (isLoaded) await append(wal, ["more"], "now");
-  })();
-  for (let round = 0; round < 5; round++) await wal.flush();
-  isLoaded = false;
-  await Promise.all([load, more]);
+  const { wal, faulty } = await open();
+  faulty.decide = (operation) => (isFrame(operation) ? "doLater" : null);
+  const first = append(wal, ["before"], "now");
+  const draining = wal.flush();
+  const second = append(wal, ["after"], "now");
+  faulty.decide = () => null;
+  faulty.withheld[0]?.release();
+  await draining;
+  assert.is(await first, 1);
+  assert.is(wal.watermark, 1);
+  faulty.withheld[0]?.release();
+  assert.is(await second, 2);
+});
+
+test("a segment that could not be sealed keeps its size: a shorter one without a seal is damage", async () => {
+  const { wal, faulty } = await open({ segmentBytes: 16 * MEBIBYTE });
+  faulty.decide = (operation) => (isZeroing(operation) ? { result: -ENOSPC } : null);
+  // Exactly what was zeroed at the beginning, so that there is no place for the seal.
+  const record = "z".repeat(341 * BLOCK - 200);
+  for (let index = 0; index < 3; index++) await append(wal, [record], "now");
+  await rejects(append(wal, ["more"], "now"), "ERR_WAL_FULL");
+  await wal.close();
+  assert.is(statSync(segmentFiles(directory)[0] as string).size, 16 * MEBIBYTE);
+  const { records, row } = await reopen();
+  assert.is(row, "@J");
+  assert.ok(records.length === 3 && records.every((found) => found === record));
 });
 
 test("a listener that appends when W moves, or throws, does the log no harm", async () => {

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { StoreError } from "../../src/errors.js";
 import { EIO } from "../../src/ffi/errno.js";
@@ -252,6 +252,22 @@ test("who reads while the log is closed hears that, and never sees damage or oth
   assert.ok((await ends).some((end) => end.status === "rejected"));
   await rejects(readLog(wal), "ERR_STORE_CLOSED");
   await other.wal.close();
+});
+
+test("closing waits for the reads in flight before it closes their files", async () => {
+  const { wal, faulty } = await openFaulty(directory);
+  await append(wal, ["a"], "now");
+  const [path] = segmentFiles(directory) as [string];
+  faulty.decide = ({ kind }) => (kind === "read" ? "doLater" : null);
+  const reading = rejects(readLog(wal), "ERR_STORE_CLOSED");
+  while (faulty.withheld.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  const { fd } = (faulty.withheld[0] as (typeof faulty.withheld)[number]).operation;
+  const closing = wal.close();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.is(readlinkSync(`/proc/self/fd/${fd}`), path);
+  faulty.decide = () => null;
+  for (const entry of [...faulty.withheld]) entry.release();
+  await Promise.all([closing, reading]);
 });
 
 test("closing gives everything back also when the store's directory has vanished", async () => {
