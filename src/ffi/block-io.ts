@@ -6,7 +6,14 @@
  */
 
 import type { AlignedBuffer } from "./aligned-buffer.js";
+import type { MappedFile } from "./mapped-file.js";
 import type { Completion } from "./ring.js";
+
+export interface Publication {
+  readonly file: MappedFile;
+  readonly mailboxOffset: number;
+  readonly doneOffset: number;
+}
 
 export type IoBackend = "uring" | "threadpool" | "buffered";
 
@@ -17,6 +24,8 @@ export interface IoDescription {
   readonly driver: "liburing" | "syscall" | null;
   /** Whether the page cache is bypassed, as the kernel itself says. */
   readonly direct: boolean;
+  /** Whether the kernel publishes durability. */
+  readonly publishes: boolean;
   /** Why this is not io_uring with direct I/O; null when it is. */
   readonly reason: string | null;
 }
@@ -44,6 +53,17 @@ export interface BlockIo {
     fileOffset: number,
     completion: Completion,
   ): void;
+  writePublished(
+    fd: number,
+    buffer: AlignedBuffer,
+    bufferOffset: number,
+    length: number,
+    fileOffset: number,
+    publication: Publication,
+    completion: Completion,
+  ): void;
+  sleepOn(file: MappedFile, offset: number, expected: number, completion: Completion): void;
+  wake(file: MappedFile, offset: number): void;
   /** fdatasync(2). */
   dataSync(fd: number, completion: Completion): void;
   /** Gives the file its full size, with the blocks reserved where that is possible without blocking. */
@@ -62,4 +82,28 @@ export interface BlockIo {
 /** One operation as a promise; for everything that is not the hot path. */
 export function completionOf(start: (completion: Completion) => void): Promise<number> {
   return new Promise((resolve) => start({ complete: resolve }));
+}
+
+/** Placeholders until the ffi part lands. */
+export function publishing(
+  write: BlockIo["write"],
+): Pick<BlockIo, "writePublished" | "sleepOn" | "wake"> {
+  return {
+    writePublished: (fd, buffer, bufferOffset, length, fileOffset, p, completion) =>
+      write(fd, buffer, bufferOffset, length, fileOffset, true, {
+        complete: (result) => {
+          if (result === length) Atomics.store(p.file.bigint64, p.doneOffset / 8, p.file.bigint64[p.mailboxOffset / 8] as bigint);
+          completion.complete(result);
+        },
+      }),
+    sleepOn: (file, offset, expected, completion) => {
+      const timer = setInterval(() => {
+        if (Atomics.load(file.int32, offset / 4) === expected) return;
+        clearInterval(timer);
+        completion.complete(0);
+      }, 2);
+      timer.unref();
+    },
+    wake: () => {},
+  };
 }

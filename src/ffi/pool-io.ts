@@ -6,7 +6,7 @@
  */
 
 import { constants, fdatasync, ftruncate, read, write } from "node:fs";
-import type { BlockIo, IoDescription } from "./block-io.js";
+import { type BlockIo, type IoDescription, publishing } from "./block-io.js";
 import { EIO } from "./errno.js";
 import type { Completion } from "./ring.js";
 
@@ -18,7 +18,7 @@ function resultOf(error: NodeJS.ErrnoException | null, bytes: number): number {
 }
 
 export function poolIo(direct: boolean, reason: string): BlockIo {
-  const description: IoDescription = { backend: direct ? "threadpool" : "buffered", driver: null, direct, reason };
+  const description: IoDescription = { backend: direct ? "threadpool" : "buffered", driver: null, direct, publishes: false, reason };
   const openFlags = direct ? constants.O_DIRECT | constants.O_DSYNC : 0;
   let inFlightCount = 0;
 
@@ -30,7 +30,15 @@ export function poolIo(direct: boolean, reason: string): BlockIo {
     fdatasync(fd, (error) => finish(completion, resultOf(error, written)));
   };
 
+  const poolWrite: BlockIo["write"] = (fd, buffer, bufferOffset, length, fileOffset, durable, completion) => {
+    inFlightCount++;
+    write(fd, buffer.bytes, bufferOffset, length, fileOffset, (error, bytes) => {
+      if (error === null && durable && !direct) syncAfter(fd, completion, bytes);
+      else finish(completion, resultOf(error, bytes));
+    });
+  };
   return {
+    ...publishing(poolWrite),
     description,
     get inFlightCount() {
       return inFlightCount;

@@ -1,15 +1,18 @@
 /** Block I/O over one `Ring`. */
 
 import { constants } from "node:fs";
-import type { BlockIo, IoDescription } from "./block-io.js";
+import { type BlockIo, type IoDescription, publishing } from "./block-io.js";
 import type { Ring } from "./ring.js";
 
 const DRAIN_POLL_MS = 1;
 
 export function uringIo(ring: Ring, direct: boolean, reason: string | null): BlockIo {
-  const description: IoDescription = { backend: "uring", driver: ring.driver, direct, reason };
+  const description: IoDescription = { backend: "uring", driver: ring.driver, direct, publishes: false, reason };
   const directFlag = direct ? constants.O_DIRECT : 0;
+  const write: BlockIo["write"] = (fd, buffer, bufferOffset, length, fileOffset, durable, completion) =>
+    ring.write(fd, buffer, bufferOffset, length, fileOffset, durable, completion);
   return {
+    ...publishing(write),
     description,
     get inFlightCount() {
       return ring.inFlightCount;
