@@ -11,7 +11,8 @@
 
 import { StoreError } from "../errors.js";
 import type { BlockIo } from "../ffi/index.js";
-import { ControlFile, SLOT_COUNT_MAX } from "./control-file.js";
+import { ControlFile } from "./control-file.js";
+import { SLOT_COUNT_MAX } from "./control-layout.js";
 import { HeadTable } from "./head-table.js";
 import { readManifest } from "./manifest.js";
 import type { RecoveredLog } from "./open-log.js";

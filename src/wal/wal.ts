@@ -304,7 +304,7 @@ export class Wal {
 
   /** Whether that batch of a core, this one or another, is durable with everything before it. */
   isCommitted(core: number, generation: number, epoch: number): boolean {
-    return this.#isClosed || this.#attachment.control.isCommitted(core, generation, epoch, this.watermark);
+    return this.#isClosed || this.#attachment.control.lanes.isCommitted(core, generation, epoch, this.watermark);
   }
 
   /**
