@@ -19,13 +19,17 @@ import {
 import { AdvanceListeners } from "./advance-listeners.js";
 import type { AppendTicket, Batch } from "./batch.js";
 import { type Clock, wallClock } from "./clock.js";
+import type { CoreTail } from "./core-cursor.js";
 import { CoreWriter, type SealDemand, type WriterStats } from "./core-writer.js";
-import { FrameIndex } from "./frame-index.js";
+import type { RecoveryReport } from "./find-log.js";
+import { PREAMBLE_BYTES } from "./format.js";
+import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
-import { LogReader, type ReadableSegment } from "./log-reader.js";
-import type { Manifest } from "./manifest.js";
-import { endIncarnation, type RecoveredLog, type RecoveryReport, recoverLog } from "./open-log.js";
-import { coreDirectory, segmentPath } from "./segment-name.js";
+import { LogReader } from "./log-reader.js";
+import { firstSegmentOf } from "./manifest.js";
+import { endIncarnation } from "./manifest-change.js";
+import { type RecoveredLog, recoverLog } from "./open-log.js";
+import { coreDirectory } from "./segment-name.js";
 import { StoreLock } from "./store-lock.js";
 import { asStoreError, isLackOfSpace, logFull } from "./write-failure.js";
 
@@ -45,8 +49,6 @@ export interface WalOptions {
   readonly openIo?: typeof openIo;
 }
 
-type WrittenSegment = { -readonly [Key in keyof ReadableSegment]: ReadableSegment[Key] };
-
 export interface WalStats extends WriterStats {
   readonly lastLsn: number;
   readonly segments: number;
@@ -62,9 +64,8 @@ export class Wal {
   readonly #lock: StoreLock;
   readonly #writer: CoreWriter;
   readonly #reader: LogReader;
-  readonly #segments: WrittenSegment[];
-  readonly #incarnation: number;
-  readonly #manifest: Manifest;
+  #tail: CoreTail;
+  #segmentCount: number;
   readonly #listeners = new AdvanceListeners();
   #closing: Promise<void> | null = null;
   #isClosed = false;
@@ -111,14 +112,14 @@ export class Wal {
     held: { readonly lock: StoreLock; readonly io: BlockIo; readonly pool: BufferPool },
     onFrame: (frame: Frame) => void,
   ): Promise<Wal> {
-    const index = new FrameIndex();
+    const index = new LogIndex();
     const clock = options.clock ?? wallClock();
-    const place = { io: held.io, pool: held.pool, directory, core: CORE };
+    const place = { io: held.io, pool: held.pool, directory };
     /** Frames above the attested watermark so far: those that may have to be rewritten. */
     let unattested: Frame[] = [];
     let attestedLsn = 0;
     const recovered = await recoverLog(place, { ...options, nowUs: clock() }, (frame, position) => {
-      index.add(frame.header.firstLsn, position.segment, position.fileOffset);
+      index.of(position.core).add(frame.header.firstLsn, position.segment, position.fileOffset);
       unattested.push(frame);
       if (frame.header.durableLsn > attestedLsn) {
         attestedLsn = frame.header.durableLsn;
@@ -127,8 +128,7 @@ export class Wal {
       onFrame(frame);
     });
     const { facts } = recovered.found;
-    const segments: WrittenSegment[] = facts.segments.map((segment) => ({ ...segment }));
-    const wal = new Wal(directory, { ...held, index, segments }, recovered, { ...options, clock });
+    const wal = new Wal(directory, { ...held, index }, recovered, { ...options, clock });
     try {
       await wal.#writer.start();
       await wal.#rewrite(unattested.filter(({ header }) => header.firstLsn > facts.attestedLsn));
@@ -145,8 +145,7 @@ export class Wal {
       lock: StoreLock;
       io: BlockIo;
       pool: BufferPool;
-      index: FrameIndex;
-      segments: WrittenSegment[];
+      index: LogIndex;
     },
     { found, manifest, incarnation }: RecoveredLog,
     options: WalOptions & { clock: Clock },
@@ -158,10 +157,10 @@ export class Wal {
     this.#io = parts.io;
     this.#pool = parts.pool;
     this.#lock = parts.lock;
-    this.#segments = parts.segments;
-    this.#incarnation = incarnation.incarnation;
-    this.#manifest = manifest;
-    const { attestedLsn, lastLsn, lastRecordedAt } = found.facts;
+    const { attestedLsn, lastLsn, lastRecordedAt, segments } = found.facts;
+    const firstSegment = firstSegmentOf(incarnation, CORE);
+    this.#tail = { core: CORE, segment: firstSegment, endOffset: PREAMBLE_BYTES };
+    this.#segmentCount = segments.length;
     const coreFiles = coreDirectory(directory, CORE);
     const owner = {
       directory: coreFiles,
@@ -172,7 +171,7 @@ export class Wal {
       segmentBytes: options.segmentBytes,
     };
     const start = {
-      firstSegment: incarnation.firstSegment,
+      firstSegment,
       // What is to be rewritten counts as durable only then.
       durableLsn: attestedLsn,
       nextLsn: attestedLsn + 1,
@@ -180,23 +179,26 @@ export class Wal {
     };
     this.#writer = new CoreWriter(parts.io, owner, start, options, {
       onFrame: (firstLsn, segment, fileOffset, byteLength) => {
-        this.#noteFrame(segment, fileOffset + byteLength, coreFiles);
-        if (firstLsn > lastLsn) parts.index.add(firstLsn, segment, fileOffset);
+        this.#noteFrame(segment, fileOffset + byteLength);
+        if (firstLsn > lastLsn) parts.index.of(CORE).add(firstLsn, segment, fileOffset);
       },
       onAdvance: (watermark) => this.#listeners.tell(watermark),
     });
-    this.#reader = new LogReader({ ...parts, storeId: this.storeId, core: CORE });
+    this.#reader = new LogReader({
+      ...parts,
+      directory,
+      storeId: this.storeId,
+      manifest,
+      settled: segments,
+      tails: () => [this.#tail],
+    });
   }
 
   /** Readers must know where the log ends: behind it they would read ahead into MiBs of zeros for every new event. */
-  #noteFrame(segment: number, endOffset: number, directory: string): void {
-    const current = this.#segments.at(-1);
-    if (current?.segment === segment) {
-      current.endOffset = endOffset;
-      return;
-    }
-    const path = segmentPath(directory, segment);
-    this.#segments.push({ segment, path, incarnation: this.#incarnation, endOffset });
+  #noteFrame(segment: number, endOffset: number): void {
+    const isFirst = segment !== this.#tail.segment || this.#tail.endOffset === PREAMBLE_BYTES;
+    if (isFirst) this.#segmentCount++;
+    this.#tail = { core: CORE, segment, endOffset };
   }
 
   async #rewrite(frames: readonly Frame[]): Promise<void> {
@@ -229,7 +231,7 @@ export class Wal {
   }
 
   get stats(): WalStats {
-    return { ...this.#writer.stats, lastLsn: this.watermark, segments: this.#segments.length };
+    return { ...this.#writer.stats, lastLsn: this.watermark, segments: this.#segmentCount };
   }
 
   /** Throws `ERR_WAL_FAILED` or `ERR_STORE_CLOSED` when nothing can be appended any more. */
@@ -297,7 +299,7 @@ export class Wal {
 
   async #endIncarnation(): Promise<void> {
     try {
-      await endIncarnation(this.directory, this.#manifest, this.watermark);
+      await endIncarnation(this.directory, this.watermark);
     } catch (error) {
       // On a full disk it stays undone: the manifest would only have said what the log says itself.
       if (!isLackOfSpace(asStoreError(error))) throw error;
