@@ -21,7 +21,7 @@ import { AlignedBuffer, type BlockIo, checkResult, DirectFile } from "../ffi/ind
 import type { ControlFile } from "./control-file.js";
 import { decodeFrameHeader, FRAME_HEADER_BYTES, type FrameHeader, isAtItsPlace, isBodyValid, RECORD_HEADER_BYTES } from "./format.js";
 import type { HeadTable } from "./head-table.js";
-import { addVoids } from "./open-log.js";
+import { addVoids } from "./manifest-change.js";
 import type { LaneState } from "./lanes.js";
 import type { KeyOf } from "./record-key.js";
 import { coreDirectory, segmentPath } from "./segment-name.js";
