@@ -6,6 +6,7 @@ export type { BlockIo, IoBackend, IoDescription } from "./block-io.js";
 export { checkResult, DirectFile, readSmallFile, replaceFile, syncDirectory } from "./direct-file.js";
 export { EAGAIN, EDQUOT, EINTR, ENOSPC, errnoName, isMediumError } from "./errno.js";
 export { flockExclusive } from "./libc.js";
+export { MappedFile } from "./mapped-file.js";
 export { fileSystemName, type IoDemand, isNetworkFileSystem, openIo } from "./open-io.js";
 export type { Completion } from "./ring.js";
 export { Ring } from "./ring.js";
