@@ -20,6 +20,7 @@ export const STORE_ERROR_CODES = {
   ERR_WAL_FAILED: "a write or sync failed earlier; the store takes nothing more until it is reopened",
   ERR_WAL_OUTCOME_UNKNOWN: "the append was in flight when a write failed; it may or may not exist after reopening",
   ERR_WAL_FULL: "no space for another segment; nothing was written and reading goes on",
+  ERR_WAL_BUSY: "another writer is alive but does not go on, and this append depends on it; nothing was written",
   ERR_WAL_BUFFER_FULL: "the buffers are full and the caller asked not to wait",
   ERR_WAL_TOO_LARGE: "one append is larger than a frame may be; nothing was written",
   ERR_EVENTS_VERSION_CONFLICT: "the stream is not at the expected version; nothing was written",

@@ -185,7 +185,7 @@ function verdictOn(
 }
 
 /** Writes the events' envelopes into the batch, which has the room; the stream is at `version` before them. */
-export function writeEvents(
+function writeEvents(
   ledger: BatchLedger,
   head: StreamHead,
   version: number,
@@ -199,7 +199,8 @@ export function writeEvents(
   return { firstVersion: version + 1, eventCount: next - version - 1, recordIndex };
 }
 
-function writeEvent(ledger: BatchLedger, head: StreamHead, version: number, event: PreparedEvent): void {
+/** Writes the event's envelope into the batch, which has the room. */
+export function writeEvent(ledger: BatchLedger, head: StreamHead, version: number, event: PreparedEvent): void {
   const { batch } = ledger;
   batch.addRecord(encodeEnvelope(batch.bytes, batch.recordOffset, head.field, version, event));
   ledger.enter(head);

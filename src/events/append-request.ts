@@ -59,11 +59,15 @@ function checkOwnIds(events: readonly PreparedEvent[], stream: string): void {
   }
 }
 
+/** Whether the stream's version is what is expected. */
+export function isAsExpected(version: number, expected: ExpectedVersion): boolean {
+  if (expected === "any") return true;
+  return expected === "exists" ? version > 0 : version === (expected === "absent" ? 0 : expected);
+}
+
 /** Judges by the stream's version. @throws StoreError `ERR_EVENTS_VERSION_CONFLICT` */
 export function judge(name: string, version: number, expected: ExpectedVersion): void {
-  if (expected === "any") return;
-  const fits = expected === "exists" ? version > 0 : version === (expected === "absent" ? 0 : expected);
-  if (fits) return;
+  if (isAsExpected(version, expected)) return;
   const message = `stream ${name} is at version ${version}, expected ${expected}`;
   throw new StoreError("ERR_EVENTS_VERSION_CONFLICT", message, { stream: name, expected, actual: version });
 }

@@ -7,19 +7,19 @@
 
 import { StoreError } from "../errors.js";
 import { checkOptionNames, choiceOption, type SealDemand, type Wal } from "../wal/index.js";
-import { AppendPlacer, type Placed, writeEvents } from "./append-placer.js";
+import { AppendPlacer, type Placed, writeEvent } from "./append-placer.js";
 import { AppendQueue, type Retry } from "./append-queue.js";
-import { type AppendRequest, checkExpectedVersion, judge, prepareRequest } from "./append-request.js";
+import { type AppendRequest, checkExpectedVersion, isAsExpected, prepareRequest } from "./append-request.js";
 import {
   type AppendResult,
   type BatchLedger,
   type BufferedResult,
+  EventWaiter,
   resultOf,
   type StreamPart,
-  StreamWaiter,
 } from "./batch-ledger.js";
 import type { Durability, EventInput, ExpectedVersion } from "./event.js";
-import { BLOCKED, HeadClaims, type Obstacle } from "./head-claims.js";
+import { HeadClaims, type Obstacle } from "./head-claims.js";
 import { LedgerBook } from "./ledger-book.js";
 import type { LostBatches } from "./lost-batches.js";
 import type { EventPreparer } from "./prepare-event.js";
@@ -154,8 +154,8 @@ export class Appender {
   }
 
   /**
-   * The common case without the arrays of the general one: one event without an id for a stream that was written to before. Null, with
-   * nothing changed, when it is not that, or when it has to wait.
+   * The common case without the arrays of the general one: one event without an id for a stream that this writer was the last to write to.
+   * Null, with nothing changed, when it is not that, or when it has to wait, or will be refused.
    */
   #appendOne(
     stream: string,
@@ -165,43 +165,44 @@ export class Appender {
   ): Promise<AppendResult | BufferedResult> | null {
     const head = this.#index.get(stream);
     const event = Array.isArray(events) ? (events as readonly EventInput[])[0] : (events as EventInput);
-    if (head === undefined || head.entry < 0 || head.waitingCount > 0) return null;
+    if (head === undefined || head.claimedEpoch === 0 || head.waitingCount > 0) return null;
     if (event === undefined || (Array.isArray(events) && events.length > 1)) return null;
     if ((event as EventInput | null)?.id !== undefined) return null;
-    if (expected !== "any") checkExpectedVersion(expected);
+    if (expected !== "any") {
+      checkExpectedVersion(expected);
+      if (!isAsExpected(head.claimedVersion, expected)) return null;
+    }
     const prepared = this.#preparer.prepareShared(event);
     const byteLengthMax = head.field.length + prepared.byteLengthMax;
     if (byteLengthMax > this.#wal.appendBytesMax) return null;
     const batch = this.#wal.batchFor(1, byteLengthMax, durability === "sync");
+    if (batch === null) return null;
     // What ran while the event was prepared can have appended too.
-    if (batch === null || head.waitingCount > 0) return null;
-    const claims = this.#claims;
-    if (!claims.lock(head)) return null;
-    let part: StreamPart;
-    let ledger: BatchLedger;
-    try {
-      const version = claims.current(head, batch.epoch);
-      if (version === BLOCKED) return null;
-      judge(stream, version, expected);
-      ledger = this.#book.of(batch);
-      part = writeEvents(ledger, head, version, prepared, null);
-      this.#book.claim(head, version + 1, ledger);
-    } finally {
-      claims.unlock(head);
-    }
-    return this.#answerOne(ledger, part, durability);
+    const version = head.claimedVersion;
+    if (head.waitingCount > 0 || !isAsExpected(version, expected)) return null;
+    if (head.claimedEpoch === 0 || head.isClaimOwed || !this.#book.extend(head, batch)) return null;
+    const ledger = this.#book.of(batch);
+    const recordIndex = batch.recordCount;
+    writeEvent(ledger, head, version + 1, prepared);
+    return this.#answerOne(ledger, version + 1, recordIndex, durability);
   }
 
-  #answerOne(ledger: BatchLedger, part: StreamPart, durability: Durability): Promise<AppendResult | BufferedResult> {
+  #answerOne(
+    ledger: BatchLedger,
+    version: number,
+    recordIndex: number,
+    durability: Durability,
+  ): Promise<AppendResult | BufferedResult> {
+    const { batch } = ledger;
     const demand = SEAL_DEMANDS[durability];
     if (isBuffered(durability)) {
-      const result = bufferedResult(part, ledger);
-      this.#wal.demand(ledger.batch, demand);
-      return Promise.resolve(result);
+      ledger.answerEarly();
+      this.#wal.demand(batch, demand);
+      return Promise.resolve({ version, epoch: batch.epoch });
     }
     const promise = new Promise<AppendResult>(this.#capture);
-    ledger.wait(new StreamWaiter(part, this.#resolve, this.#reject));
-    this.#wal.demand(ledger.batch, demand);
+    ledger.wait(new EventWaiter(version, recordIndex, this.#resolve, this.#reject));
+    this.#wal.demand(batch, demand);
     return promise;
   }
 

@@ -51,24 +51,28 @@ export function resultOf(part: StreamPart, batchFirstLsn: number): AppendResult 
   };
 }
 
-/** Waits for one stream's append: the common case. */
-export class StreamWaiter implements AppendWaiter, StreamPart {
-  readonly firstVersion: number;
-  readonly eventCount: number;
-  readonly recordIndex: number;
+/** Waits for one event: the common case. */
+export class EventWaiter implements AppendWaiter {
+  readonly #version: number;
+  readonly #recordIndex: number;
   readonly #resolve: (result: AppendResult) => void;
   readonly failed: (error: StoreError) => void;
 
-  constructor(part: StreamPart, resolve: (result: AppendResult) => void, reject: (error: StoreError) => void) {
-    this.firstVersion = part.firstVersion;
-    this.eventCount = part.eventCount;
-    this.recordIndex = part.recordIndex;
+  constructor(
+    version: number,
+    recordIndex: number,
+    resolve: (result: AppendResult) => void,
+    reject: (error: StoreError) => void,
+  ) {
+    this.#version = version;
+    this.#recordIndex = recordIndex;
     this.#resolve = resolve;
     this.failed = reject;
   }
 
   committed(batchFirstLsn: number): void {
-    this.#resolve(resultOf(this, batchFirstLsn));
+    const version = this.#version;
+    this.#resolve({ version, lsn: batchFirstLsn + this.#recordIndex, created: version === 1, duplicate: false });
   }
 }
 

@@ -92,29 +92,31 @@ export class HeadClaims {
     const heads = this.#heads;
     const { entry } = head;
     if (head.isClaimOwed) this.#tellClaim(head);
-    let version = heads.tentativeVersion(entry);
+    const slot = heads.tentativeSlot(entry);
+    let version: number;
     let isOwnPending = false;
-    if (version === 0) {
+    if (slot < 0) {
       version = heads.committedVersion(entry);
+    } else if (slot === this.#slot && head.claimedEpoch > 0) {
+      // Its own, as it knows without looking: whoever had the slot before is gone, and a claim of another would have replaced it.
+      version = head.claimedVersion;
+      if (head.claimedEpoch === epoch) return version;
+      if (this.#wal.isCommitted(slot, this.#generation, head.claimedEpoch)) heads.raiseCommitted(entry, version);
+      else isOwnPending = true;
     } else {
-      const slot = heads.tentativeSlot(entry);
       const generation = heads.tentativeGeneration(entry);
       const claimedEpoch = heads.tentativeEpoch(entry);
-      const isOwn = slot === this.#slot && generation === this.#generation;
-      if (isOwn && claimedEpoch === epoch) return version;
-      if (this.#wal.isCommitted(slot, generation, claimedEpoch)) {
-        heads.setCommitted(entry, version);
-      } else if (isOwn) {
-        isOwnPending = true;
-      } else {
+      if (!this.#wal.isCommitted(slot, generation, claimedEpoch)) {
         this.#obstacle = { kind: "claimed", slot, generation, epoch: claimedEpoch };
         this.want(head);
         return BLOCKED;
       }
+      version = heads.tentativeVersion(entry);
+      heads.setCommitted(entry, version);
     }
     const wanted = heads.wantedBy(entry);
     if (wanted !== NOBODY && wanted !== this.#slot && !this.#hasYielded(head, isOwnPending)) return BLOCKED;
-    head.yieldUntilMs = 0;
+    if (head.yieldUntilMs !== 0) head.yieldUntilMs = 0;
     return version;
   }
 
@@ -136,6 +138,19 @@ export class HeadClaims {
   /** Why `current` was `BLOCKED` just now. */
   get obstacle(): Obstacle {
     return this.#obstacle;
+  }
+
+  /**
+   * Claims the next version of a stream that this writer was the last to claim, for the batch `epoch`. False, with nothing changed: it was
+   * not, or the head cannot be had at once.
+   */
+  extend(head: StreamHead, epoch: number): boolean {
+    const { entry, claimedVersion, claimedEpoch } = head;
+    const isVisible = claimedEpoch !== epoch && this.#wal.isCommitted(this.#slot, this.#generation, claimedEpoch);
+    if (!this.#heads.extend(entry, claimedVersion, claimedVersion + 1, epoch, isVisible)) return false;
+    head.claimedVersion = claimedVersion + 1;
+    head.claimedEpoch = epoch;
+    return true;
   }
 
   /** Marks a locked head as wanted by this writer, unless another waits already. */

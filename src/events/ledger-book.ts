@@ -37,15 +37,25 @@ export class LedgerBook implements LedgerKeeper {
 
   /** Claims the stream's head up to `version`, whose events lie in the ledger's batch. The head is locked. */
   claim(head: StreamHead, version: number, ledger: BatchLedger): void {
-    const { epoch } = ledger.batch;
-    const { claimedEpoch } = head;
-    if (claimedEpoch !== epoch && claimedEpoch !== 0) this.#ofEpoch(claimedEpoch)?.extend(head, head.claimedVersion);
-    this.#claims.claim(head, version, epoch);
+    const { claimedVersion, claimedEpoch } = head;
+    this.#claims.claim(head, version, ledger.batch.epoch);
+    this.#noteExtended(head, claimedVersion, claimedEpoch);
   }
 
-  /** There are as many as there are batches in memory, which are few. */
-  #ofEpoch(epoch: number): BatchLedger | undefined {
-    return this.#ledgers.findLast(({ batch }) => batch.epoch === epoch);
+  /** The same for one event, where this writer was the last to claim the head; false where that cannot be done at once. */
+  extend(head: StreamHead, batch: Batch): boolean {
+    const { claimedVersion, claimedEpoch } = head;
+    if (!this.#claims.extend(head, batch.epoch)) return false;
+    this.#noteExtended(head, claimedVersion, claimedEpoch);
+    return true;
+  }
+
+  /** Notes that a batch which is not durable yet is not the last any more to claim the head. */
+  #noteExtended(head: StreamHead, version: number, epoch: number): void {
+    const oldest = this.#ledgers[0];
+    if (oldest === undefined || epoch < oldest.batch.epoch || epoch === head.claimedEpoch) return;
+    // There are as many ledgers as there are batches in memory, which are few.
+    this.#ledgers.findLast(({ batch }) => batch.epoch === epoch)?.extend(head, version);
   }
 
   committed(ledger: BatchLedger, firstLsn: number): void {

@@ -1,11 +1,12 @@
 /**
  * The LSNs of one stream's events in order, in little memory: most streams are short, and there are many; a few are long.
  *
- * Up to 16 in a plain array that grows fourfold (an array that is pushed to takes 17 places for its second item). More lie in typed
- * arrays that grow by half: 4 bytes an event below 2^32, 8 bytes from there on, and nothing for the garbage collector to look at.
+ * Up to 1,024 lie in a plain array that grows to 1, 4, 16, 32, … places (one that is pushed to takes 17 for its second item). More lie in
+ * typed arrays that grow by half: 4 bytes an event below 2^32, 8 bytes from there on, and nothing for the garbage collector to look at.
  */
 
-const PLAIN_LENGTH_MAX = 16;
+const FEW = 16;
+const PLAIN_LENGTH_MAX = 1024;
 const UINT32_END = 0x1_0000_0000;
 
 export class LsnList {
@@ -27,7 +28,7 @@ export class LsnList {
     const lsns = this.#lsns;
     const length = this.#length;
     if (length < PLAIN_LENGTH_MAX) {
-      const grown = new Array<number>(Math.max(1, length * 4));
+      const grown = new Array<number>(Math.max(1, length < FEW ? length * 4 : length * 2));
       for (let index = 0; index < length; index++) grown[index] = lsns[index] as number;
       return grown;
     }

@@ -21,6 +21,7 @@ import type { AppendTicket, Batch } from "./batch.js";
 import { type Clock, wallClock } from "./clock.js";
 import { CoreWriter, type SealDemand, type WriterStats } from "./core-writer.js";
 import { FrameIndex } from "./frame-index.js";
+import { HeadTable } from "./head-table.js";
 import type { Frame } from "./frame-stream.js";
 import { LogReader, type ReadableSegment } from "./log-reader.js";
 import type { Manifest } from "./manifest.js";
@@ -57,6 +58,10 @@ export class Wal {
   readonly storeId: Uint8Array;
   readonly recovery: RecoveryReport;
   readonly io: IoDescription;
+  /** One writer: its slot, its generation, and a head table for itself. */
+  readonly slot: number = 0;
+  readonly generation: number = 1;
+  readonly heads: HeadTable;
   readonly #io: BlockIo;
   readonly #pool: BufferPool;
   readonly #lock: StoreLock;
@@ -152,6 +157,7 @@ export class Wal {
     options: WalOptions & { clock: Clock },
   ) {
     this.directory = directory;
+    this.heads = HeadTable.create(directory, this);
     this.storeId = Buffer.from(found.manifest.storeId, "hex");
     this.recovery = found.report;
     this.io = parts.io.description;
@@ -216,6 +222,16 @@ export class Wal {
   /** Every batch with an epoch up to this one is durable, but for those that were refused. */
   get durableEpoch(): number {
     return this.#writer.durableEpoch;
+  }
+
+  /** Whether a batch is visible: with one writer, its own, and those of the writers before it. */
+  isCommitted(slot: number, generation: number, epoch: number): boolean {
+    return slot !== this.slot || generation !== this.generation || epoch <= this.#writer.durableEpoch;
+  }
+
+  /** Resolves when a batch may have become visible. */
+  whenChanged(_slot: number, _generation: number, _epoch: number): Promise<void> {
+    return this.#writer.drain();
   }
 
   /** Bytes that the records of one append may have in all. */
@@ -291,6 +307,7 @@ export class Wal {
       await this.#reader.close();
       await this.#io.close();
       this.#pool.close();
+      this.heads.close();
       this.#lock.release();
     }
   }
