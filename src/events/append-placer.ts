@@ -78,7 +78,7 @@ export class AppendPlacer {
       const verdict = this.#resolveHead(heads[index] as StreamHead, requests[index] as AppendRequest, problem);
       if (verdict !== null) return verdict;
     }
-    const isFirstJudged = isAlone || byteLengthMax > SHARED_BUFFER_BYTES;
+    const isFirstJudged = isAlone || problem !== null || byteLengthMax > SHARED_BUFFER_BYTES;
     let batch = isFirstJudged ? null : this.#wal.batchFor(eventCount, byteLengthMax, isAlone);
     if (batch === null) {
       // What is refused anyway closes no batch, takes no large buffer and waits for none.

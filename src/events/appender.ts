@@ -323,7 +323,7 @@ function checkAppendOptions(options: AppendOptions): void {
     if (name !== "expectedVersion" && name !== "durability") checkOptionNames(options, APPEND_OPTIONS, "append");
   }
   const { durability } = options;
-  if (durability !== undefined && !Object.hasOwn(SEAL_DEMANDS, durability)) {
+  if (durability !== undefined && durability !== "group" && durability !== "sync") {
     choiceOption(durability, "durability", DURABILITIES, "group");
   }
 }

@@ -10,6 +10,7 @@ import { SchemaRegistry } from "../../../src/events/schema-registry.js";
 import { StreamIndex } from "../../../src/events/stream-index.js";
 import { type BlockIo, openIo } from "../../../src/ffi/index.js";
 import { CoreWriter } from "../../../src/wal/core-writer.js";
+import { HeadTable } from "../../../src/wal/head-table.js";
 import type { Wal } from "../../../src/wal/index.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
 
@@ -106,7 +107,15 @@ export async function openControlledLog(
     { onFrame: () => {}, onAdvance: (watermark) => watermarks.push(watermark) },
   );
   await writer.start();
+  const me = { slot: 0, generation: 1 };
+  const heads = HeadTable.create(directory, me);
   const wal = {
+    ...me,
+    heads,
+    get status() {
+      return writer.status;
+    },
+    isCommitted: (_slot: number, _generation: number, epoch: number) => epoch <= writer.durableEpoch,
     get appendBytesMax() {
       return writer.appendBytesMax;
     },
@@ -118,14 +127,15 @@ export async function openControlledLog(
   } as unknown as Wal;
   const index = new StreamIndex();
   const preparer = new EventPreparer(SchemaRegistry.load([], new Map(), false));
-  const appender = new Appender(wal, index, preparer, durability, () =>
-    Promise.reject(new Error("the log is not read")),
-  );
+  const unread = (): Promise<never> => Promise.reject(new Error("the log is not read"));
+  const ids = { catchUp: () => Promise.resolve(), readIds: unread };
+  const appender = new Appender(wal, index, preparer, { durability, busyWaitMs: 1000 }, ids);
   const close = async (): Promise<void> => {
     disk.isHeld = false;
     disk.release();
     await writer.close();
     await io.close();
+    heads.close();
   };
   return { appender, index, writer, disk, watermarks, close };
 }
