@@ -339,6 +339,10 @@ export class ChaosRun {
         if (isPresent) this.#start(child, terminated);
         return;
       }
+      case "fail": {
+        const { stack, details } = JSON.parse(rest) as { readonly stack: string; readonly details: unknown };
+        throw new Error(`writer ${place.name} failed: ${stack} ${JSON.stringify(details ?? {})}\n${child.stderr}`);
+      }
       default:
         throw new Error(`writer ${place.name} said: ${line}\n${child.stderr}`);
     }

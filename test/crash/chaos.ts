@@ -54,7 +54,7 @@ try {
   if (process.stderr.isTTY) process.stderr.write("\n");
   console.log(JSON.stringify(report));
 } catch (error) {
-  console.error(error);
+  console.error((error as Error).stack);
   console.log(JSON.stringify({ ok: false, reason: (error as Error).message }));
   process.exitCode = 1;
 }
