@@ -3,6 +3,7 @@
 export type { IoDemand, IoDescription } from "../ffi/index.js";
 export type { AppendTicket, Batch } from "./batch.js";
 export type { SealDemand } from "./core-writer.js";
+export type { RecordKey } from "./record-key.js";
 export type { RecoveryReport } from "./find-log.js";
 export { RECORD_HEADER_BYTES } from "./format.js";
 export type { Frame } from "./frame-stream.js";

@@ -74,8 +74,7 @@ export interface WalStats extends WriterStats {
 export class Wal {
   readonly directory: string;
   readonly storeId: Uint8Array;
-  /** What the first opener found; null beside other writers, who had recovered the log before. */
-  readonly recovery: RecoveryReport | null;
+  readonly recovery: RecoveryReport;
   readonly io: IoDescription;
   readonly heads: HeadTable;
   /** This writer's core number. */
@@ -185,7 +184,7 @@ export class Wal {
     const { control, generation, heads, owner, recovered, storeId } = attachment;
     this.directory = directory;
     this.storeId = storeId;
-    this.recovery = recovered?.found.report ?? null;
+    this.recovery = recovered?.found.report ?? attachReport(control.publishedWatermark);
     this.io = parts.io.description;
     this.heads = heads;
     this.slot = owner.core;
@@ -375,8 +374,8 @@ export class Wal {
       } finally {
         await this.#io.close();
         this.#pool.close();
-        // Of a writer that failed the kernel may still store a done word: its memory stays.
-        if (isClean) this.#unmap();
+        // For what a broken ring has in flight the kernel may still store a done word: then the memory stays.
+        if (this.#io.inFlightCount === 0) this.#unmap();
       }
     }
   }
@@ -413,6 +412,20 @@ export class Wal {
       if (!isLackOfSpace(asStoreError(error))) throw error;
     }
   }
+}
+
+/** Others had recovered the log before. */
+function attachReport(watermark: number): RecoveryReport {
+  return {
+    row: "attached",
+    lastLsn: watermark,
+    attestedLsn: watermark,
+    rewrittenRecords: 0,
+    orphanFrames: 0,
+    tornAt: null,
+    damagedManifests: [],
+    bytesRead: 0,
+  };
 }
 
 /** Opening failed after the attach: nobody else may take this for a living writer, nor for a dead one with something pending. */
