@@ -5,7 +5,7 @@
  * do not wait for it in vain. What it says only decides how long to wait: whether the lock is free is for the kernel to say.
  */
 
-import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { StoreError } from "../errors.js";
@@ -45,7 +45,7 @@ export class AttachLock {
         }
         await delay(LOCK_RETRY_MS);
       }
-      ftruncateSync(fd, 0);
+      if (fstatSync(fd).size > 0) ftruncateSync(fd, 0); // of an exclusive opener that was killed
       if (isExclusive) writeSync(fd, EXCLUSIVE_MARK, 0);
     } catch (error) {
       closeSync(fd);

@@ -87,8 +87,8 @@ function lockOf(directory: string, core: number, free: OwnerLock[]): OwnerLock {
 }
 
 async function first(place: AttachPlace, free: OwnerLock[], recover: () => Promise<RecoveredLog>): Promise<Attachment> {
-  endOldControl(place.directory);
   const recovered = await recover();
+  endOldControl(place.directory);
   const { facts } = recovered.found;
   const { manifest } = recovered;
   const storeId = Buffer.from(manifest.storeId, "hex");

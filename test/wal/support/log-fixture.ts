@@ -141,6 +141,7 @@ export function copyStore(directory: string): string {
 export function segmentFiles(directory: string): string[] {
   const core = join(directory, "wal", "core-000");
   return readdirSync(core)
+    .filter((name) => name.endsWith(".wal"))
     .sort()
     .map((name) => join(core, name));
 }
