@@ -147,7 +147,7 @@ export class ChaosWriter {
         await delay(OPEN_RETRY_MS);
       }
     }
-    const how = this.#store.recovery === null ? "attached" : "recovered";
+    const how = this.#store.recovery.row === "attached" ? "attached" : "recovered";
     this.#say(`open ${this.#life} ${(performance.now() - startedMs).toFixed(0)} ${how}`);
     for (const caller of this.#callers) {
       caller.privateVersion = null;
