@@ -37,7 +37,9 @@ export class AttachLock {
       while (flockExclusive(fd) !== 0) {
         const waitedMs = performance.now() - startedAtMs;
         if (waitedMs > EXCLUSIVE_WAIT_MS && readFileSync(path, "latin1") === EXCLUSIVE_MARK) {
-          throw new StoreError("ERR_STORE_LOCKED", `the store in ${directory} is open elsewhere, exclusively`, { directory });
+          throw new StoreError("ERR_STORE_LOCKED", `the store in ${directory} is open elsewhere, exclusively`, {
+            directory,
+          });
         }
         if (waitedMs > Math.max(busyWaitMs, EXCLUSIVE_WAIT_MS)) {
           const message = `the store in ${directory} has been opened, closed or recovered by another for ${busyWaitMs} ms`;

@@ -70,7 +70,8 @@ export async function attach(place: AttachPlace, recover: () => Promise<Recovere
       const message = `the store in ${place.directory} is open elsewhere, by ${heldCores.length} writer(s)`;
       throw new StoreError("ERR_STORE_LOCKED", message, { directory: place.directory, writers: heldCores.length });
     }
-    const attachment = heldCores.length === 0 ? await first(place, free, recover) : await beside(place, free, heldCores);
+    const attachment =
+      heldCores.length === 0 ? await first(place, free, recover) : await beside(place, free, heldCores);
     kept = attachment.owner;
     return attachment;
   } finally {

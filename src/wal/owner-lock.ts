@@ -8,7 +8,6 @@ import { join } from "node:path";
 import { FileLock } from "../ffi/index.js";
 import { coreDirectory } from "./segment-name.js";
 
-
 export class OwnerLock {
   readonly core: number;
   readonly #lock: FileLock;

@@ -392,7 +392,9 @@ export class Wal {
     try {
       lock = await this.#takeAttachLock();
       if (isClean) control.detach(this.slot);
-      const isLast = !Array.from({ length: control.attachedCount }, (_, core) => core).some((core) => control.isLive(core));
+      const isLast = !Array.from({ length: control.attachedCount }, (_, core) => core).some((core) =>
+        control.isLive(core),
+      );
       if (isClean && isLast) {
         await this.#endIncarnation();
         control.end();

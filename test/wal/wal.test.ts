@@ -85,9 +85,7 @@ async function openAndClose() {
 }
 
 test("of many openers at once that each want it alone one wins, and the others are told that it is locked", async () => {
-  const attempts = await Promise.allSettled(
-    Array.from({ length: 5 }, () => openLog(directory, { exclusive: true })),
-  );
+  const attempts = await Promise.allSettled(Array.from({ length: 5 }, () => openLog(directory, { exclusive: true })));
   const won = attempts.filter((attempt) => attempt.status === "fulfilled");
   assert.is(won.length, 1);
   for (const attempt of attempts)
