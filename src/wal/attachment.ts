@@ -11,12 +11,15 @@
 
 import { StoreError } from "../errors.js";
 import type { BlockIo } from "../ffi/index.js";
-import { ControlFile, SLOT_COUNT_MAX } from "./control-file.js";
+import { ControlFile } from "./control-file.js";
+import { SLOT_COUNT_MAX } from "./control-layout.js";
 import { HeadTable } from "./head-table.js";
-import { readManifest } from "./manifest.js";
+import type { Manifest } from "./manifest.js";
+import { currentManifest } from "./manifest-change.js";
 import type { RecoveredLog } from "./open-log.js";
-import { listCores, OwnerLock } from "./owner-lock.js";
+import { OwnerLock } from "./owner-lock.js";
 import type { KeyOf } from "./record-key.js";
+import { listCores } from "./segment-name.js";
 import { type TakeoverReport, takeOver } from "./takeover.js";
 
 export interface AttachPlace {
@@ -31,6 +34,7 @@ export interface AttachPlace {
 
 export interface Attachment {
   readonly storeId: Uint8Array;
+  readonly manifest: Manifest;
   readonly control: ControlFile;
   readonly heads: HeadTable;
   readonly owner: OwnerLock;
@@ -85,7 +89,8 @@ function lockOf(directory: string, core: number, free: OwnerLock[]): OwnerLock {
 async function first(place: AttachPlace, free: OwnerLock[], recover: () => Promise<RecoveredLog>): Promise<Attachment> {
   endOldControl(place.directory);
   const recovered = await recover();
-  const { facts, manifest } = recovered.found;
+  const { facts } = recovered.found;
+  const { manifest } = recovered;
   const storeId = Buffer.from(manifest.storeId, "hex");
   const control = ControlFile.create(place.directory, {
     storeId,
@@ -98,7 +103,7 @@ async function first(place: AttachPlace, free: OwnerLock[], recover: () => Promi
     const owner = lockOf(place.directory, 0, free);
     const heads = HeadTable.create(place.directory, { slot: 0, generation: control.generationOf(0) + 1 });
     const generation = control.attach(0, process.pid);
-    return { storeId, control, heads, owner, generation, recovered, takeovers: [] };
+    return { storeId, manifest, control, heads, owner, generation, recovered, takeovers: [] };
   } catch (error) {
     control.close();
     throw error;
@@ -119,12 +124,9 @@ function endOldControl(directory: string): void {
 
 async function beside(place: AttachPlace, free: OwnerLock[], heldCores: readonly number[]): Promise<Attachment> {
   const { directory } = place;
-  const found = await readManifest(directory);
-  if (found.kind !== "manifest") {
-    throw new StoreError("ERR_WAL_CORRUPT", `the store in ${directory} has writers, but no manifest to be believed`, { directory });
-  }
-  const storeId = Buffer.from(found.manifest.storeId, "hex");
-  const incarnation = found.manifest.incarnations.at(-1)?.incarnation ?? 0;
+  const manifest = await currentManifest(directory);
+  const storeId = Buffer.from(manifest.storeId, "hex");
+  const incarnation = manifest.incarnations.at(-1)?.incarnation ?? 0;
   const control = ControlFile.open(directory, storeId, "write");
   try {
     if (control.incarnation !== incarnation || control.isEnded) {
@@ -150,7 +152,7 @@ async function beside(place: AttachPlace, free: OwnerLock[], heldCores: readonly
     const takeovers = dead.length === 0 ? [] : await takeOver({ ...place, storeId, control, heads }, dead);
     if (control.isLive(core)) throw new StoreError("ERR_STORE_BUSY", `core ${core} could not be taken over`, { core });
     const generation = control.attach(core, process.pid);
-    return { storeId, control, heads, owner, generation, recovered: null, takeovers };
+    return { storeId, manifest, control, heads, owner, generation, recovered: null, takeovers };
   } catch (error) {
     control.close();
     throw error;

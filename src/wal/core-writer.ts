@@ -16,7 +16,8 @@ import { BLOCK_BYTES, type BlockIo, EAGAIN, EINTR } from "../ffi/index.js";
 import { type AppendTicket, Batch } from "./batch.js";
 import { BatchBuffers } from "./batch-buffers.js";
 import type { Clock } from "./clock.js";
-import { type ControlFile, LANE_COUNT } from "./control-file.js";
+import type { ControlFile } from "./control-file.js";
+import { LANE_COUNT } from "./control-layout.js";
 import {
   encodeFrameHeader,
   FRAME_HEADER_BYTES,
@@ -125,7 +126,7 @@ export class CoreWriter {
     this.#clock = options.clock;
     this.#flushIntervalMs = options.flushIntervalMs;
     this.#callbacks = callbacks;
-    this.#watermark = control.advanceWatermark();
+    this.#watermark = control.lanes.advanceWatermark();
     this.#attestedLsn = this.#watermark;
     this.#lastRecordedAt = control.latestRecordedAt;
     this.#frameBytesMax = owner.segmentBytes - PREAMBLE_BYTES;
@@ -146,7 +147,7 @@ export class CoreWriter {
   /** W as it is now, whoever moved it. */
   get currentWatermark(): number {
     const isMapped = this.#status === "open" || this.#status === "closing";
-    return isMapped ? Math.max(this.#watermark, this.#control.advanceWatermark()) : this.#watermark;
+    return isMapped ? Math.max(this.#watermark, this.#control.lanes.advanceWatermark()) : this.#watermark;
   }
 
   /** Whether somebody else must act before this writer can go on: others hold W back, or the LSN lock. */
@@ -332,22 +333,24 @@ export class CoreWriter {
     assert(batch.segment !== null && batch.status === "open", "only a placed, open batch is sealed");
     const { core, storeId, incarnation, generation } = this.#owner;
     const { recordCount, fileOffset, byteLength, epoch } = batch;
+    const { lanes } = this.#control;
     if (batch.lane < 0) {
       batch.lane = this.#nextLane;
       this.#nextLane = (this.#nextLane + 1) % LANE_COUNT;
-      this.#control.beginBatch(core, batch.lane, epoch, batch.segment.segment, fileOffset, byteLength, recordCount);
+      const { lane, segment: { segment } } = batch;
+      lanes.begin(core, { lane, epoch, recordCount, segment, fileOffset, byteLength });
     }
     const now = this.#clock();
     if (recordCount > 0) {
-      const firstLsn = this.#control.takeLsns(core, batch.lane, recordCount, now);
+      const firstLsn = lanes.takeLsns(core, batch.lane, recordCount, now);
       if (firstLsn < 0) return false;
       batch.firstLsn = firstLsn;
-      batch.recordedAt = batch.firstRecordedAt ?? this.#control.takenRecordedAt;
+      batch.recordedAt = batch.firstRecordedAt ?? lanes.takenRecordedAt;
     } else {
       batch.firstLsn = this.#watermark + 1;
       batch.recordedAt = Math.max(this.#lastRecordedAt, now);
     }
-    this.#control.sealed(core, epoch);
+    lanes.sealed(core, epoch);
     batch.status = "sealed";
     this.#lastRecordedAt = batch.recordedAt;
     const storedBytes = batch.used - FRAME_HEADER_BYTES;
@@ -382,8 +385,8 @@ export class CoreWriter {
     const length = batch.byteLength - from;
     const publication = {
       file: this.#control.file,
-      mailboxOffset: this.#control.mailboxOffset(this.#owner.core, batch.lane),
-      doneOffset: this.#control.doneOffset(this.#owner.core, batch.lane),
+      mailboxOffset: this.#control.lanes.mailboxOffset(this.#owner.core, batch.lane),
+      doneOffset: this.#control.lanes.doneOffset(this.#owner.core, batch.lane),
     };
     this.#io.writePublished(batch.segment.file.fd, batch.buffer, from, length, batch.fileOffset + from, publication, batch);
     this.#io.submit();
@@ -420,7 +423,7 @@ export class CoreWriter {
       this.#fail(poisoned(this.#control.poisonedBy));
       return;
     }
-    const watermark = this.#control.advanceWatermark();
+    const watermark = this.#control.lanes.advanceWatermark();
     const hasAdvanced = watermark > this.#watermark;
     this.#watermark = watermark;
     let acknowledged = 0;
@@ -445,7 +448,12 @@ export class CoreWriter {
       batch = this.#inFlight[0];
     }
     if (acknowledged > 0) {
-      this.#control.setCounts(this.#owner.core, this.#frameCount, this.#recordCount, this.#byteCount, this.#pendingRecords);
+      this.#control.setCounts(this.#owner.core, {
+        frames: this.#frameCount,
+        records: this.#recordCount,
+        bytes: this.#byteCount,
+        pendingRecords: this.#pendingRecords,
+      });
       this.#idleTimer.touch();
     }
     if (this.#sealOnCompletion) {
@@ -507,7 +515,7 @@ export class CoreWriter {
     this.#open = null;
     for (const batch of unsealed.reverse()) {
       if (batch.segment !== null) this.#pipeline.finished(batch.segment);
-      if (batch.lane >= 0) this.#control.settleLane(this.#owner.core, batch.lane, true);
+      if (batch.lane >= 0) this.#control.lanes.settle(this.#owner.core, batch.lane, true);
       for (const ticket of batch.tickets.reverse()) ticket.failed(error);
       this.#buffers.release(batch.buffer);
     }

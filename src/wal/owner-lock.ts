@@ -4,13 +4,11 @@
  */
 
 import { closeSync, constants, mkdirSync, openSync } from "node:fs";
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { flockExclusive } from "../ffi/index.js";
 import { coreDirectory } from "./segment-name.js";
 
 const FILE_MODE = 0o640;
-const CORE_NAME = /^core-(\d{3})$/;
 
 export class OwnerLock {
   readonly core: number;
@@ -34,21 +32,4 @@ export class OwnerLock {
   release(): void {
     closeSync(this.#fd);
   }
-}
-
-/** The cores that have ever had a directory, in order. */
-export async function listCores(storeDirectory: string): Promise<number[]> {
-  let names: string[];
-  try {
-    names = await readdir(join(storeDirectory, "wal"));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error;
-  }
-  const cores: number[] = [];
-  for (const name of names) {
-    const digits = CORE_NAME.exec(name)?.[1];
-    if (digits !== undefined) cores.push(Number(digits));
-  }
-  return cores.sort((a, b) => a - b);
 }

@@ -49,8 +49,8 @@ export class ProgressWatch implements Completion {
     const control = this.#control;
     this.#setSleeping(true);
     const turn = control.turn;
-    const watermark = control.advanceWatermark();
-    const blocker = control.blockerOf(watermark, this.#slot);
+    const watermark = control.lanes.advanceWatermark();
+    const blocker = control.lanes.blockerOf(watermark, this.#slot);
     this.#isAsleep = true;
     this.#sleepsOnTurn = blocker === null;
     if (blocker === null) {

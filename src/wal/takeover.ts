@@ -18,10 +18,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { StoreError } from "../errors.js";
 import { AlignedBuffer, type BlockIo, checkResult, DirectFile } from "../ffi/index.js";
-import type { ControlFile, LaneState } from "./control-file.js";
+import type { ControlFile } from "./control-file.js";
 import { decodeFrameHeader, FRAME_HEADER_BYTES, type FrameHeader, isAtItsPlace, isBodyValid, RECORD_HEADER_BYTES } from "./format.js";
 import type { HeadTable } from "./head-table.js";
-import { addVoids } from "./open-log.js";
+import { addVoids } from "./manifest-change.js";
+import type { LaneState } from "./lanes.js";
 import type { KeyOf } from "./record-key.js";
 import { coreDirectory, segmentPath } from "./segment-name.js";
 
@@ -75,17 +76,17 @@ export async function takeOver(place: TakeoverPlace, cores: readonly number[]): 
   const verdicts: Verdict[] = [];
   for (const core of cores) {
     // Before others can take LSNs again: from then on nobody could tell which of these were taken.
-    control.clearUntaken(core);
-    control.breakLsnLock(core);
+    control.lanes.clearUntaken(core);
+    control.lanes.breakLsnLock(core);
   }
   for (const core of cores) verdicts.push(await judge(place, core));
   const voids = verdicts.flatMap(voidsOf);
   if (voids.length > 0) await addVoids(place.directory, control.incarnation, voids);
   const settled = await settleAll(place, verdicts);
   for (const { core, lanes, lost } of settled) {
-    for (const lane of lanes) control.settleLane(core, lane.lane, lost.includes(lane));
+    for (const lane of lanes) control.lanes.settle(core, lane.lane, lost.includes(lane));
     control.detach(core);
-    for (const { lane } of lanes) place.io.wake(control.file, control.doneOffset(core, lane));
+    for (const { lane } of lanes) place.io.wake(control.file, control.lanes.doneOffset(core, lane));
   }
   place.io.wake(control.file, control.turnOffset);
   return settled.map((verdict) => ({
@@ -103,7 +104,7 @@ function voidsOf({ lost }: Verdict): [number, number][] {
 async function judge(place: TakeoverPlace, core: number): Promise<Verdict> {
   const { control } = place;
   const generation = control.generationOf(core);
-  const lanes = control.lanesOf(core);
+  const lanes = control.lanes.statesOf(core);
   const frames = await readFrames(place, core, generation, lanes);
   const kept = keptOf(place, lanes, frames);
   const keptEpoch = kept.at(-1)?.lane.epoch ?? 0;

@@ -23,14 +23,18 @@ import type { AppendTicket, Batch } from "./batch.js";
 import { type Clock, wallClock } from "./clock.js";
 import { Company } from "./company.js";
 import type { CoreState } from "./control-file.js";
+import type { CoreTail } from "./core-cursor.js";
 import { CoreWriter, type SealDemand, type WriterStats } from "./core-writer.js";
-import { FrameIndex } from "./frame-index.js";
+import type { RecoveryReport } from "./find-log.js";
+import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import type { HeadTable } from "./head-table.js";
-import { LogReader, type ReadableSegment } from "./log-reader.js";
-import { endIncarnation, type RecoveredLog, type RecoveryReport, recoverLog } from "./open-log.js";
+import { LogReader } from "./log-reader.js";
+import { firstSegmentOf } from "./manifest.js";
+import { endIncarnation } from "./manifest-change.js";
+import { type RecoveredLog, recoverLog } from "./open-log.js";
 import type { KeyOf } from "./record-key.js";
-import { coreDirectory, listSegments, segmentPath } from "./segment-name.js";
+import { coreDirectory, listSegments } from "./segment-name.js";
 import type { TakeoverReport } from "./takeover.js";
 import { asStoreError, isLackOfSpace, logFull } from "./write-failure.js";
 
@@ -67,13 +71,10 @@ export interface WalStats extends WriterStats {
   readonly segments: number;
 }
 
-type WrittenSegment = { -readonly [Key in keyof ReadableSegment]: ReadableSegment[Key] };
-
 export class Wal {
   readonly directory: string;
   readonly storeId: Uint8Array;
-  /** What the first opener found; null beside other writers, who had recovered the log before. */
-  readonly recovery: RecoveryReport | null;
+  readonly recovery: RecoveryReport;
   readonly io: IoDescription;
   readonly heads: HeadTable;
   /** This writer's core number. */
@@ -88,7 +89,9 @@ export class Wal {
   readonly #writer: CoreWriter;
   readonly #company: Company;
   readonly #reader: LogReader;
-  readonly #segments: WrittenSegment[];
+  /** Segments with frames that were there at opening, and those written since. */
+  #segmentCount: number;
+  #lastSegment = 0;
   readonly #listeners = new AdvanceListeners();
   #closing: Promise<void> | null = null;
   #isClosed = false;
@@ -132,14 +135,14 @@ export class Wal {
     held: { readonly io: BlockIo; readonly pool: BufferPool; readonly lock: AttachLock },
     opening: WalOpening,
   ): Promise<Wal> {
-    const index = new FrameIndex();
+    const index = new LogIndex();
     const clock = options.clock ?? wallClock();
     /** Frames above the attested watermark so far: those that may have to be rewritten. */
     let unattested: Frame[] = [];
     let attestedLsn = 0;
     const recover = (): Promise<RecoveredLog> =>
-      recoverLog({ ...held, directory, core: 0 }, { ...options, nowUs: clock() }, (frame, position) => {
-        index.add(frame.header.firstLsn, position.segment, position.fileOffset);
+      recoverLog({ ...held, directory }, { ...options, nowUs: clock() }, (frame, position) => {
+        index.of(position.core).add(frame.header.firstLsn, position.segment, position.fileOffset);
         unattested.push(frame);
         if (frame.header.durableLsn > attestedLsn) {
           attestedLsn = frame.header.durableLsn;
@@ -152,7 +155,7 @@ export class Wal {
     const { heads, recovered } = attachment;
     try {
       await syncDirectory(join(directory, "wal")); // the core's directory can be new
-      const firstSegment = await nextSegment(directory, attachment.owner.core);
+      const firstSegment = await nextSegment(directory, attachment);
       const wal = new Wal(directory, { ...held, index, firstSegment }, attachment, { ...options, clock });
       try {
         await wal.#writer.start();
@@ -174,14 +177,14 @@ export class Wal {
 
   private constructor(
     directory: string,
-    parts: { io: BlockIo; pool: BufferPool; lock: AttachLock; index: FrameIndex; firstSegment: number },
+    parts: { io: BlockIo; pool: BufferPool; lock: AttachLock; index: LogIndex; firstSegment: number },
     attachment: Attachment,
     options: WalOptions & { clock: Clock },
   ) {
     const { control, generation, heads, owner, recovered, storeId } = attachment;
     this.directory = directory;
     this.storeId = storeId;
-    this.recovery = recovered?.found.report ?? null;
+    this.recovery = recovered?.found.report ?? attachReport(control.publishedWatermark);
     this.io = parts.io.description;
     this.heads = heads;
     this.slot = owner.core;
@@ -191,12 +194,12 @@ export class Wal {
     this.#pool = parts.pool;
     this.#attachment = attachment;
     this.#exclusiveLock = options.exclusive ? parts.lock : null;
-    this.#segments = recovered?.found.facts.segments.map((segment) => ({ ...segment })) ?? [];
+    const settled = recovered?.found.facts.segments ?? [];
+    this.#segmentCount = settled.length;
     const recoveredLsn = recovered?.found.facts.lastLsn ?? 0;
-    const coreFiles = coreDirectory(directory, this.slot);
     const { incarnation } = control;
     const segmentOwner = {
-      directory: coreFiles,
+      directory: coreDirectory(directory, this.slot),
       storeId,
       core: this.slot,
       incarnation,
@@ -204,9 +207,10 @@ export class Wal {
       segmentBytes: options.segmentBytes,
     };
     this.#writer = new CoreWriter(parts.io, segmentOwner, control, parts.firstSegment, options, {
-      onFrame: (firstLsn, segment, fileOffset, byteLength) => {
-        this.#noteFrame(segment, fileOffset + byteLength, coreFiles);
-        if (firstLsn > recoveredLsn) parts.index.add(firstLsn, segment, fileOffset);
+      onFrame: (firstLsn, segment, fileOffset) => {
+        if (segment !== this.#lastSegment) this.#segmentCount++;
+        this.#lastSegment = segment;
+        if (firstLsn > recoveredLsn) parts.index.of(this.slot).add(firstLsn, segment, fileOffset);
       },
       onAdvance: (watermark) => {
         this.#listeners.tell(watermark);
@@ -224,18 +228,19 @@ export class Wal {
       takeAttachLock: () => this.#takeAttachLock(),
       fail: (error) => this.#writer.fail(error),
     });
-    this.#reader = new LogReader({ ...parts, storeId, core: 0, segments: this.#segments });
+    const { manifest } = attachment;
+    this.#reader = new LogReader({ ...parts, directory, storeId, manifest, settled, tails: () => this.#tails() });
   }
 
-  /** Readers must know where the log ends: behind it they would read ahead into MiBs of zeros for every new event. */
-  #noteFrame(segment: number, endOffset: number, directory: string): void {
-    const current = this.#segments.at(-1);
-    if (current?.segment === segment) {
-      current.endOffset = endOffset;
-      return;
+  /** Readers must know where the cores end: behind it they would read ahead into MiBs of zeros for every new event. */
+  #tails(): CoreTail[] {
+    const { control } = this.#attachment;
+    const tails: CoreTail[] = [];
+    for (let core = 0; core < control.attachedCount; core++) {
+      const tail = control.lanes.tailOf(core);
+      if (tail !== null) tails.push({ core, ...tail });
     }
-    const { incarnation } = this.#attachment.control;
-    this.#segments.push({ segment, path: segmentPath(directory, segment), incarnation, endOffset });
+    return tails;
   }
 
   async #rewrite(frames: readonly Frame[]): Promise<void> {
@@ -268,7 +273,7 @@ export class Wal {
   }
 
   get stats(): WalStats {
-    return { ...this.#writer.stats, lastLsn: this.watermark, segments: this.#segments.length };
+    return { ...this.#writer.stats, lastLsn: this.watermark, segments: this.#segmentCount };
   }
 
   /** What every core that was attached since the log was recovered tells of itself. */
@@ -304,7 +309,7 @@ export class Wal {
 
   /** Whether that batch of a core, this one or another, is durable with everything before it. */
   isCommitted(core: number, generation: number, epoch: number): boolean {
-    return this.#isClosed || this.#attachment.control.isCommitted(core, generation, epoch, this.watermark);
+    return this.#isClosed || this.#attachment.control.lanes.isCommitted(core, generation, epoch, this.watermark);
   }
 
   /**
@@ -369,8 +374,8 @@ export class Wal {
       } finally {
         await this.#io.close();
         this.#pool.close();
-        // Of a writer that failed the kernel may still store a done word: its memory stays.
-        if (isClean) this.#unmap();
+        // For what a broken ring has in flight the kernel may still store a done word: then the memory stays.
+        if (this.#io.inFlightCount === 0) this.#unmap();
       }
     }
   }
@@ -409,6 +414,20 @@ export class Wal {
   }
 }
 
+/** Others had recovered the log before. */
+function attachReport(watermark: number): RecoveryReport {
+  return {
+    row: "attached",
+    lastLsn: watermark,
+    attestedLsn: watermark,
+    rewrittenRecords: 0,
+    orphanFrames: 0,
+    tornAt: null,
+    damagedManifests: [],
+    bytesRead: 0,
+  };
+}
+
 /** Opening failed after the attach: nobody else may take this for a living writer, nor for a dead one with something pending. */
 function leave({ control, heads, owner }: Attachment): void {
   control.detach(owner.core);
@@ -418,10 +437,12 @@ function leave({ control, heads, owner }: Attachment): void {
   owner.release();
 }
 
-/** A generation writes files of its own. */
-async function nextSegment(directory: string, core: number): Promise<number> {
+/** A generation writes files of its own, behind those that the manifest gives to incarnations before. */
+async function nextSegment(directory: string, { manifest, owner: { core } }: Attachment): Promise<number> {
   const segments = await listSegments(coreDirectory(directory, core));
-  return (segments.at(-1)?.segment ?? 0) + 1;
+  const newest = manifest.incarnations.at(-1);
+  const first = newest === undefined ? 1 : firstSegmentOf(newest, core);
+  return Math.max((segments.at(-1)?.segment ?? 0) + 1, first);
 }
 
 /** Makes the directory and those above it, durably, and returns its real path. */

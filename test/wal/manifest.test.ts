@@ -12,9 +12,11 @@ const MANIFEST: Manifest = {
   sequence: 3,
   storeId: "00112233445566778899aabbccddeeff",
   createdAt: 1_763_700_000_000_000,
+  checkpointLsn: 7,
+  sealed: [{ number: 1, firstLsn: 1, lastLsn: 7, byteLength: 4096, hash: "00ff" }],
   incarnations: [
-    { incarnation: 1, firstSegment: 1, firstLsn: 1, lastLsn: 10 },
-    { incarnation: 4, firstSegment: 3, firstLsn: 11, lastLsn: null },
+    { incarnation: 1, firstLsn: 1, lastLsn: 10, firstSegments: [1], voids: [[4, 5]] },
+    { incarnation: 4, firstLsn: 11, lastLsn: null, firstSegments: [3, 1, 2], voids: [[12, 12]] },
   ],
 };
 
@@ -25,7 +27,7 @@ function names(directory: string): string[] {
 test("a manifest comes back as it was written, as text that a person can read", () => {
   const bytes = encodeManifest(MANIFEST);
   assert.equal(decodeManifest(bytes), { kind: "manifest", manifest: MANIFEST });
-  assert.match(bytes.toString(), /^varve-manifest 1 [0-9a-f]{8}\n\{"sequence":3,.*\}\n$/);
+  assert.match(bytes.toString(), /^varve-manifest 2 [0-9a-f]{8}\n\{"sequence":3,.*\}\n$/);
 });
 
 test("every single flipped bit is damage, never another manifest and never another version", () => {
@@ -46,11 +48,11 @@ test("a manifest that was cut anywhere is damaged", () => {
 
 test("a manifest of a newer version says so", () => {
   const body = '{"unheard":"of"}';
-  const start = "varve-manifest 2 ";
+  const start = "varve-manifest 3 ";
   const crc = checksum(Buffer.from(start + body))
     .toString(16)
     .padStart(8, "0");
-  assert.equal(decodeManifest(Buffer.from(`${start}${crc}\n${body}\n`)), { kind: "newer", version: 2 });
+  assert.equal(decodeManifest(Buffer.from(`${start}${crc}\n${body}\n`)), { kind: "newer", version: 3 });
 });
 
 test("the newest manifest counts, two are kept, and other files are left alone", async () => {

@@ -14,6 +14,7 @@ import { isFrame } from "./support/faulty-io.js";
 import {
   append,
   KIBIBYTE,
+  keyOf,
   MEBIBYTE,
   openFaulty,
   openFiles,
@@ -123,9 +124,21 @@ test("an opening that fails gives back its lock, its files and its ring, whateve
   await rejects(
     Wal.open(
       directory,
-      { io: "auto", segmentBytes: 64 * KIBIBYTE, flushIntervalMs: 5, busyWaitMs: 0, onWaiting: () => {} },
-      () => {
-        throw new RangeError("of whoever reads the frames");
+      {
+        io: "auto",
+        segmentBytes: 64 * KIBIBYTE,
+        flushIntervalMs: 5,
+        busyWaitMs: 0,
+        exclusive: false,
+        maxWriters: 64,
+        onWaiting: () => {},
+        keyOf,
+      },
+      {
+        onFrame: () => {
+          throw new RangeError("of whoever reads the frames");
+        },
+        onRecovered: () => {},
       },
     ),
     (error) => error instanceof RangeError,

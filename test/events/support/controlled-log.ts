@@ -55,6 +55,12 @@ function controlledIo(io: BlockIo, control: DiskControl): BlockIo {
       if (isFrame) control.run(write);
       else write();
     },
+    writePublished: (fd, buffer, bufferOffset, length, fileOffset, publication, completion) =>
+      control.run(() => {
+        const { writeErrno } = control;
+        if (writeErrno !== null) setImmediate(() => completion.complete(writeErrno));
+        else io.writePublished(fd, buffer, bufferOffset, length, fileOffset, publication, completion);
+      }),
     read: (fd, buffer, bufferOffset, length, fileOffset, completion) =>
       io.read(fd, buffer, bufferOffset, length, fileOffset, completion),
     dataSync: (fd, completion) => io.dataSync(fd, completion),
@@ -63,6 +69,8 @@ function controlledIo(io: BlockIo, control: DiskControl): BlockIo {
       if (allocateErrno !== null) setImmediate(() => completion.complete(allocateErrno));
       else io.allocate(fd, byteLength, completion);
     },
+    sleepOn: (file, offset, expected, completion) => io.sleepOn(file, offset, expected, completion),
+    wake: (file, offset) => io.wake(file, offset),
     submit: () => io.submit(),
     collect: () => io.collect(),
     close: () => io.close(),
