@@ -5,7 +5,7 @@
  * do not wait for it in vain. What it says only decides how long to wait: whether the lock is free is for the kernel to say.
  */
 
-import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { StoreError } from "../errors.js";
@@ -37,7 +37,9 @@ export class AttachLock {
       while (flockExclusive(fd) !== 0) {
         const waitedMs = performance.now() - startedAtMs;
         if (waitedMs > EXCLUSIVE_WAIT_MS && readFileSync(path, "latin1") === EXCLUSIVE_MARK) {
-          throw new StoreError("ERR_STORE_LOCKED", `the store in ${directory} is open elsewhere, exclusively`, { directory });
+          throw new StoreError("ERR_STORE_LOCKED", `the store in ${directory} is open elsewhere, exclusively`, {
+            directory,
+          });
         }
         if (waitedMs > Math.max(busyWaitMs, EXCLUSIVE_WAIT_MS)) {
           const message = `the store in ${directory} has been opened, closed or recovered by another for ${busyWaitMs} ms`;
@@ -45,7 +47,7 @@ export class AttachLock {
         }
         await delay(LOCK_RETRY_MS);
       }
-      ftruncateSync(fd, 0);
+      if (fstatSync(fd).size > 0) ftruncateSync(fd, 0); // of an exclusive opener that was killed
       if (isExclusive) writeSync(fd, EXCLUSIVE_MARK, 0);
     } catch (error) {
       closeSync(fd);

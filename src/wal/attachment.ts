@@ -70,7 +70,8 @@ export async function attach(place: AttachPlace, recover: () => Promise<Recovere
       const message = `the store in ${place.directory} is open elsewhere, by ${heldCores.length} writer(s)`;
       throw new StoreError("ERR_STORE_LOCKED", message, { directory: place.directory, writers: heldCores.length });
     }
-    const attachment = heldCores.length === 0 ? await first(place, free, recover) : await beside(place, free, heldCores);
+    const attachment =
+      heldCores.length === 0 ? await first(place, free, recover) : await beside(place, free, heldCores);
     kept = attachment.owner;
     return attachment;
   } finally {
@@ -87,8 +88,8 @@ function lockOf(directory: string, core: number, free: OwnerLock[]): OwnerLock {
 }
 
 async function first(place: AttachPlace, free: OwnerLock[], recover: () => Promise<RecoveredLog>): Promise<Attachment> {
-  endOldControl(place.directory);
   const recovered = await recover();
+  endOldControl(place.directory);
   const { facts } = recovered.found;
   const { manifest } = recovered;
   const storeId = Buffer.from(manifest.storeId, "hex");

@@ -64,7 +64,16 @@ export const LANE_COUNT = 24;
 const PLACE_UNIT = 2 ** 21;
 
 /** Indices into the views of the file: of i32 words, and of words of 8 bytes. */
-export const WORD = { version: 1, slotCount: 8, lsnLock: 16, poison: 48, turn: 64, sleepingReaders: 65, status: 80, attached: 96 } as const;
+export const WORD = {
+  version: 1,
+  slotCount: 8,
+  lsnLock: 16,
+  poison: 48,
+  turn: 64,
+  sleepingReaders: 65,
+  status: 80,
+  attached: 96,
+} as const;
 export const LONG = { incarnation: 3, counter: 9, recordedAt: 10, watermark: 16 } as const;
 export const STORE_ID_AT = 8;
 export const STATUS_OPEN = 1;
@@ -75,7 +84,15 @@ export const SLOT_WORD = { status: 0, generation: 1, isSleeping: 2 } as const;
 export const SLOT_LONG = { sealedEpoch: 2, frames: 8, records: 9, bytes: 10, pendingRecords: 11, pid: 12 } as const;
 /** Of a lane. */
 export const LANE_WORD = { sequence: 0, done: 2 } as const;
-export const LANE_LONG = { done: 1, mailbox: 2, epoch: 3, firstLsn: 4, recordCount: 5, place: 6, byteLength: 7 } as const;
+export const LANE_LONG = {
+  done: 1,
+  mailbox: 2,
+  epoch: 3,
+  firstLsn: 4,
+  recordCount: 5,
+  place: 6,
+  byteLength: 7,
+} as const;
 /** From one lane to the next. */
 export const LANE_WORDS: number = LANE_BYTES / 4;
 

@@ -132,7 +132,9 @@ export class CoreWriter {
     this.#frameBytesMax = owner.segmentBytes - PREAMBLE_BYTES;
     // Half a segment, as documented: the rest is room for the record headers, and for what lies in the segment already.
     this.appendBytesMax = Math.min(APPEND_BYTES_MAX, owner.segmentBytes / 2);
-    this.#pipeline = new SegmentPipeline(io, owner, firstSegment, this.#lsnBound, (error) => this.#segmentsChanged(error));
+    this.#pipeline = new SegmentPipeline(io, owner, firstSegment, this.#lsnBound, (error) =>
+      this.#segmentsChanged(error),
+    );
   }
 
   start(): Promise<void> {
@@ -337,7 +339,10 @@ export class CoreWriter {
     if (batch.lane < 0) {
       batch.lane = this.#nextLane;
       this.#nextLane = (this.#nextLane + 1) % LANE_COUNT;
-      const { lane, segment: { segment } } = batch;
+      const {
+        lane,
+        segment: { segment },
+      } = batch;
       lanes.begin(core, { lane, epoch, recordCount, segment, fileOffset, byteLength });
     }
     const now = this.#clock();
@@ -388,7 +393,15 @@ export class CoreWriter {
       mailboxOffset: this.#control.lanes.mailboxOffset(this.#owner.core, batch.lane),
       doneOffset: this.#control.lanes.doneOffset(this.#owner.core, batch.lane),
     };
-    this.#io.writePublished(batch.segment.file.fd, batch.buffer, from, length, batch.fileOffset + from, publication, batch);
+    this.#io.writePublished(
+      batch.segment.file.fd,
+      batch.buffer,
+      from,
+      length,
+      batch.fileOffset + from,
+      publication,
+      batch,
+    );
     this.#io.submit();
   }
 

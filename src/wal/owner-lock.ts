@@ -3,33 +3,29 @@
  * one: process numbers are used again, and clocks jump.
  */
 
-import { closeSync, constants, mkdirSync, openSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { flockExclusive } from "../ffi/index.js";
+import { FileLock } from "../ffi/index.js";
 import { coreDirectory } from "./segment-name.js";
-
-const FILE_MODE = 0o640;
 
 export class OwnerLock {
   readonly core: number;
-  readonly #fd: number;
+  readonly #lock: FileLock;
 
-  private constructor(core: number, fd: number) {
+  private constructor(core: number, lock: FileLock) {
     this.core = core;
-    this.#fd = fd;
+    this.#lock = lock;
   }
 
   /** Null when a living writer has it. Makes the core's directory when it is new. */
   static tryTake(storeDirectory: string, core: number): OwnerLock | null {
     const directory = coreDirectory(storeDirectory, core);
     mkdirSync(directory, { recursive: true });
-    const fd = openSync(join(directory, "owner"), constants.O_RDWR | constants.O_CREAT, FILE_MODE);
-    if (flockExclusive(fd) === 0) return new OwnerLock(core, fd);
-    closeSync(fd);
-    return null;
+    const lock = FileLock.tryTake(join(directory, "owner"));
+    return lock === null ? null : new OwnerLock(core, lock);
   }
 
   release(): void {
-    closeSync(this.#fd);
+    this.#lock.release();
   }
 }

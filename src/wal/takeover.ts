@@ -19,10 +19,17 @@ import { setTimeout as delay } from "node:timers/promises";
 import { StoreError } from "../errors.js";
 import { AlignedBuffer, type BlockIo, checkResult, DirectFile } from "../ffi/index.js";
 import type { ControlFile } from "./control-file.js";
-import { decodeFrameHeader, FRAME_HEADER_BYTES, type FrameHeader, isAtItsPlace, isBodyValid, RECORD_HEADER_BYTES } from "./format.js";
+import {
+  decodeFrameHeader,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  isAtItsPlace,
+  isBodyValid,
+  RECORD_HEADER_BYTES,
+} from "./format.js";
 import type { HeadTable } from "./head-table.js";
-import { addVoids } from "./manifest-change.js";
 import type { LaneState } from "./lanes.js";
+import { addVoids } from "./manifest-change.js";
 import type { KeyOf } from "./record-key.js";
 import { coreDirectory, segmentPath } from "./segment-name.js";
 
@@ -108,7 +115,9 @@ async function judge(place: TakeoverPlace, core: number): Promise<Verdict> {
   const frames = await readFrames(place, core, generation, lanes);
   const kept = keptOf(place, lanes, frames);
   const keptEpoch = kept.at(-1)?.lane.epoch ?? 0;
-  const lost = lanes.filter(({ firstLsn, epoch }) => firstLsn > 0 && epoch > keptEpoch && frames.get(epoch) !== "dropped");
+  const lost = lanes.filter(
+    ({ firstLsn, epoch }) => firstLsn > 0 && epoch > keptEpoch && frames.get(epoch) !== "dropped",
+  );
   return { core, generation, lanes, kept, keptEpoch, lost };
 }
 
@@ -221,7 +230,11 @@ function keptOf(place: TakeoverPlace, lanes: readonly LaneState[], frames: Frame
 }
 
 /** The streams whose heads it held: they are where its kept frames left them. Answers with those who hold some locked. */
-function settleHeads(heads: HeadTable, { core, generation, kept, keptEpoch }: Verdict, keyOf: KeyOf): readonly number[] {
+function settleHeads(
+  heads: HeadTable,
+  { core, generation, kept, keptEpoch }: Verdict,
+  keyOf: KeyOf,
+): readonly number[] {
   let versions: Map<string, number> | null = null;
   return heads.settle({ slot: core, generation }, (name, committedVersion, tentativeVersion, epoch) => {
     if (epoch <= keptEpoch) return Math.max(committedVersion, tentativeVersion);

@@ -388,10 +388,13 @@ export class Wal {
   /** The last to go ends the incarnation. Who failed leaves the slot live: what it had pending is for a survivor or for recovery. */
   async #detach(isClean: boolean): Promise<void> {
     const { control, owner } = this.#attachment;
-    const lock = await this.#takeAttachLock();
+    let lock: AttachLock | null = null;
     try {
+      lock = await this.#takeAttachLock();
       if (isClean) control.detach(this.slot);
-      const isLast = !Array.from({ length: control.attachedCount }, (_, core) => core).some((core) => control.isLive(core));
+      const isLast = !Array.from({ length: control.attachedCount }, (_, core) => core).some((core) =>
+        control.isLive(core),
+      );
       if (isClean && isLast) {
         await this.#endIncarnation();
         control.end();

@@ -148,7 +148,7 @@ test("an append that learns of a failure while it asks for completions is refuse
   const { wal, faulty } = await open();
   const collect = faulty.io.collect.bind(faulty.io);
   let failNow: (() => void) | null = null;
-  faulty.io.write = (_fd, _buffer, _bufferOffset, _length, _fileOffset, _durable, completion) => {
+  faulty.io.writePublished = (_fd, _buffer, _bufferOffset, _length, _fileOffset, _publication, completion) => {
     failNow = () => completion.complete(-EIO);
   };
   faulty.io.collect = () => {
@@ -175,7 +175,7 @@ test("writes that end out of order are told in LSN order, and W does not pass on
   const { wal, faulty } = await open();
   const advances: number[] = [];
   wal.onAdvance((watermark) => advances.push(watermark));
-  faulty.decide = (operation) => (isFrame(operation) ? "tellLater" : null);
+  faulty.decide = (operation) => (isFrame(operation) ? "doLater" : null);
   const told: number[] = [];
   const all = ["a", "b", "c"].map(async (name) => told.push(await append(wal, [name], "now")));
   await Promise.resolve();

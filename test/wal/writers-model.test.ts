@@ -59,7 +59,15 @@ type Wrong =
   | "lock broken before what was not taken is cleared";
 
 function start(): State {
-  const lane = (): Lane => ({ pending: false, first: 0, isExact: false, frame: "none", taken: 0, isVoid: false, isAcked: false });
+  const lane = (): Lane => ({
+    pending: false,
+    first: 0,
+    isExact: false,
+    frame: "none",
+    taken: 0,
+    isVoid: false,
+    isAcked: false,
+  });
   return {
     counter: 0,
     lock: -1,
@@ -268,7 +276,8 @@ function violation(state: State): string | null {
     for (let lsn = lane.taken; lsn < lane.taken + records; lsn++) {
       if (owners.has(lsn)) return `LSN ${lsn} was taken twice`;
       owners.set(lsn, `${writer}/${index}`);
-      if (lsn <= state.watermark && lane.frame !== "durable" && !lane.isVoid) return `W passed LSN ${lsn}, which is not durable`;
+      if (lsn <= state.watermark && lane.frame !== "durable" && !lane.isVoid)
+        return `W passed LSN ${lsn}, which is not durable`;
     }
     if (lane.isAcked && lane.frame !== "durable") return "acknowledged, and not durable";
     if (lane.isAcked) {
@@ -281,7 +290,8 @@ function violation(state: State): string | null {
     }
   }
   const [older, newer] = state.lanes[MORTAL] as [Lane, Lane];
-  if (state.takeoverStep === 3 && older.isVoid && newer.taken > 0 && !newer.isVoid) return "kept behind a lost frame of its core";
+  if (state.takeoverStep === 3 && older.isVoid && newer.taken > 0 && !newer.isVoid)
+    return "kept behind a lost frame of its core";
   if (state.takeoverStep === 3) {
     const [isOlderThere, isNewerThere] = [older, newer].map((lane) => lane.isVoid && lane.frame === "durable");
     if (isOlderThere || (isNewerThere && !older.isVoid)) return "declared void, and there for the next recovery";
@@ -302,7 +312,10 @@ function keyOf(state: State): string {
     Math.min(state.scanned, 100),
   );
   for (const writer of WRITERS) {
-    key += String.fromCharCode((state.steps[writer] as number) * 4 + (state.batches[writer] as number), state.bounds[writer] as number);
+    key += String.fromCharCode(
+      (state.steps[writer] as number) * 4 + (state.batches[writer] as number),
+      state.bounds[writer] as number,
+    );
     for (const lane of state.lanes[writer] as Lane[]) {
       const bits = Number(lane.pending) + 2 * Number(lane.isExact) + 4 * Number(lane.isVoid) + 8 * Number(lane.isAcked);
       key += String.fromCharCode(bits + 16 * FRAMES.indexOf(lane.frame), lane.first * 16 + lane.taken);
@@ -330,7 +343,10 @@ function scannedOnce(from: State, wrong: Wrong | null): State {
   return state;
 }
 
-function explore(wrong: Wrong | null, statesMax: number): { readonly stateCount: number; readonly found: string | null } {
+function explore(
+  wrong: Wrong | null,
+  statesMax: number,
+): { readonly stateCount: number; readonly found: string | null } {
   const seen = new Set<string>();
   const stack = [start()];
   seen.add(keyOf(start()));
@@ -346,7 +362,12 @@ function explore(wrong: Wrong | null, statesMax: number): { readonly stateCount:
       seen.add(key);
       stack.push(successor);
     }
-    if (canOnlyScan && state.scanStep === 0 && isStuck(state) && scannedOnce(state, wrong).watermark === state.watermark) {
+    if (
+      canOnlyScan &&
+      state.scanStep === 0 &&
+      isStuck(state) &&
+      scannedOnce(state, wrong).watermark === state.watermark
+    ) {
       return { stateCount: seen.size, found: "the living writer waits for ever" };
     }
     if (seen.size > statesMax) throw new Error(`more than ${statesMax} states`);
@@ -382,4 +403,3 @@ for (const wrong of WRONG) {
     { timeoutMs: 120_000 },
   );
 }
-

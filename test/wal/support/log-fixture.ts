@@ -41,7 +41,12 @@ export interface OpenedLog {
   readonly frames: readonly Frame[];
 }
 
-export async function openLog(directory: string, options: Partial<WalOptions> = {}): Promise<OpenedLog> {
+/** With `onFrame` the frames go there, whatever their LSNs. */
+export async function openLog(
+  directory: string,
+  options: Partial<WalOptions> = {},
+  onFrame?: (frame: Frame) => void,
+): Promise<OpenedLog> {
   const recovered: Records = [];
   const frames: Frame[] = [];
   const wal = await Wal.open(
@@ -59,12 +64,14 @@ export async function openLog(directory: string, options: Partial<WalOptions> = 
     },
     {
       onRecovered: () => {},
-      onFrame: (frame) => {
-      if (frame.header.firstLsn !== recovered.length + 1)
-        throw new Error(`LSN ${frame.header.firstLsn} was delivered after ${recovered.length}`);
-      recovered.push(...recordsOf(frame));
-      frames.push(frame);
-      },
+      onFrame:
+        onFrame ??
+        ((frame) => {
+          if (frame.header.firstLsn !== recovered.length + 1)
+            throw new Error(`LSN ${frame.header.firstLsn} was delivered after ${recovered.length}`);
+          recovered.push(...recordsOf(frame));
+          frames.push(frame);
+        }),
     },
   );
   return { wal, recovered, frames };
@@ -141,6 +148,7 @@ export function copyStore(directory: string): string {
 export function segmentFiles(directory: string): string[] {
   const core = join(directory, "wal", "core-000");
   return readdirSync(core)
+    .filter((name) => name.endsWith(".wal"))
     .sort()
     .map((name) => join(core, name));
 }
