@@ -315,10 +315,15 @@ export class Wal {
   /**
    * Resolves when the batch is committed, or it is worth a look whether it was taken back.
    *
-   * @throws StoreError `ERR_WAL_BUSY` when the caller has waited for `busyWaitMs` since `sinceMs`, of `performance.now`
+   * @throws StoreError `ERR_WAL_BUSY` when it was waited for again and again, for `busyWaitMs` in all
    */
-  whenChanged(core: number, generation: number, epoch: number, sinceMs: number): Promise<void> {
-    return this.#company.whenChanged(core, generation, epoch, sinceMs);
+  whenChanged(core: number, generation: number, epoch: number): Promise<void> {
+    return this.#company.whenChanged(core, generation, epoch);
+  }
+
+  /** A moment for somebody who holds a lock of the head table. */
+  pause(): Promise<void> {
+    return this.#company.pause();
   }
 
   /** Null for an exclusive opener, who has it. */
