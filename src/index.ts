@@ -5,6 +5,7 @@ export type {
   AppendOptions,
   AppendResult,
   BufferedResult,
+  CoreState,
   Direction,
   Durability,
   EventInput,

@@ -107,8 +107,8 @@ export class Lanes {
 
   // Everybody.
 
-  /** Computes W, and publishes it when it has risen. The counter first, then the lanes. */
-  advanceWatermark(): number {
+  /** W as it is now. The counter first, then the lanes. */
+  watermark(): number {
     const { bigint64, float64, int32 } = this.#file;
     let watermark = Number(Atomics.load(bigint64, LONG.counter));
     const slotEnd = Atomics.load(int32, WORD.attached);
@@ -126,6 +126,13 @@ export class Lanes {
         }
       }
     }
+    return Math.max(watermark, Number(Atomics.load(bigint64, LONG.watermark)));
+  }
+
+  /** Computes W, and publishes it when it has risen. */
+  advanceWatermark(): number {
+    const { bigint64 } = this.#file;
+    const watermark = this.watermark();
     let published = Atomics.load(bigint64, LONG.watermark);
     while (Number(published) < watermark) {
       const seen = Atomics.compareExchange(bigint64, LONG.watermark, published, BigInt(watermark));
