@@ -9,8 +9,9 @@
 export const STORE_ERROR_CODES = {
   ERR_IO_UNSUPPORTED: "the I/O that was demanded (io_uring, O_DIRECT) cannot be had here",
   ERR_IO_FAILED: "the operating system failed an operation that has no code of its own here",
-  ERR_STORE_LOCKED: "another process holds the store",
-  ERR_STORE_BUSY: "the killed owner's writes did not end within the waiting time",
+  ERR_STORE_LOCKED: "the store is open elsewhere, and one of the two wants it alone",
+  ERR_STORE_WRITERS: "the store has as many writers as it takes",
+  ERR_STORE_BUSY: "another opener, or the writes of a killed writer, did not end within the waiting time",
   ERR_STORE_NOT_FOUND: "there is no store in this directory",
   ERR_STORE_CLOSED: "the store is closing or closed",
   ERR_STORE_READ_ONLY: "the store was opened for reading only",

@@ -175,7 +175,7 @@ export class HeadClaims {
     } else if (obstacle.kind === "ownBatch") {
       await this.#wal.flush();
     } else {
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      await this.#wal.pause();
     }
   }
 

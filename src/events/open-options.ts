@@ -23,7 +23,11 @@ export interface EventStoreOptions {
   readonly io?: IoDemand;
   /** Size of a segment of the log. Default 64 MiB; an append can be as large as half of it, and 32 MiB at most. */
   readonly segmentBytes?: number;
-  /** How long to wait for the writes of a killed owner that are still in flight. Default 30,000. */
+  /** Be the only writer: refuse to open beside others, and let nobody open beside this one. Default false. */
+  readonly exclusive?: boolean;
+  /** Refuse to open where so many writers are at it already. Default 64, the most there can be. */
+  readonly maxWriters?: number;
+  /** How long to wait for others: for the writes of a killed writer that are still in flight, for one that opens. Default 30,000. */
   readonly busyWaitMs?: number;
   /** Told the file for whose writes in flight opening waits. Default: a process warning. */
   readonly onWaiting?: (path: string) => void;
@@ -36,12 +40,15 @@ const OPTION_NAMES = [
   "strictSchemas",
   "io",
   "segmentBytes",
+  "exclusive",
+  "maxWriters",
   "busyWaitMs",
   "onWaiting",
 ] as const satisfies readonly (keyof EventStoreOptions)[];
 const IO_DEMANDS = ["auto", "uring", "threadpool", "buffered"] as const;
 const SEGMENT_BYTES = { min: 64 * 1024, max: 1024 * MEBIBYTE, default: 64 * MEBIBYTE };
 const FLUSH_INTERVAL_MS = { min: 1, max: 60_000, default: 10 };
+const MAX_WRITERS = { min: 1, max: 64, default: 64 };
 const BUSY_WAIT_MS = { min: 0, max: 3_600_000, default: 30_000 };
 
 /** The options without optionals. */
@@ -68,9 +75,10 @@ function warnOfWaiting(path: string): void {
 /** The options with their defaults. @throws TypeError, RangeError naming the option */
 export function checkedOptions(options: EventStoreOptions): CheckedOptions {
   checkOptionNames(options, OPTION_NAMES, "openStore");
-  const { schemas = [], strictSchemas = false, onWaiting = warnOfWaiting } = options;
+  const { schemas = [], strictSchemas = false, exclusive = false, onWaiting = warnOfWaiting } = options;
   checkSchemas(schemas);
   if (typeof strictSchemas !== "boolean") throw new TypeError("option strictSchemas must be true or false");
+  if (typeof exclusive !== "boolean") throw new TypeError("option exclusive must be true or false");
   if (typeof onWaiting !== "function") throw new TypeError("option onWaiting must be a function");
   const segmentBytes = integerOption(options.segmentBytes, "segmentBytes", SEGMENT_BYTES);
   if (segmentBytes % 4096 !== 0) throw new RangeError("option segmentBytes must be a multiple of 4096");
@@ -78,6 +86,8 @@ export function checkedOptions(options: EventStoreOptions): CheckedOptions {
     durability: choiceOption(options.durability, "durability", DURABILITIES, "group"),
     io: choiceOption(options.io, "io", IO_DEMANDS, "auto"),
     flushIntervalMs: integerOption(options.flushIntervalMs, "flushIntervalMs", FLUSH_INTERVAL_MS),
+    exclusive,
+    maxWriters: integerOption(options.maxWriters, "maxWriters", MAX_WRITERS),
     busyWaitMs: integerOption(options.busyWaitMs, "busyWaitMs", BUSY_WAIT_MS),
     segmentBytes,
     schemas,

@@ -5,6 +5,7 @@
  * as it was read last: complete up to `indexedThrough`, and no further.
  */
 
+import type { HeadTable } from "../wal/index.js";
 import { ByteInterner } from "./byte-interner.js";
 import { streamField } from "./envelope.js";
 import { LsnList } from "./lsn-list.js";
@@ -123,6 +124,14 @@ export class StreamIndex {
     const head = new StreamHead(name);
     this.#heads.set(name, head);
     return head;
+  }
+
+  /**
+   * Enters every stream into the table, with the version that recovery has found. After that a stream that is not in the table has never
+   * been written to.
+   */
+  enterAll(heads: HeadTable): void {
+    for (const head of this.#heads.values()) head.entry = heads.insert(Buffer.from(head.name), head.indexedVersion);
   }
 
   /** Forgets a head that nothing was written to. */

@@ -6,7 +6,11 @@
  */
 
 import type { AlignedBuffer } from "./aligned-buffer.js";
+import type { MappedFile } from "./mapped-file.js";
+import type { Publication } from "./publication.js";
 import type { Completion } from "./ring.js";
+
+export type { Publication } from "./publication.js";
 
 export type IoBackend = "uring" | "threadpool" | "buffered";
 
@@ -19,11 +23,13 @@ export interface IoDescription {
   readonly direct: boolean;
   /** Why this is not io_uring with direct I/O; null when it is. */
   readonly reason: string | null;
+  /** Whether the kernel publishes that a write is durable, also while the thread that wrote is busy. */
+  readonly publishes: boolean;
 }
 
 export interface BlockIo {
   readonly description: IoDescription;
-  /** Operations started and not completed. */
+  /** Operations started and not completed; sleeping is none. */
   readonly inFlightCount: number;
   /** open(2) flags for a file that is read, or read and written, through this I/O. */
   openFlags(mode: "read" | "write"): number;
@@ -34,6 +40,20 @@ export interface BlockIo {
     length: number,
     fileOffset: number,
     durable: boolean,
+    completion: Completion,
+  ): void;
+  /**
+   * Like `write` with `durable`, and when (and only when) all `length` bytes are durable, the mailbox is copied to the done word and its
+   * sleepers are woken: by the kernel where `description.publishes`, else just before `completion` is told. A write that fails or is short
+   * publishes nothing. Until `completion` is told, the mailbox must not change.
+   */
+  writePublished(
+    fd: number,
+    buffer: AlignedBuffer,
+    bufferOffset: number,
+    length: number,
+    fileOffset: number,
+    publication: Publication,
     completion: Completion,
   ): void;
   read(
@@ -48,6 +68,14 @@ export interface BlockIo {
   dataSync(fd: number, completion: Completion): void;
   /** Gives the file its full size, with the blocks reserved where that is possible without blocking. */
   allocate(fd: number, byteLength: number, completion: Completion): void;
+  /**
+   * Completes with 0 when somebody wakes the 32-bit word at `offset` (a multiple of 4), or −EAGAIN when it is not `expected` to begin with.
+   * It can also end for no reason: look at the word. Does not keep the process alive. Where the kernel cannot do this a timer looks
+   * every 2 to 20 ms, which sees a changed word only. `close` ends it with −ECANCELED; to be submitted like any operation.
+   */
+  sleepOn(file: MappedFile, offset: number, expected: number, completion: Completion): void;
+  /** Wakes all who sleep on that word, in all processes. */
+  wake(file: MappedFile, offset: number): void;
   /** Hands what was started since the last call to the kernel. */
   submit(): void;
   /**
@@ -55,7 +83,7 @@ export interface BlockIo {
    * Does nothing where completions only come through the loop.
    */
   collect(): void;
-  /** Waits for what is in flight, then gives everything back. */
+  /** Waits for what is in flight, ends those who sleep, then gives everything back. */
   close(): Promise<void>;
 }
 

@@ -2,9 +2,10 @@
 
 export { AlignedBuffer, BLOCK_BYTES, BufferPool } from "./aligned-buffer.js";
 export { type IoBaseline, measureBaseline } from "./baseline.js";
-export type { BlockIo, IoBackend, IoDescription } from "./block-io.js";
+export type { BlockIo, IoBackend, IoDescription, Publication } from "./block-io.js";
 export { checkResult, DirectFile, readSmallFile, replaceFile, syncDirectory } from "./direct-file.js";
-export { EAGAIN, EDQUOT, EINTR, ENOSPC, errnoName, isMediumError } from "./errno.js";
+export { EAGAIN, ECANCELED, EDQUOT, EINTR, ENOSPC, errnoName, isMediumError } from "./errno.js";
+export { FileLock } from "./file-lock.js";
 export { flockExclusive } from "./libc.js";
 export { MappedFile } from "./mapped-file.js";
 export { fileSystemName, type IoDemand, isNetworkFileSystem, openIo } from "./open-io.js";

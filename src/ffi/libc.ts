@@ -19,6 +19,8 @@ const cFlock = libc.func("int flock(int fd, int operation)");
 const cStatx = libc.func("int statx(int directory, const char *path, int flags, unsigned int mask, void *result)");
 const cGetrlimit = libc.func("int getrlimit(int resource, void *limit)");
 const cPosixFadvise = libc.func("int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)");
+const cPosixFallocate = libc.func("int posix_fallocate(int fd, int64_t offset, int64_t length)");
+const cPipe2 = libc.func("int pipe2(void *fds, int flags)");
 const cClose = libc.func("int close(int fd)");
 // Variadic in C. Integer arguments travel in the same registers either way on x86-64 and AArch64, the ABIs of Node on Linux.
 const cSyscall = libc.func("int64_t syscall(long number, long a, int64_t b, long c, long d, void *e, long f)");
@@ -64,6 +66,31 @@ const POSIX_FADV_DONTNEED = 4;
 /** Gives the clean pages of a file back. Only advice: what comes of it does not matter. */
 export function dropCachedPages(fd: number): void {
   cPosixFadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+/** posix_fallocate(3): 0, or a negative errno. For small files only: this one writes, where the file system cannot reserve. */
+export function reserveBlocks(fd: number, byteLength: number): number {
+  return -(cPosixFallocate(fd, 0, byteLength) as number);
+}
+
+const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
+
+/** A pipe that never blocks and that no child inherits; or a negative errno. */
+export function openPipe(): { readonly readFd: number; readonly writeFd: number } | number {
+  const fds = Buffer.alloc(8);
+  if (cPipe2(fds, O_NONBLOCK | O_CLOEXEC) !== 0) return -koffi.errno();
+  return { readFd: fds.readInt32LE(0), writeFd: fds.readInt32LE(4) };
+}
+
+/** futex(2) has different numbers: x86-64, and the generic table that AArch64 has. */
+const SYS_FUTEX = process.arch === "x64" ? 202 : 98;
+const FUTEX_WAKE = 1;
+const INT_MAX = 0x7fff_ffff;
+
+/** Wakes all who sleep on that word of 32 bits, in every process that maps it. */
+export function futexWakeAll(address: bigint): void {
+  cSyscall(SYS_FUTEX, address, FUTEX_WAKE, INT_MAX, 0, null, 0);
 }
 
 export function closeFd(fd: number): void {

@@ -4,10 +4,10 @@ import koffi from "koffi";
 import { AlignedBuffer, BLOCK_BYTES } from "./aligned-buffer.js";
 import { EINVAL, ENOSYS } from "./errno.js";
 import { viewMemory } from "./libc.js";
+import { probeAbilities } from "./ring-abilities.js";
 import type { RingDriver, RingRefusal } from "./ring-driver.js";
 import {
   CQE_BYTES,
-  IORING_SETUP_COOP_TASKRUN,
   IORING_SETUP_SINGLE_ISSUER,
   LIBURING_RING,
   PARAMS,
@@ -59,7 +59,7 @@ export function openLiburingDriver(entryCount: number): RingDriver | RingRefusal
     params.fill(0).writeUInt32LE(flags, PARAMS.flags);
     return library.queueInitParams(entryCount, ring, params) as number;
   };
-  let result = init(IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SINGLE_ISSUER);
+  let result = init(IORING_SETUP_SINGLE_ISSUER);
   if (result === -EINVAL) result = init(0); // before Linux 6.0
   if (result < 0) {
     memory.unmap();
@@ -74,9 +74,11 @@ export function openLiburingDriver(entryCount: number): RingDriver | RingRefusal
   const address = koffi.address(ring);
   const sqeTail = new Uint32Array(ring.buffer, ring.byteOffset + LIBURING_RING.sqeTail, 1);
 
+  const fd = ring.readInt32LE(LIBURING_RING.ringFd);
   return {
     name: "liburing",
-    fd: ring.readInt32LE(LIBURING_RING.ringFd),
+    fd,
+    abilities: probeAbilities(fd, params.readUInt32LE(PARAMS.features)),
     submission: {
       head: word(LIBURING_RING.sqKhead),
       flags: word(LIBURING_RING.sqKflags),

@@ -2,7 +2,6 @@
 
 import { statfsSync } from "node:fs";
 import { release } from "node:os";
-import { isMainThread } from "node:worker_threads";
 import { StoreError } from "../errors.js";
 import type { BlockIo, IoBackend } from "./block-io.js";
 import { ENOMEM, ENOSYS, EPERM, errnoName } from "./errno.js";
@@ -40,9 +39,6 @@ export function explainRingRefusal(errno: number): string {
 
 /** Opens a ring by liburing, else by the system calls; or says why neither works. */
 function openRing(): Ring | string {
-  if (!isMainThread) {
-    return "io_uring completions cannot be awaited safely in a worker thread yet: terminating it would abort the process";
-  }
   const ring = Ring.open(isLiburingPresent() ? "liburing" : "syscall");
   return ring instanceof Ring ? ring : explainRingRefusal(ring.errno);
 }

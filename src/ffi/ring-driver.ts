@@ -1,4 +1,11 @@
-/** What a `Ring` needs of whatever set it up: the shared memory, and a way into the kernel. */
+/**
+ * What a `Ring` needs of whatever set it up: the shared memory, and a way into the kernel.
+ *
+ * Set up without IORING_SETUP_COOP_TASKRUN: what is linked behind a write has to start also while this thread is busy in JavaScript, and
+ * with that flag it would wait for the thread's next entry into the kernel. (Leaving it out costs nothing that could be measured.)
+ */
+
+import type { RingAbilities } from "./ring-abilities.js";
 
 /** One of the two rings of io_uring: views of memory shared with the kernel. */
 export interface SubmissionMemory {
@@ -18,6 +25,7 @@ export interface CompletionMemory {
 export interface RingDriver {
   readonly name: "liburing" | "syscall";
   readonly fd: number;
+  readonly abilities: RingAbilities;
   readonly submission: SubmissionMemory;
   readonly completion: CompletionMemory;
   /** Makes entries up to `tail` visible to the next `enter`. */

@@ -2,6 +2,7 @@
 
 import { EINVAL } from "./errno.js";
 import { addressOf, closeFd, mmap, munmap, systemCall, viewMemory } from "./libc.js";
+import { probeAbilities } from "./ring-abilities.js";
 import type { RingDriver, RingRefusal } from "./ring-driver.js";
 import {
   CQE_BYTES,
@@ -10,7 +11,6 @@ import {
   IORING_OFF_CQ_RING,
   IORING_OFF_SQ_RING,
   IORING_OFF_SQES,
-  IORING_SETUP_COOP_TASKRUN,
   IORING_SETUP_SINGLE_ISSUER,
   PARAMS,
   PARAMS_BYTES,
@@ -30,7 +30,7 @@ function setup(entryCount: number, flags: number): { fd: number; params: Uint32A
 
 /** Opens a ring of `entryCount` entries, or says what refused. */
 export function openSyscallDriver(entryCount: number): RingDriver | RingRefusal {
-  let { fd, params } = setup(entryCount, IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SINGLE_ISSUER);
+  let { fd, params } = setup(entryCount, IORING_SETUP_SINGLE_ISSUER);
   if (fd === -EINVAL) ({ fd, params } = setup(entryCount, 0)); // before Linux 6.0
   if (fd < 0) return { errno: fd, step: "io_uring_setup" };
 
@@ -71,6 +71,7 @@ export function openSyscallDriver(entryCount: number): RingDriver | RingRefusal 
   return {
     name: "syscall",
     fd,
+    abilities: probeAbilities(fd, word(PARAMS.features)),
     submission: {
       head: new Uint32Array(sqRing, word(PARAMS.sqOffHead), 1),
       flags: new Uint32Array(sqRing, word(PARAMS.sqOffFlags), 1),

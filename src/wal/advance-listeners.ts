@@ -21,6 +21,10 @@ export class AdvanceListeners {
     };
   }
 
+  get size(): number {
+    return this.#entries.size;
+  }
+
   tell(watermark: number): void {
     for (const entry of this.#entries) {
       queueMicrotask(() => {

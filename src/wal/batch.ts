@@ -37,6 +37,8 @@ export class Batch implements Completion {
   segment: OpenSegment | null = null;
   fileOffset = 0;
   byteLength = 0;
+  /** Of the control file, where it is published; −1 before. */
+  lane = -1;
   /** Bytes of the frame that are durable; more than 0 only after a short write. */
   writtenBytes = 0;
   shortWriteCount = 0;

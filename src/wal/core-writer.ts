@@ -16,6 +16,8 @@ import { BLOCK_BYTES, type BlockIo, EAGAIN, EINTR } from "../ffi/index.js";
 import { type AppendTicket, Batch } from "./batch.js";
 import { BatchBuffers } from "./batch-buffers.js";
 import type { Clock } from "./clock.js";
+import type { ControlFile } from "./control-file.js";
+import { LANE_COUNT } from "./control-layout.js";
 import {
   encodeFrameHeader,
   FRAME_HEADER_BYTES,
@@ -34,6 +36,7 @@ import {
   neverWritten,
   noLsnLeft,
   outcomeUnknown,
+  poisoned,
   writeFailed,
 } from "./write-failure.js";
 
@@ -54,7 +57,11 @@ export interface WriterCallbacks {
   /** A frame with records became durable and its tickets were told. Called before the watermark is announced. */
   readonly onFrame: (firstLsn: number, segment: number, fileOffset: number, byteLength: number) => void;
   /** W moved. */
-  readonly onAdvance: (durableLsn: number) => void;
+  readonly onAdvance: (watermark: number) => void;
+  /** A batch took its LSNs: others can sleep until then. */
+  readonly onSealed: () => void;
+  /** Somebody else must act before this writer can go on. */
+  readonly onBlocked: () => void;
 }
 
 export interface WriterStats {
@@ -70,6 +77,7 @@ export class CoreWriter {
   readonly #frameBytesMax: number;
   readonly #io: BlockIo;
   readonly #owner: SegmentOwner;
+  readonly #control: ControlFile;
   readonly #clock: Clock;
   readonly #callbacks: WriterCallbacks;
   readonly #pipeline: SegmentPipeline;
@@ -89,10 +97,13 @@ export class CoreWriter {
   #sealOnCompletion = false;
   #flushTimer: NodeJS.Timeout | null = null;
   readonly #idleTimer = new IdleTimer(ATTEST_AFTER_MS, () => this.#attest());
-  #nextLsn: number;
   #nextEpoch = 1;
-  #durableLsn: number;
+  #nextLane = 0;
+  #placingTimer: NodeJS.Immediate | null = null;
+  /** W as this writer knows it. */
+  #watermark: number;
   #attestedLsn: number;
+  #pendingRecords = 0;
   #durableEpoch = 0;
   #chainCrc = 0;
   #lastRecordedAt: number;
@@ -104,23 +115,24 @@ export class CoreWriter {
   constructor(
     io: BlockIo,
     owner: SegmentOwner,
-    start: { firstSegment: number; durableLsn: number; nextLsn: number; lastRecordedAt: number },
+    control: ControlFile,
+    firstSegment: number,
     options: { clock: Clock; flushIntervalMs: number },
     callbacks: WriterCallbacks,
   ) {
     this.#io = io;
     this.#owner = owner;
+    this.#control = control;
     this.#clock = options.clock;
     this.#flushIntervalMs = options.flushIntervalMs;
     this.#callbacks = callbacks;
-    this.#durableLsn = start.durableLsn;
-    this.#attestedLsn = start.durableLsn;
-    this.#nextLsn = start.nextLsn;
-    this.#lastRecordedAt = start.lastRecordedAt;
+    this.#watermark = control.lanes.advanceWatermark();
+    this.#attestedLsn = this.#watermark;
+    this.#lastRecordedAt = control.latestRecordedAt;
     this.#frameBytesMax = owner.segmentBytes - PREAMBLE_BYTES;
     // Half a segment, as documented: the rest is room for the record headers, and for what lies in the segment already.
     this.appendBytesMax = Math.min(APPEND_BYTES_MAX, owner.segmentBytes / 2);
-    this.#pipeline = new SegmentPipeline(io, owner, start.firstSegment, start.nextLsn, (error) =>
+    this.#pipeline = new SegmentPipeline(io, owner, firstSegment, this.#lsnBound, (error) =>
       this.#segmentsChanged(error),
     );
   }
@@ -129,9 +141,25 @@ export class CoreWriter {
     return this.#pipeline.start();
   }
 
-  /** W: every LSN up to it is durable. */
-  get durableLsn(): number {
-    return this.#durableLsn;
+  /** W as this writer knows it: every LSN up to it is durable. */
+  get watermark(): number {
+    return this.#watermark;
+  }
+
+  /** W as it is now, whoever moved it. */
+  get currentWatermark(): number {
+    const isMapped = this.#status === "open" || this.#status === "closing";
+    return isMapped ? Math.max(this.#watermark, this.#control.lanes.advanceWatermark()) : this.#watermark;
+  }
+
+  /** Whether somebody else must act before this writer can go on: others hold W back, or the LSN lock. */
+  get waitsForOthers(): boolean {
+    return this.#inFlight[0]?.status === "durable" || this.#placingTimer !== null;
+  }
+
+  /** The next batch takes no LSN below this one. */
+  get #lsnBound(): number {
+    return this.#control.counter + 1;
   }
 
   /** Every batch up to this epoch is durable, but for those that were refused. */
@@ -227,7 +255,7 @@ export class CoreWriter {
 
   /** Writes a frame that recovery found but nobody attested once more, with its own LSNs and time. */
   rewrite(firstLsn: number, recordCount: number, recordedAt: number, body: Buffer, ticket: AppendTicket): void {
-    assert(firstLsn === this.#nextLsn && this.#open === null, "rewritten frames come first and in order");
+    assert(firstLsn === this.#lsnBound && this.#open === null, "rewritten frames come first and in order");
     const buffer = this.#buffers.take(body.length);
     assert(buffer !== null, "frames are rewritten one at a time");
     const batch = new Batch(buffer, this.#nextEpoch++, this.#written);
@@ -271,56 +299,109 @@ export class CoreWriter {
   #placeFull(): void {
     while (this.#full.length > 0 && this.#status !== "failed") {
       const batch = this.#full[0] as Batch;
-      if (this.#nextLsn > Number.MAX_SAFE_INTEGER - batch.recordCount) {
-        this.#refuseUnsealed(noLsnLeft());
+      if (batch.segment === null && !this.#place(batch)) return;
+      if (!this.#seal(batch, batch.recordCount === 0 ? "ATTEST" : "DATA")) {
+        // Somebody who holds the LSN lock was interrupted, or is dead and will be taken over.
+        this.#placingTimer ??= setImmediate(this.#placeAgain);
+        this.#callbacks.onBlocked();
         return;
       }
-      const byteLength = frameBytes(batch.used - FRAME_HEADER_BYTES);
-      const placement = this.#pipeline.place(byteLength, this.#nextLsn);
-      if (placement === null) return;
       this.#full.shift();
-      batch.segment = placement.segment;
-      batch.fileOffset = placement.fileOffset;
-      batch.byteLength = byteLength;
-      this.#seal(batch, batch.recordCount === 0 ? "ATTEST" : "DATA");
     }
   }
 
-  #seal(batch: Batch, kind: FrameKind): void {
+  readonly #placeAgain = (): void => {
+    this.#placingTimer = null;
+    this.#placeFull();
+  };
+
+  #place(batch: Batch): boolean {
+    const lsnBound = this.#lsnBound;
+    if (lsnBound > Number.MAX_SAFE_INTEGER - batch.recordCount) {
+      this.#refuseUnsealed(noLsnLeft());
+      return false;
+    }
+    const byteLength = frameBytes(batch.used - FRAME_HEADER_BYTES);
+    const placement = this.#pipeline.place(byteLength, lsnBound);
+    if (placement === null) return false;
+    batch.segment = placement.segment;
+    batch.fileOffset = placement.fileOffset;
+    batch.byteLength = byteLength;
+    return true;
+  }
+
+  /** Publishes the batch, takes its LSNs, stamps it and submits it. False when the LSN lock was not to be had; then it is tried again. */
+  #seal(batch: Batch, kind: FrameKind): boolean {
     assert(batch.segment !== null && batch.status === "open", "only a placed, open batch is sealed");
+    const { core, storeId, incarnation, generation } = this.#owner;
+    const { recordCount, fileOffset, byteLength, epoch } = batch;
+    const { lanes } = this.#control;
+    if (batch.lane < 0) {
+      batch.lane = this.#nextLane;
+      this.#nextLane = (this.#nextLane + 1) % LANE_COUNT;
+      const {
+        lane,
+        segment: { segment },
+      } = batch;
+      lanes.begin(core, { lane, epoch, recordCount, segment, fileOffset, byteLength });
+    }
+    const now = this.#clock();
+    if (recordCount > 0) {
+      const firstLsn = lanes.takeLsns(core, batch.lane, recordCount, now);
+      if (firstLsn < 0) return false;
+      batch.firstLsn = firstLsn;
+      batch.recordedAt = batch.firstRecordedAt ?? lanes.takenRecordedAt;
+    } else {
+      batch.firstLsn = this.#watermark + 1;
+      batch.recordedAt = Math.max(this.#lastRecordedAt, now);
+    }
+    lanes.sealed(core, epoch);
     batch.status = "sealed";
-    batch.firstLsn = this.#nextLsn;
-    this.#nextLsn += batch.recordCount;
-    batch.recordedAt = batch.firstRecordedAt ?? Math.max(this.#lastRecordedAt, this.#clock());
-    this.#lastRecordedAt = Math.max(this.#lastRecordedAt, batch.recordedAt);
+    this.#lastRecordedAt = batch.recordedAt;
     const storedBytes = batch.used - FRAME_HEADER_BYTES;
     batch.bytes.fill(0, batch.used, batch.byteLength); // no bytes of an earlier batch reach the disk
     this.#chainCrc = encodeFrameHeader(batch.bytes, {
       kind,
-      core: this.#owner.core,
-      storeId: this.#owner.storeId,
-      incarnation: this.#owner.incarnation,
+      core,
+      storeId,
+      incarnation,
       segment: batch.segment.segment,
-      fileOffset: batch.fileOffset,
-      generation: this.#owner.generation,
+      fileOffset,
+      generation,
       firstLsn: batch.firstLsn,
-      recordCount: batch.recordCount,
+      recordCount,
       storedBytes,
       previousCrc: this.#chainCrc,
       recordedAt: batch.recordedAt,
-      durableLsn: this.#durableLsn,
+      durableLsn: this.#watermark,
       bodyCrc: batch.bodyCrc,
     });
-    this.#attestedLsn = this.#durableLsn;
+    this.#attestedLsn = this.#watermark;
+    this.#pendingRecords += recordCount;
     this.#inFlight.push(batch);
     this.#submit(batch);
+    this.#callbacks.onSealed();
+    return true;
   }
 
   #submit(batch: Batch): void {
     assert(batch.segment !== null, "a sealed batch has its place");
     const from = batch.writtenBytes;
     const length = batch.byteLength - from;
-    this.#io.write(batch.segment.file.fd, batch.buffer, from, length, batch.fileOffset + from, true, batch);
+    const publication = {
+      file: this.#control.file,
+      mailboxOffset: this.#control.lanes.mailboxOffset(this.#owner.core, batch.lane),
+      doneOffset: this.#control.lanes.doneOffset(this.#owner.core, batch.lane),
+    };
+    this.#io.writePublished(
+      batch.segment.file.fd,
+      batch.buffer,
+      from,
+      length,
+      batch.fileOffset + from,
+      publication,
+      batch,
+    );
     this.#io.submit();
   }
 
@@ -335,7 +416,7 @@ export class CoreWriter {
     if (result === missing) {
       batch.status = "durable";
       if (batch.segment !== null) this.#pipeline.finished(batch.segment);
-      this.#acknowledge();
+      this.progress();
     } else if (result === -EAGAIN || result === -EINTR) {
       this.#submit(batch); // the same bytes to the same place
     } else if (result >= BLOCK_BYTES && batch.shortWriteCount === 0) {
@@ -348,19 +429,27 @@ export class CoreWriter {
     }
   };
 
-  /** Moves W over the durable batches at the front, and tells their tickets. */
-  #acknowledge(): void {
-    let advanced = false;
+  /** Looks how far W has come, whoever moved it, and tells the tickets that it has passed. */
+  progress(): void {
+    if (this.#status === "failed") return;
+    if (this.#control.poisonedBy >= 0) {
+      this.#fail(poisoned(this.#control.poisonedBy));
+      return;
+    }
+    const watermark = this.#control.lanes.advanceWatermark();
+    const hasAdvanced = watermark > this.#watermark;
+    this.#watermark = watermark;
+    let acknowledged = 0;
     let batch = this.#inFlight[0];
-    while (batch !== undefined && batch.status === "durable") {
+    while (batch?.status === "durable" && batch.firstLsn + batch.recordCount - 1 <= watermark) {
       this.#inFlight.shift();
-      this.#durableLsn = batch.firstLsn + batch.recordCount - 1;
+      acknowledged++;
       this.#durableEpoch = batch.epoch;
       this.#frameCount++;
       this.#recordCount += batch.recordCount;
       this.#byteCount += batch.byteLength;
+      this.#pendingRecords -= batch.recordCount;
       if (batch.recordCount > 0) {
-        advanced = true;
         this.#callbacks.onFrame(batch.firstLsn, batch.segment?.segment ?? 0, batch.fileOffset, batch.byteLength);
         const { tickets, firstLsn, recordedAt } = batch;
         for (let index = 0; index < tickets.length; index++)
@@ -371,6 +460,15 @@ export class CoreWriter {
       this.#buffers.release(batch.buffer);
       batch = this.#inFlight[0];
     }
+    if (acknowledged > 0) {
+      this.#control.setCounts(this.#owner.core, {
+        frames: this.#frameCount,
+        records: this.#recordCount,
+        bytes: this.#byteCount,
+        pendingRecords: this.#pendingRecords,
+      });
+      this.#idleTimer.touch();
+    }
     if (this.#sealOnCompletion) {
       this.#sealOnCompletion = false;
       if (!this.#turnScheduled) {
@@ -378,11 +476,9 @@ export class CoreWriter {
         setImmediate(this.#turnEnded); // after those just told had their turn to append
       }
     }
-    if (advanced) {
-      this.#callbacks.onAdvance(this.#durableLsn);
-      this.#idleTimer.touch();
-    }
-    this.#wake();
+    if (hasAdvanced) this.#callbacks.onAdvance(watermark);
+    if (acknowledged > 0) this.#wake();
+    if (this.#inFlight[0]?.status === "durable") this.#callbacks.onBlocked();
   }
 
   #wake(): void {
@@ -395,7 +491,7 @@ export class CoreWriter {
    * there is something to write first.
    */
   #attest(): boolean {
-    if (this.#status !== "open" || this.#attestedLsn === this.#durableLsn) return true;
+    if (this.#status !== "open" || this.#attestedLsn === this.#watermark) return true;
     const openRecords = this.#open?.recordCount ?? 0;
     if (openRecords > 0 || this.#full.length > 0 || this.#inFlight.length > 0) return false;
     const buffer = this.#buffers.take(0);
@@ -425,14 +521,23 @@ export class CoreWriter {
 
   /** Fails every batch that has no LSNs yet, the newest first, so that owners can take back what they built upon it. */
   #refuseUnsealed(error: StoreError): void {
-    const unsealed = this.#full.splice(0);
+    // One that has its place and waits for the LSN lock only keeps it: a hole would be the end of the file for whoever reads it.
+    const isKept = this.#status !== "failed" && (this.#full[0]?.lane ?? -1) >= 0;
+    const unsealed = this.#full.splice(isKept ? 1 : 0);
     if (this.#open !== null) unsealed.push(this.#open);
     this.#open = null;
     for (const batch of unsealed.reverse()) {
+      if (batch.segment !== null) this.#pipeline.finished(batch.segment);
+      if (batch.lane >= 0) this.#control.lanes.settle(this.#owner.core, batch.lane, true);
       for (const ticket of batch.tickets.reverse()) ticket.failed(error);
       this.#buffers.release(batch.buffer);
     }
     this.#wake();
+  }
+
+  /** What somebody else found out: nothing can be trusted any more. */
+  fail(error: StoreError): void {
+    this.#fail(error);
   }
 
   /** Fail-stop: a failed flush is forgotten by the kernel, so nothing after it can be trusted. */
@@ -440,6 +545,7 @@ export class CoreWriter {
     if (this.#status === "failed") return;
     this.#status = "failed";
     this.#failure = error;
+    this.#control.poison(this.#owner.core);
     this.#stopTimers();
     this.#refuseUnsealed(neverWritten(error));
     const unknown = outcomeUnknown(error);
@@ -454,6 +560,8 @@ export class CoreWriter {
     if (this.#flushTimer !== null) clearTimeout(this.#flushTimer);
     this.#flushTimer = null;
     this.#idleTimer.stop();
+    if (this.#placingTimer !== null) clearImmediate(this.#placingTimer);
+    this.#placingTimer = null;
   }
 
   /** Writes what is open, then a seal, and closes the files. False when the log had failed: then they stay as they are. */
@@ -488,11 +596,11 @@ export class CoreWriter {
     const buffer = this.#buffers.take(0);
     assert(buffer !== null, "after draining there are buffers");
     const batch = new Batch(buffer, this.#nextEpoch++, this.#written);
-    let placement = this.#pipeline.place(BLOCK_BYTES, this.#nextLsn);
+    let placement = this.#pipeline.place(BLOCK_BYTES, this.#lsnBound);
     while (placement === null && this.#status === "closing") {
       await this.whenRoom();
       if (this.#lackOfSpace !== null) break; // the manifest will say what the seal would have said
-      placement = this.#pipeline.place(BLOCK_BYTES, this.#nextLsn);
+      placement = this.#pipeline.place(BLOCK_BYTES, this.#lsnBound);
     }
     if (placement === null) {
       this.#buffers.release(buffer);

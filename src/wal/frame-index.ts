@@ -1,22 +1,31 @@
 /**
- * LSN → where its frame lies, sparse: one entry for every 64 KiB of log, so that 1 TiB of log takes 256 MiB of memory and a small
- * one next to nothing. Rebuilt when the log is opened.
+ * LSN → where its frame lies, sparse: for each core one entry for every 64 KiB of its log, so that 1 TiB of log takes 256 MiB of memory
+ * and a small one next to nothing. Rebuilt when the log is opened, and learned while it is written and read: what it does not know
+ * only takes longer to find.
  */
 
-import type { FramePosition } from "./log-scan.js";
+/** Where a frame lies in a core's files. */
+export interface FramePosition {
+  readonly segment: number;
+  readonly fileOffset: number;
+}
 
 const ENTRY_DISTANCE_BYTES = 64 * 1024;
 
+/** The index of one core. */
 export class FrameIndex {
   readonly #firstLsns: number[] = [];
   readonly #segments: number[] = [];
   readonly #fileOffsets: number[] = [];
 
-  /** Frames are added in LSN order. */
+  /** Frames are added in LSN order; one that is no further than the newest entry is known, and nothing happens. */
   add(firstLsn: number, segment: number, fileOffset: number): void {
     const newest = this.#firstLsns.length - 1;
-    if (newest >= 0 && this.#segments[newest] === segment) {
-      if (fileOffset - (this.#fileOffsets[newest] as number) < ENTRY_DISTANCE_BYTES) return;
+    if (newest >= 0) {
+      if (firstLsn <= (this.#firstLsns[newest] as number)) return;
+      if (this.#segments[newest] === segment) {
+        if (fileOffset - (this.#fileOffsets[newest] as number) < ENTRY_DISTANCE_BYTES) return;
+      }
     }
     this.#firstLsns.push(firstLsn);
     this.#segments.push(segment);
@@ -52,5 +61,31 @@ export class FrameIndex {
   /** The first indexed frame that begins after `lsn`; null when there is none. */
   after(lsn: number): FramePosition | null {
     return this.#position(this.#floor(lsn) + 1);
+  }
+}
+
+/** The indexes of all cores. */
+export class LogIndex {
+  readonly #cores: FrameIndex[] = [];
+
+  /** Of one core; empty where nothing is known. */
+  of(core: number): FrameIndex {
+    while (this.#cores.length <= core) this.#cores.push(new FrameIndex());
+    return this.#cores[core] as FrameIndex;
+  }
+
+  /**
+   * A first LSN at or below `lsn` from which reading up to `lsn` is a stretch of about 64 KiB for each core that wrote there; 1 where the
+   * index knows none.
+   */
+  stretchBefore(lsn: number): number {
+    const nexts = this.#cores.map((index) => index.firstLsnBefore(lsn));
+    let lower = lsn;
+    for (let step = 0; step < nexts.length; step++) {
+      const newest = nexts.indexOf(Math.max(...nexts));
+      lower = nexts[newest] as number;
+      if (lower > 1) nexts[newest] = (this.#cores[newest] as FrameIndex).firstLsnBefore(lower - 1);
+    }
+    return nexts.length === 0 ? 1 : lower;
   }
 }

@@ -39,9 +39,16 @@ export class FrameStream {
   #position = 0;
   #fileOffset: number;
 
-  /** Reads from `from`, a block boundary, up to `end`. */
-  constructor(file: DirectFile, pool: BufferPool, place: Omit<FramePlace, "fileOffset">, from: number, end: number) {
-    this.#reads = new ReadAhead(file, pool, from, end);
+  /** Reads from `from`, a block boundary, up to `end`; the first read is a small one where little may be wanted. */
+  constructor(
+    file: DirectFile,
+    pool: BufferPool,
+    place: Omit<FramePlace, "fileOffset">,
+    from: number,
+    end: number,
+    startsSmall = false,
+  ) {
+    this.#reads = new ReadAhead(file, pool, from, end, startsSmall);
     this.#place = place;
     this.#fileOffset = from;
     this.#end = end;

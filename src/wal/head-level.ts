@@ -60,7 +60,7 @@ import { MappedFile } from "../ffi/index.js";
 const MAGIC = "VARVHEAD";
 const FORMAT_VERSION = 1;
 const HEADER_BYTES = 4096;
-const LEVEL_0_ENTRIES = 16_384;
+export const LEVEL_0_ENTRIES = 16_384;
 const LEVEL_0_SHIFT = 14;
 const ENTRY_BYTES = 64;
 const ENTRY_WORDS = 16;

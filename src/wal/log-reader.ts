@@ -1,50 +1,95 @@
-/** Reads frames and records of a log by LSN: a range in order, or single records through a small cache of frames. */
+/**
+ * Reads frames and records of a log of many cores by LSN: a range in order, or single records through a small cache of frames.
+ *
+ * LSNs are dense but for the voids in the manifest: so the next frame is the one that holds the next LSN, and a reader that does not find
+ * it looks again: into the files that may have grown, for new files and cores, then into the manifest. Only then something is missing.
+ */
 
 import { StoreError } from "../errors.js";
-import { type BlockIo, type BufferPool, DirectFile } from "../ffi/index.js";
-import { PREAMBLE_BYTES } from "./format.js";
-import type { FrameIndex } from "./frame-index.js";
-import { type Frame, FrameStream } from "./frame-stream.js";
+import type { BlockIo, BufferPool } from "../ffi/index.js";
+import { at, CoreCursor, type CoreTail, type CursorPosition, startOf } from "./core-cursor.js";
+import { CoreMerge } from "./core-merge.js";
+import { FrameCache } from "./frame-cache.js";
+import type { LogIndex } from "./frame-index.js";
+import type { Frame } from "./frame-stream.js";
+import type { DamagedPlace, ScannedSegment } from "./log-facts.js";
+import { endBehind, type LsnRange, touches } from "./lsn-ranges.js";
+import { firstSegmentOf, type Incarnation, type Manifest, voidsOf } from "./manifest.js";
+import { currentManifest } from "./manifest-change.js";
+import { type KnownSegment, type Reading, type ReadingDoor, SegmentCatalog } from "./segment-catalog.js";
+import { SegmentFiles } from "./segment-files.js";
 
-const OPEN_FILES_MAX = 16;
-/** Frames kept for single reads; a stream's events often share frames. */
-const CACHED_FRAMES_MAX = 64;
-const CACHED_BYTES_MAX = 16 * 1024 * 1024;
-
-/** A segment as the reader needs it. */
-export interface ReadableSegment {
-  readonly segment: number;
-  readonly path: string;
-  readonly incarnation: number;
-  /** Where its frames that count end; moves while it is written. */
-  readonly endOffset: number;
-}
+/** Reading that ended somewhere goes on there: so many ends are remembered. */
+const ENDS_MAX = 16;
+/** Frames held at once by who reads backwards. */
+const STRETCH_BYTES_MAX = 16 * 1024 * 1024;
+/** A checkpoint can drop files between listing and opening them; it does not do so for ever. */
+const START_TRIES_MAX = 5;
 
 export interface LogReaderSource {
   readonly io: BlockIo;
   readonly pool: BufferPool;
+  readonly directory: string;
   readonly storeId: Uint8Array;
-  readonly core: number;
-  readonly index: FrameIndex;
-  /** In order; grows while the log is written. */
-  readonly segments: readonly ReadableSegment[];
+  readonly manifest: Manifest;
+  /** Where frames lie, as far as that is known; whoever writes adds its own. */
+  readonly index: LogIndex;
+  /** Segments to which nothing is written any more. */
+  readonly settled: readonly ScannedSegment[];
+  /** Of the cores that are being written; null where nobody can tell: then they are read up to the zeros. */
+  readonly tails: () => readonly CoreTail[] | null;
 }
 
-interface OpenFile {
-  readonly file: Promise<DirectFile>;
-  users: number;
+/** The records are sealed, and their files in `wal/` are gone. */
+export class SealedAwayError extends StoreError {
+  readonly checkpointLsn: number;
+
+  constructor(lsn: number, checkpointLsn: number, { path, fileOffset }: DamagedPlace) {
+    const message = `LSN ${lsn} is sealed, and is not in ${path} any more`;
+    super("ERR_WAL_CORRUPT", message, { path, offset: fileOffset, lsn, checkpointLsn });
+    this.checkpointLsn = checkpointLsn;
+  }
+}
+
+interface ReadingEnd {
+  readonly incarnation: number;
+  readonly positions: ReadonlyMap<number, CursorPosition>;
 }
 
 export class LogReader {
   readonly #source: LogReaderSource;
-  readonly #files = new Map<number, OpenFile>();
-  readonly #cache = new Map<number, Frame>();
-  #cachedBytes = 0;
-  readonly #streams = new Set<FrameStream>();
+  readonly #door: ReadingDoor;
+  readonly #readings = new Set<Reading>();
+  readonly #cache = new FrameCache();
+  /** By the last LSN that was delivered. */
+  readonly #ends = new Map<number, ReadingEnd>();
+  #catalog: SegmentCatalog;
+  #manifest: Manifest;
+  #voids: readonly LsnRange[];
   #isClosed = false;
 
   constructor(source: LogReaderSource) {
     this.#source = source;
+    this.#door = {
+      files: new SegmentFiles(source.io),
+      pool: source.pool,
+      checkOpen: () => this.#checkOpen(),
+      started: (reading) => this.#readings.add(reading),
+      ended: (reading) => this.#readings.delete(reading),
+    };
+    this.#manifest = source.manifest;
+    this.#voids = voidsOf(source.manifest);
+    this.#catalog = new SegmentCatalog(source.directory, this.#door, source.settled);
+  }
+
+  /** A later manifest; with another newest incarnation what is known of files is forgotten. */
+  useManifest(manifest: Manifest, settled: readonly ScannedSegment[]): void {
+    const isSame = manifest.incarnations.at(-1)?.incarnation === this.#manifest.incarnations.at(-1)?.incarnation;
+    this.#manifest = manifest;
+    this.#voids = voidsOf(manifest);
+    if (isSame) return;
+    this.#catalog = new SegmentCatalog(this.#source.directory, this.#door, settled);
+    this.#ends.clear();
   }
 
   /**
@@ -55,49 +100,159 @@ export class LogReader {
    */
   async *frames(after: number, through: number): AsyncGenerator<Frame, void, undefined> {
     let delivered = after;
-    let position = this.#source.index.before(after + 1);
-    while (delivered < through && position !== null) {
-      const at = this.#source.segments.findIndex((segment) => segment.segment === position?.segment);
-      const segment = this.#source.segments[at] as ReadableSegment;
-      const end = this.#source.index.after(through);
-      const file = await this.#acquire(segment);
-      try {
-        const fileEnd = end?.segment === segment.segment ? end.fileOffset : segment.endOffset;
-        const { storeId, core, pool } = this.#source;
-        const place = { storeId, core, incarnation: segment.incarnation, segment: segment.segment };
-        const stream = new FrameStream(file, pool, place, position.fileOffset, fileEnd);
-        this.#streams.add(stream);
-        try {
-          for (;;) {
-            this.#checkOpen();
-            const pending = stream.next();
-            const step = pending instanceof Promise ? await pending : pending;
-            this.#checkOpen(); // before what the stream says: a closed one has nothing more
-            if (step.kind === "end") break;
-            if (step.kind !== "frame") throw corrupt(segment.path, step.fileOffset, delivered + 1);
-            const { header } = step.frame;
-            const lastLsn = header.firstLsn + header.recordCount - 1;
-            // Control frames, frames before the range, and second copies of records.
-            if (header.recordCount === 0 || lastLsn <= delivered) continue;
-            if (header.firstLsn > delivered + 1) throw corrupt(segment.path, header.fileOffset, delivered + 1);
-            delivered = lastLsn;
-            yield step.frame;
-            if (delivered >= through) return;
-          }
-        } finally {
-          this.#streams.delete(stream);
-          await stream.close();
-        }
-      } catch (error) {
-        // Reads of a file that is being closed fail in ways that look like damage.
+    let merge: CoreMerge | null = null;
+    /** Voids that end at or below `through` are in a manifest that was read since. */
+    let isManifestFresh = false;
+    let lookedAgainFor = -1;
+    let firstIncarnation = 0;
+    try {
+      while (delivered < through) {
         this.#checkOpen();
-        throw error;
-      } finally {
-        this.#releaseFile(segment.segment);
+        merge ??= await this.#beginMerge(delivered, firstIncarnation);
+        const cursor = merge?.holderOf(delivered + 1) ?? null;
+        if (cursor !== null && !cursor.position.isVerified && !isManifestFresh) {
+          await this.#readManifest();
+          isManifestFresh = true;
+        }
+        if (cursor !== null && !touches(this.#voids, delivered + 1, delivered + 1)) {
+          const frame = cursor.frame as Frame;
+          const { firstLsn, recordCount } = frame.header;
+          const { position } = cursor;
+          if (!position.isVerified) cursor.verify();
+          this.#source.index.of(cursor.core).add(firstLsn, position.segment, position.fileOffset);
+          delivered = firstLsn + recordCount - 1;
+          cursor.consume();
+          yield frame;
+          this.#checkOpen();
+          if (delivered >= through) break;
+          const pending = cursor.advance(delivered);
+          if (pending !== null) await pending;
+          continue;
+        }
+        const filled = endBehind(this.#voids, delivered);
+        if (filled > delivered) {
+          delivered = filled;
+          await merge?.settle(delivered);
+        } else if (merge !== null && delivered >= (merge.incarnation.lastLsn ?? Number.POSITIVE_INFINITY)) {
+          await merge.close();
+          merge = null;
+        } else if (lookedAgainFor !== delivered) {
+          lookedAgainFor = delivered;
+          await merge?.lookAgain(delivered);
+          if (merge?.holderOf(delivered + 1) != null) continue;
+          await this.#readManifest();
+          isManifestFresh = true;
+        } else {
+          firstIncarnation = this.#nextHolder(merge, delivered + 1);
+          await merge?.close();
+          merge = null;
+        }
       }
-      const next = this.#source.segments[at + 1];
-      if (next === undefined) throw corrupt(segment.path, position.fileOffset, delivered + 1);
-      position = { segment: next.segment, fileOffset: PREAMBLE_BYTES };
+      if (merge !== null) this.#noteEnd(delivered, merge);
+    } catch (error) {
+      // Reads of a file that is being closed fail in ways that look like damage.
+      this.#checkOpen();
+      throw error;
+    } finally {
+      await merge?.close();
+    }
+  }
+
+  /** Opens the cores of the incarnation that holds what follows `delivered`; null when there is none. */
+  async #beginMerge(delivered: number, firstIncarnation: number): Promise<CoreMerge | null> {
+    if (!this.#catalog.isListed) await this.#catalog.list();
+    const { incarnations } = this.#manifest;
+    const index = incarnations.findIndex(
+      ({ incarnation, lastLsn }) =>
+        incarnation >= firstIncarnation && delivered < (lastLsn ?? Number.POSITIVE_INFINITY),
+    );
+    const incarnation = incarnations[index];
+    if (incarnation === undefined) return null;
+    const end = this.#ends.get(delivered);
+    const positions = end?.incarnation === incarnation.incarnation ? end.positions : null;
+    const merge = new CoreMerge({
+      door: this.#door,
+      catalog: this.#catalog,
+      storeId: this.#source.storeId,
+      incarnation,
+      nextIncarnation: incarnations[index + 1] ?? null,
+      tailOf: this.#tailOf,
+      startIn: async (core, segments) =>
+        positions?.get(core) ?? (await this.#startIn(core, segments, incarnation, delivered + 1)),
+    });
+    try {
+      await merge.begin(delivered);
+      return merge;
+    } catch (error) {
+      await merge.close();
+      throw error;
+    }
+  }
+
+  readonly #tailOf = (core: number): CoreTail | null =>
+    this.#source.tails()?.find((tail) => tail.core === core) ?? null;
+
+  /** A place in the core at or before the frame that holds `lsn`. */
+  async #startIn(
+    core: number,
+    segments: readonly KnownSegment[],
+    incarnation: Incarnation,
+    lsn: number,
+  ): Promise<CursorPosition> {
+    const hint = this.#source.index.of(core).before(lsn);
+    const from = segments.findIndex(({ segment }) => segment === hint?.segment);
+    if (hint !== null && from >= 0 && this.#isNear(core, lsn, segments.at(-1)?.segment ?? 0)) return at(hint, true);
+    let candidates = from >= 0 ? segments.slice(from) : segments;
+    for (let tries = 1; ; tries++) {
+      try {
+        const found = await this.#catalog.floor(candidates, lsn);
+        if (found === null) return startOf(incarnation, core);
+        if (hint !== null && found.segment === hint.segment) return at(hint, true);
+        return { ...startOf(incarnation, core), segment: found.segment };
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ENOENT" || tries === START_TRIES_MAX) throw error;
+        await this.#catalog.list();
+        const first = candidates[0]?.segment ?? 0;
+        candidates = this.#catalog.between(core, first, (candidates.at(-1)?.segment ?? 0) + 1);
+      }
+    }
+  }
+
+  /** Whether the index knows the core around `lsn` without a gap of segments. */
+  #isNear(core: number, lsn: number, lastSegment: number): boolean {
+    const index = this.#source.index.of(core);
+    const hint = index.before(lsn);
+    if (hint === null) return false;
+    return hint.segment === lastSegment || (index.after(lsn)?.segment ?? Number.POSITIVE_INFINITY) <= hint.segment + 1;
+  }
+
+  /** The incarnation after this one that holds the LSN too; throws when there is none. */
+  #nextHolder(merge: CoreMerge | null, lsn: number): number {
+    const current = merge?.incarnation.incarnation ?? Number.POSITIVE_INFINITY;
+    const next = this.#manifest.incarnations.find(
+      ({ incarnation, firstLsn, lastLsn }) =>
+        incarnation > current && firstLsn <= lsn && lsn <= (lastLsn ?? Number.POSITIVE_INFINITY),
+    );
+    if (next !== undefined) return next.incarnation;
+    const place = merge?.missingAt() ?? { path: this.#source.directory, fileOffset: 0 };
+    const { checkpointLsn } = this.#manifest;
+    if (lsn <= checkpointLsn) throw new SealedAwayError(lsn, checkpointLsn, place);
+    throw corrupt(place, lsn);
+  }
+
+  async #readManifest(): Promise<void> {
+    const manifest = await currentManifest(this.#source.directory);
+    this.#checkOpen();
+    this.#manifest = manifest;
+    this.#voids = voidsOf(manifest);
+  }
+
+  #noteEnd(delivered: number, merge: CoreMerge): void {
+    this.#ends.delete(delivered);
+    this.#ends.set(delivered, { incarnation: merge.incarnation.incarnation, positions: merge.positions() });
+    for (const [oldest] of this.#ends) {
+      if (this.#ends.size <= ENDS_MAX) break;
+      this.#ends.delete(oldest);
     }
   }
 
@@ -106,80 +261,84 @@ export class LogReader {
     let upper = through;
     while (upper > 0) {
       // One stretch of the index at a time is read forwards, and handed out from its end.
-      const lower = this.#source.index.firstLsnBefore(upper) - 1;
+      const { checkpointLsn } = this.#manifest;
+      const known = this.#source.index.stretchBefore(upper) - 1;
+      const lower = upper > checkpointLsn ? Math.max(known, checkpointLsn) : known;
       const stretch: Frame[] = [];
-      for await (const frame of this.frames(lower, upper)) stretch.push(frame);
+      let byteLength = 0;
+      let isCut = false;
+      for await (const frame of this.frames(lower, upper)) {
+        stretch.push(frame);
+        byteLength += frame.body.length;
+        // Where the index knows little the stretch is long: its beginning is read again when its turn comes.
+        while (byteLength > STRETCH_BYTES_MAX && stretch.length > 1) {
+          byteLength -= (stretch.shift() as Frame).body.length;
+          isCut = true;
+        }
+      }
+      upper = isCut ? (stretch[0] as Frame).header.firstLsn - 1 : lower;
       for (const frame of stretch.reverse()) yield frame;
-      upper = lower;
     }
   }
 
   /** The frame that holds `lsn`, which is durable. Frames are kept for a while. */
   async frameOf(lsn: number): Promise<Frame> {
-    const cached = this.#cachedFrame(lsn);
-    if (cached !== undefined) return cached;
+    const cached = this.#cache.find(lsn);
+    if (cached !== null) return cached;
+    const indexed = await this.#indexedFrame(lsn);
+    if (indexed !== null) {
+      this.#cache.add(indexed);
+      return indexed;
+    }
     for await (const frame of this.frames(lsn - 1, lsn)) {
-      this.#keep(frame);
+      this.#cache.add(frame);
       return frame;
     }
     throw new StoreError("ERR_WAL_CORRUPT", `LSN ${lsn} is not in the log`, { lsn });
   }
 
-  #cachedFrame(lsn: number): Frame | undefined {
-    for (const frame of this.#cache.values()) {
-      const { firstLsn, recordCount } = frame.header;
-      if (lsn >= firstLsn && lsn < firstLsn + recordCount) return frame;
+  /** The frame where the index is close to it: one core after the other, for most likely one of the first has it. */
+  async #indexedFrame(lsn: number): Promise<Frame | null> {
+    const { index } = this.#source;
+    if (!this.#catalog.isListed) await this.#catalog.list();
+    const cores = [...this.#catalog.cores].filter((core) => {
+      const last = this.#catalog.between(core, 0, Number.POSITIVE_INFINITY).at(-1);
+      return last !== undefined && this.#isNear(core, lsn, last.segment);
+    });
+    cores.sort((a, b) => index.of(b).firstLsnBefore(lsn) - index.of(a).firstLsnBefore(lsn));
+    for (const core of cores) {
+      const frame = await this.#frameIn(core, lsn);
+      if (frame !== null) return frame;
     }
-    return undefined;
+    return null;
   }
 
-  #keep(frame: Frame): void {
-    if (this.#cache.has(frame.header.firstLsn)) return; // read by two at once
-    this.#cache.set(frame.header.firstLsn, frame);
-    this.#cachedBytes += frame.body.length;
-    for (const [firstLsn, oldest] of this.#cache) {
-      if (this.#cache.size <= CACHED_FRAMES_MAX && this.#cachedBytes <= CACHED_BYTES_MAX) break;
-      this.#cache.delete(firstLsn);
-      this.#cachedBytes -= oldest.body.length;
+  async #frameIn(core: number, lsn: number): Promise<Frame | null> {
+    const { storeId } = this.#source;
+    const hint = this.#source.index.of(core).before(lsn);
+    if (hint === null) return null;
+    const { incarnations } = this.#manifest;
+    const index = incarnations.findLastIndex((entry) => firstSegmentOf(entry, core) <= hint.segment);
+    const incarnation = incarnations[index];
+    if (incarnation === undefined || lsn > (incarnation.lastLsn ?? Number.POSITIVE_INFINITY)) return null;
+    const next = incarnations[index + 1];
+    const endSegment = next === undefined ? Number.POSITIVE_INFINITY : firstSegmentOf(next, core);
+    const place = { door: this.#door, catalog: this.#catalog, storeId, incarnation, endSegment, tailOf: this.#tailOf };
+    const cursor = new CoreCursor({ ...place, core }, at(hint, true));
+    try {
+      await cursor.advance(lsn - 1);
+      const { frame } = cursor;
+      return frame !== null && frame.header.firstLsn <= lsn ? frame : null;
+    } catch (error) {
+      this.#checkOpen();
+      throw error;
+    } finally {
+      await cursor.close();
     }
   }
 
   #checkOpen(): void {
     if (this.#isClosed) throw new StoreError("ERR_STORE_CLOSED", "the log was closed while it was being read");
-  }
-
-  async #acquire(segment: ReadableSegment): Promise<DirectFile> {
-    this.#checkOpen();
-    let open = this.#files.get(segment.segment);
-    if (open === undefined) {
-      open = { file: DirectFile.open(this.#source.io, segment.path, "read"), users: 0 };
-      this.#files.set(segment.segment, open);
-    }
-    open.users++;
-    try {
-      await open.file;
-    } catch (error) {
-      open.users--;
-      this.#files.delete(segment.segment);
-      throw error;
-    }
-    await this.#closeUnused();
-    this.#checkOpen();
-    return open.file;
-  }
-
-  #releaseFile(segment: number): void {
-    const open = this.#files.get(segment);
-    if (open !== undefined) open.users--;
-  }
-
-  async #closeUnused(): Promise<void> {
-    for (const [segment, open] of this.#files) {
-      if (this.#files.size <= OPEN_FILES_MAX) return;
-      if (open.users > 0) continue;
-      this.#files.delete(segment);
-      await (await open.file).close();
-    }
   }
 
   /**
@@ -188,17 +347,14 @@ export class LogReader {
    */
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const stream of this.#streams) await stream.close();
-    for (const open of this.#files.values()) {
-      const file = await open.file.catch(() => null); // whoever wanted to read it was told
-      await file?.close().catch(() => {});
-    }
-    this.#files.clear();
+    for (const reading of this.#readings) await reading.close();
+    await this.#door.files.close();
     this.#cache.clear();
+    this.#ends.clear();
   }
 }
 
-function corrupt(path: string, fileOffset: number, lsn: number): StoreError {
+function corrupt({ path, fileOffset }: DamagedPlace, lsn: number): StoreError {
   const message = `the log is damaged: ${path} at offset ${fileOffset} does not hold LSN ${lsn}`;
   return new StoreError("ERR_WAL_CORRUPT", message, { path, offset: fileOffset, lsn });
 }

@@ -13,19 +13,33 @@ import { assert } from "../assert.js";
 import { isStoreError, StoreError } from "../errors.js";
 import { type BlockIo, BufferPool, type IoDescription, openIo } from "../ffi/index.js";
 import { AdvanceListeners } from "./advance-listeners.js";
-import { FrameIndex } from "./frame-index.js";
+import { acceptedLog, judgeLog, type RecoveryReport } from "./find-log.js";
+import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
-import { LogReader, type ReadableSegment } from "./log-reader.js";
-import type { FramePosition } from "./log-scan.js";
-import { MANIFEST_NAME, readManifest } from "./manifest.js";
-import { findLog, type RecoveryReport } from "./open-log.js";
-import { coreDirectory, listSegments } from "./segment-name.js";
+import type { LogFacts, LogPosition, ScanPosition } from "./log-facts.js";
+import { LogReader } from "./log-reader.js";
+import { scanLog } from "./log-scan.js";
+import { MANIFEST_NAME, type Manifest, readManifest } from "./manifest.js";
+import { currentManifest } from "./manifest-change.js";
+import { type CoreFiles, listLog } from "./segment-name.js";
 import { READ_CHUNK_BYTES, READ_CHUNKS_MAX } from "./wal.js";
 
-const CORE = 0;
 /** A writer can be seen between two of its writes, which then looks like damage; but damage stays where it is, and that does not. */
 const SCAN_TRIES_MAX = 20;
 const SCAN_RETRY_MS = 20;
+/** Of a core: the one that is full and still in flight, the one being filled, and the next one. */
+const CHANGING_SEGMENTS_MAX = 3;
+/** Reading on until what others attest is there: a core that was read first can have been written since. */
+const PASSES_MAX = 4;
+
+/** What of a store a view needs to know beside its files. */
+export interface LogViewOptions {
+  /** W, where somebody knows it: the view then serves up to it, also what the log itself does not attest yet. */
+  readonly watermark?: () => number | null;
+}
+
+/** What changes whenever a writer has written: by core, names, sizes and times of its segments. */
+type FileStates = ReadonlyMap<number, string>;
 
 export class LogView {
   readonly directory: string;
@@ -34,14 +48,21 @@ export class LogView {
   readonly #io: BlockIo;
   readonly #pool: BufferPool;
   readonly #onFrame: (frame: Frame) => void;
-  readonly #index = new FrameIndex();
-  readonly #segments: ReadableSegment[] = [];
+  readonly #knownWatermark: () => number | null;
+  readonly #index = new LogIndex();
   readonly #reader: LogReader;
   readonly #listeners = new AdvanceListeners();
+  /** Frames that were read and are not known to be durable yet: those that were in flight together. */
+  #pending: PlacedFrame[] = [];
+  /** The last LSN of those, or of the last frame that was delivered. */
+  #readLsn = 0;
+  #deliveredLsn = 0;
+  #position: ScanPosition = { incarnation: 0, lastLsn: 0, attestedLsn: 0, cores: new Map() };
+  #segmentPaths = new Set<string>();
   #report: RecoveryReport | null = null;
   #watermark = 0;
-  #deliveredLsn = 0;
-  #seenState = "";
+  #seenStates: FileStates = new Map();
+  #seenManifest = "";
   #status: "open" | "closed" = "open";
   #refreshing: Promise<boolean> | null = null;
 
@@ -50,7 +71,11 @@ export class LogView {
    *
    * @throws StoreError `ERR_STORE_NOT_FOUND`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`, `ERR_WAL_FOREIGN`
    */
-  static async open(directory: string, onFrame: (frame: Frame) => void): Promise<LogView> {
+  static async open(
+    directory: string,
+    onFrame: (frame: Frame) => void,
+    options: LogViewOptions = {},
+  ): Promise<LogView> {
     const path = await manifestIn(directory);
     const real = realpathSync(directory);
     const io = openIo("auto", path);
@@ -58,8 +83,8 @@ export class LogView {
     try {
       const found = await readManifest(real);
       // One that cannot be believed is for the scan to judge.
-      const storeId = found.kind === "manifest" ? found.manifest.storeId : "";
-      const view = new LogView(real, { io, pool, onFrame }, Buffer.from(storeId, "hex"));
+      const manifest = found.kind === "manifest" ? found.manifest : NO_MANIFEST;
+      const view = new LogView(real, { io, pool, onFrame }, manifest, options);
       await view.#scan();
       return view;
     } catch (error) {
@@ -72,53 +97,56 @@ export class LogView {
   private constructor(
     directory: string,
     parts: { io: BlockIo; pool: BufferPool; onFrame: (frame: Frame) => void },
-    storeId: Uint8Array,
+    manifest: Manifest,
+    options: LogViewOptions,
   ) {
     this.directory = directory;
-    this.storeId = storeId;
+    this.storeId = Buffer.from(manifest.storeId, "hex");
     this.io = parts.io.description;
     this.#io = parts.io;
     this.#pool = parts.pool;
     this.#onFrame = parts.onFrame;
+    this.#knownWatermark = options.watermark ?? (() => null);
     this.#reader = new LogReader({
       ...parts,
-      storeId,
-      core: CORE,
+      directory,
+      storeId: this.storeId,
+      manifest,
       index: this.#index,
-      segments: this.#segments,
+      settled: [],
+      tails: () =>
+        [...this.#position.cores].map(([core, at]) => ({ core, segment: at.segment, endOffset: at.fileOffset })),
     });
   }
 
-  #deliver({ frame, position }: PlacedFrame): void {
-    this.#deliveredLsn = frame.header.firstLsn + frame.header.recordCount - 1;
-    this.#index.add(frame.header.firstLsn, position.segment, position.fileOffset);
-    this.#onFrame(frame);
+  /** Takes a frame that was read, and delivers those that turn out to be durable. */
+  readonly #take = (frame: Frame, position: LogPosition): void => {
+    const { firstLsn, recordCount, durableLsn } = frame.header;
+    if (firstLsn > this.#readLsn) {
+      this.#readLsn = firstLsn + recordCount - 1;
+      this.#pending.push({ frame, position });
+    }
+    this.#deliverThrough(durableLsn);
+  };
+
+  #deliverThrough(durableLsn: number): void {
+    for (let next = this.#pending[0]; next !== undefined; next = this.#pending[0]) {
+      const { firstLsn, recordCount } = next.frame.header;
+      if (firstLsn > durableLsn) return;
+      this.#pending.shift();
+      this.#deliveredLsn = firstLsn + recordCount - 1;
+      const { core, segment, fileOffset } = next.position;
+      this.#index.of(core).add(firstLsn, segment, fileOffset);
+      this.#onFrame(next.frame);
+    }
   }
 
-  /** Reads the log, delivering the frames that are new and attested as soon as they are. */
+  /** Reads the whole log, delivering the frames that are new and attested as soon as they are. */
   async #scan(): Promise<void> {
-    const place = { io: this.#io, pool: this.#pool, directory: this.directory, core: CORE };
     let lastProblem = "";
     for (let tries = 1; ; tries++) {
-      const state = await stateOf(this.directory);
-      /** Frames whose attestation is still to come: those that were in flight together. */
-      const pending: PlacedFrame[] = [];
-      const deliverThrough = (attestedLsn: number): void => {
-        while (pending[0] !== undefined && pending[0].frame.header.firstLsn <= attestedLsn) {
-          this.#deliver(pending.shift() as PlacedFrame);
-        }
-      };
       try {
-        const found = await findLog(place, (frame, position) => {
-          if (frame.header.firstLsn > this.#deliveredLsn) pending.push({ frame, position });
-          deliverThrough(frame.header.durableLsn);
-        });
-        if (found === "absent") throw noStore(this.directory);
-        deliverThrough(found.facts.attestedLsn);
-        this.#segments.splice(0, this.#segments.length, ...found.facts.segments);
-        this.#report = found.report;
-        this.#watermark = found.facts.attestedLsn;
-        this.#seenState = state;
+        await this.#scanOnce();
         return;
       } catch (error) {
         const { code, message } = error as NodeJS.ErrnoException;
@@ -128,6 +156,74 @@ export class LogView {
         await delay(SCAN_RETRY_MS);
       }
     }
+  }
+
+  async #scanOnce(): Promise<void> {
+    await this.#see(await listLog(this.directory, 0));
+    this.#pending = [];
+    this.#readLsn = this.#deliveredLsn;
+    const place = { io: this.#io, pool: this.#pool, directory: this.directory };
+    const judged = await judgeLog(place, this.#take);
+    if (judged === "absent") throw noStore(this.directory);
+    const { manifest, facts } = judged;
+    const newest = manifest.incarnations.at(-1)?.incarnation ?? 0;
+    this.#segmentPaths = new Set();
+    this.#notice(facts);
+    this.#reader.useManifest(
+      manifest,
+      facts.segments.filter(({ incarnation }) => incarnation < newest),
+    );
+    const isBelow = facts.lastLsn < facts.attestedLsn && facts.strangerAt === null;
+    // What one core attests another may have written since it was read.
+    const isThere = isBelow && (await this.#readOnTo(facts.attestedLsn, manifest));
+    const { report } = isThere ? acceptedLog({ ...judged, decision: SEEN_WHILE_WRITTEN }) : acceptedLog(judged);
+    this.#report = report;
+    this.#show();
+  }
+
+  /** Remembers the state of the files, and says which cores have changed. */
+  async #see(files: readonly CoreFiles[]): Promise<readonly CoreFiles[]> {
+    const states = new Map<number, string>();
+    for (const { core, segments } of files) states.set(core, await stateOf(segments));
+    const changed = files.filter(({ core }) => states.get(core) !== this.#seenStates.get(core));
+    this.#seenStates = states;
+    return changed;
+  }
+
+  #notice(facts: LogFacts): void {
+    this.#position = facts.position;
+    for (const { path } of facts.segments) this.#segmentPaths.add(path);
+  }
+
+  /** What is durable and there is visible now. */
+  #show(): void {
+    const { lastLsn, attestedLsn } = this.#position;
+    const durableLsn = Math.max(attestedLsn, this.#knownWatermark() ?? 0);
+    this.#watermark = Math.max(this.#watermark, Math.min(lastLsn, durableLsn));
+    this.#deliverThrough(this.#watermark);
+    assert(this.#report !== null, "a log that is shown was judged");
+    this.#report = { ...this.#report, lastLsn, attestedLsn: Math.min(lastLsn, attestedLsn) };
+  }
+
+  /** Reads what is new in these cores. */
+  async #readOn(files: readonly CoreFiles[], manifest: Manifest): Promise<LogFacts> {
+    const source = { io: this.#io, pool: this.#pool, directory: this.directory, storeId: this.storeId };
+    const facts = await scanLog({ ...source, manifest, files, from: this.#position, onFrame: this.#take });
+    this.#notice(facts);
+    return facts;
+  }
+
+  /** Reads on in all cores until everything up to the LSN is there. False: it is not. */
+  async #readOnTo(lsn: number, manifest: Manifest): Promise<boolean> {
+    let known = manifest;
+    for (let pass = 1; pass <= PASSES_MAX; pass++) {
+      const facts = await this.#readOn(await listLog(this.directory, 0), known);
+      if (facts.strangerAt !== null) return false;
+      if (facts.lastLsn >= lsn) return true;
+      known = await currentManifest(this.directory); // voids are told there
+      if (known.incarnations.at(-1)?.incarnation !== this.#position.incarnation) return false;
+    }
+    return false;
   }
 
   /** The highest visible LSN. */
@@ -146,7 +242,7 @@ export class LogView {
   }
 
   get segmentCount(): number {
-    return this.#segments.length;
+    return this.#segmentPaths.size;
   }
 
   /** Looks whether a writer has gone on; true when there is more to read. Who asks meanwhile gets the same answer. */
@@ -158,12 +254,48 @@ export class LogView {
   }
 
   async #refresh(): Promise<boolean> {
-    if (this.#status === "closed" || (await stateOf(this.directory)) === this.#seenState) return false;
+    if (this.#status === "closed") return false;
     const before = this.#watermark;
-    await this.#scan();
+    await this.#look();
     if (this.#watermark === before) return false;
     this.#listeners.tell(this.#watermark);
     return true;
+  }
+
+  async #look(): Promise<void> {
+    const manifestName = await newestManifestName(this.directory);
+    const changed = await this.#see(await listLog(this.directory, 0));
+    const { lastLsn, attestedLsn, incarnation } = this.#position;
+    const wantedLsn = Math.max(attestedLsn, this.#knownWatermark() ?? 0);
+    if (changed.length === 0 && manifestName === this.#seenManifest && lastLsn >= wantedLsn) {
+      if (wantedLsn > this.#watermark) this.#show();
+      return;
+    }
+    const manifest = await currentManifest(this.directory);
+    const isSame = manifest.incarnations.at(-1)?.incarnation === incarnation;
+    if (!isSame || !(await this.#catchUp(changed, manifest, attestedLsn, wantedLsn))) await this.#scan();
+    else this.#reader.useManifest(manifest, []);
+    this.#seenManifest = manifestName;
+    this.#show();
+  }
+
+  /** Reads what is new; false when something of what is attested does not turn up. */
+  async #catchUp(
+    changed: readonly CoreFiles[],
+    manifest: Manifest,
+    attestedLsn: number,
+    wantedLsn: number,
+  ): Promise<boolean> {
+    try {
+      const facts = await this.#readOn(changed, manifest);
+      if (facts.strangerAt !== null) return false;
+      const isThere = facts.lastLsn >= Math.max(facts.attestedLsn, wantedLsn);
+      if (isThere || (await this.#readOnTo(Math.max(facts.attestedLsn, wantedLsn), manifest))) return true;
+      return this.#position.lastLsn >= attestedLsn;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      return false; // dropped by a checkpoint while it was read
+    }
   }
 
   frames(after: number, through: number): AsyncGenerator<Frame, void, undefined> {
@@ -195,11 +327,23 @@ export class LogView {
 
 interface PlacedFrame {
   readonly frame: Frame;
-  readonly position: FramePosition;
+  readonly position: LogPosition;
 }
 
-/** A file of the store to judge its file system by; and the proof that there is one. */
-async function manifestIn(directory: string): Promise<string> {
+/** What a log is taken for that was written while it was read, and turned out to be whole. */
+const SEEN_WHILE_WRITTEN = { row: "@J", action: "fence", rewrite: false, reportTornTail: false } as const;
+
+const NO_MANIFEST: Manifest = {
+  sequence: 0,
+  storeId: "",
+  createdAt: 0,
+  checkpointLsn: 0,
+  sealed: [],
+  incarnations: [],
+};
+
+/** The newest: older ones may be gone in a moment. Empty where there is none. */
+async function newestManifestName(directory: string): Promise<string> {
   let names: string[] = [];
   try {
     names = await readdir(directory);
@@ -207,20 +351,24 @@ async function manifestIn(directory: string): Promise<string> {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== "ENOENT" && code !== "ENOTDIR") throw error;
   }
-  // The newest: older ones may be gone in a moment.
-  const name = names
-    .filter((entry) => MANIFEST_NAME.test(entry))
-    .sort()
-    .at(-1);
-  if (name === undefined) throw noStore(directory);
+  return (
+    names
+      .filter((entry) => MANIFEST_NAME.test(entry))
+      .sort()
+      .at(-1) ?? ""
+  );
+}
+
+/** A file of the store to judge its file system by; and the proof that there is one. */
+async function manifestIn(directory: string): Promise<string> {
+  const name = await newestManifestName(directory);
+  if (name === "") throw noStore(directory);
   return join(directory, name);
 }
 
-/** What changes whenever a writer has written: names, sizes and times of the segments. */
-async function stateOf(directory: string): Promise<string> {
-  const names = await listSegments(coreDirectory(directory, CORE));
-  const parts: string[] = [];
-  for (const { segment, path } of names) {
+async function stateOf(segments: CoreFiles["segments"]): Promise<string> {
+  const parts = [`${segments.length}`];
+  for (const { segment, path } of segments.slice(-CHANGING_SEGMENTS_MAX)) {
     const found = await stat(path).catch(() => null); // removed meanwhile: the next state differs
     if (found !== null) parts.push(`${segment}:${found.size}:${found.mtimeMs}`);
   }

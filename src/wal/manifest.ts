@@ -1,18 +1,24 @@
 /**
- * The manifest: what the store is, and where each incarnation of its log ended.
+ * The manifest: what the store is, where each incarnation of its log ended, and what of it lies in sealed segments.
  *
  * A file `manifest-NNNNNNNNNN` of two lines, so that a person can read it:
  *
- *     varve-manifest 1 1a2b3c4d
- *     {"sequence":3,"storeId":"…","createdAt":1763700000000000,"incarnations":[…]}
+ *     varve-manifest 2 1a2b3c4d
+ *     {"sequence":3,"storeId":"…","createdAt":1763700000000000,"checkpointLsn":0,"sealed":[],"incarnations":[…]}
  *
  * The first line has the format version and, in hexadecimal, the CRC-32C of what stands before it and of the second line. A manifest is never changed: the
  * next one is written under the next sequence number (temporary name, fsync, rename, fsync of the directory), and the last two are
  * kept. The newest that holds its CRC counts. An older one is as good only while no frame of a later incarnation exists; recovery checks.
  *
- * An incarnation is one opening for writing. `lastLsn` is null until the incarnation was closed or fenced; frames of it above `lastLsn` were
- * never acknowledged and are not part of the log. `firstLsn` can lie below the incarnation before's `lastLsn` + 1: recovery then wrote
- * the records whose durability nobody had attested a second time, and the two copies are the same.
+ * An incarnation is the time from one recovery to the end of the last writer. `lastLsn` is null until it was closed or fenced; frames of it
+ * above `lastLsn` were never acknowledged and are not part of the log. `firstLsn` can lie below the incarnation before's `lastLsn` + 1:
+ * recovery then wrote the records whose durability nobody had attested a second time, and the two copies are the same. `firstSegments`
+ * says by core which segments belong to it: those from that number on, up to the next incarnation's. A core beyond the list begins at 1.
+ * `voids` are LSNs that a dead writer had taken and that hold no record: never acknowledged, and counted as filled.
+ *
+ * All records with LSN ≤ `checkpointLsn` lie in the sealed segments, and their files in `wal/` may be gone; 0 means that none are sealed.
+ *
+ * Version 1, which is still read, knew one core: `firstSegment` in place of `firstSegments`, no voids, no checkpoint.
  */
 
 import { readdir, unlink } from "node:fs/promises";
@@ -20,12 +26,26 @@ import { join } from "node:path";
 import { StoreError } from "../errors.js";
 import { readSmallFile, replaceFile } from "../ffi/index.js";
 import { checksum } from "./checksum.js";
+import type { LsnRange } from "./lsn-ranges.js";
+import { manifestOf, upgradedFromVersion1 } from "./manifest-shape.js";
 
 export interface Incarnation {
   readonly incarnation: number;
-  readonly firstSegment: number;
   readonly firstLsn: number;
   readonly lastLsn: number | null;
+  /** By core. */
+  readonly firstSegments: readonly number[];
+  /** Ascending and disjoint. */
+  readonly voids: readonly LsnRange[];
+}
+
+/** One file of sealed records. */
+export interface SealedEntry {
+  readonly number: number;
+  readonly firstLsn: number;
+  readonly lastLsn: number;
+  readonly byteLength: number;
+  readonly hash: string;
 }
 
 export interface Manifest {
@@ -34,13 +54,28 @@ export interface Manifest {
   readonly storeId: string;
   /** µs since 1970. */
   readonly createdAt: number;
-  /** In ascending order. Those without records are left out, but for the newest. */
+  /** 0: no checkpoint yet. */
+  readonly checkpointLsn: number;
+  /** In ascending order. */
+  readonly sealed: readonly SealedEntry[];
+  /** In ascending order. Those without files are left out, but for the newest. */
   readonly incarnations: readonly Incarnation[];
 }
 
-const MANIFEST_VERSION = 1;
+const MANIFEST_VERSION = 2;
+const FIRST_VERSION = 1;
 export const MANIFEST_NAME: RegExp = /^manifest-(\d{10})$/;
 const KEPT_COUNT = 2;
+
+/** The first segment of an incarnation in a core. */
+export function firstSegmentOf(incarnation: Incarnation, core: number): number {
+  return incarnation.firstSegments[core] ?? 1;
+}
+
+/** The voids of the whole log. */
+export function voidsOf(manifest: Manifest): LsnRange[] {
+  return manifest.incarnations.flatMap(({ voids }) => voids);
+}
 
 export function encodeManifest(manifest: Manifest): Buffer {
   const start = Buffer.from(`varve-manifest ${MANIFEST_VERSION} `);
@@ -66,8 +101,18 @@ export function decodeManifest(bytes: Buffer): DecodedManifest {
   const [, start, version, crc] = first as unknown as readonly [string, string, string, string];
   const body = bytes.subarray(lineEnd + 1, bytes.length - 1);
   if (crcOf(Buffer.from(start), body) !== Number.parseInt(crc, 16)) return { kind: "damaged" };
-  if (Number(version) !== MANIFEST_VERSION) return { kind: "newer", version: Number(version) };
-  return { kind: "manifest", manifest: JSON.parse(body.toString()) as Manifest };
+  if (Number(version) > MANIFEST_VERSION) return { kind: "newer", version: Number(version) };
+  const fields = parsed(body);
+  const manifest = manifestOf(Number(version) === FIRST_VERSION ? upgradedFromVersion1(fields) : fields);
+  return manifest === null ? { kind: "damaged" } : { kind: "manifest", manifest };
+}
+
+function parsed(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString());
+  } catch {
+    return null;
+  }
 }
 
 export type FoundManifest =
@@ -88,12 +133,23 @@ async function manifestNames(directory: string): Promise<string[]> {
   }
 }
 
+async function readWhereThere(path: string): Promise<Buffer | null> {
+  try {
+    return await readSmallFile(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+}
+
 /** The newest manifest that can be believed, and which ones cannot. */
 export async function readManifest(directory: string): Promise<FoundManifest> {
   const damagedFiles: string[] = [];
   for (const name of await manifestNames(directory)) {
     const path = join(directory, name);
-    const decoded = decodeManifest(await readSmallFile(path));
+    const bytes = await readWhereThere(path);
+    if (bytes === null) return readManifest(directory); // a writer has just removed it, so there are newer ones
+    const decoded = decodeManifest(bytes);
     if (decoded.kind === "manifest") return { kind: "manifest", manifest: decoded.manifest, damagedFiles };
     if (decoded.kind === "newer") return decoded;
     damagedFiles.push(path);

@@ -1,58 +1,26 @@
 /**
- * Opening a log: gathers the facts, lets `decide` decide, and obeys.
+ * Opening a log for writing: finds out what is there, and obeys what was decided.
  *
- * For writing: lock the store, wait for the I/O of a killed owner by locking its segment files, sync them (what is read may not be
- * durable yet), read, decide, fence with a new manifest, rewrite what nobody attested. For reading: only read.
+ * Wait for the I/O of killed owners by locking their segment files, sync them (what is read may not be durable yet), read, decide, fence with
+ * a new manifest. What nobody attested is left to the writer to write once more. The store's lock is held.
  */
 
 import { randomBytes } from "node:crypto";
 import { mkdir, unlink } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { StoreError } from "../errors.js";
-import { type BlockIo, type BufferPool, DirectFile, syncDirectory } from "../ffi/index.js";
+import { DirectFile, syncDirectory } from "../ffi/index.js";
+import { type FoundLog, type FrameListener, findLog, type LogPlace, reportOf } from "./find-log.js";
 import { STORE_ID_BYTES } from "./format.js";
-import type { Frame } from "./frame-stream.js";
-import { type FramePosition, type LogFacts, scanLog } from "./log-scan.js";
-import { type FoundManifest, type Incarnation, type Manifest, readManifest, writeManifest } from "./manifest.js";
-import { decide, type RecoveryDecision, type RecoveryFacts } from "./recovery.js";
-import { coreDirectory, listSegments, type SegmentName } from "./segment-name.js";
+import { scanLog } from "./log-scan.js";
+import { clipped } from "./lsn-ranges.js";
+import { firstSegmentOf, type Incarnation, type Manifest, writeManifest } from "./manifest.js";
+import { coreDirectory, listLog } from "./segment-name.js";
 
 const LOCK_RETRY_MS = 20;
 const FIRST_MANIFEST_SEQUENCE = 1;
-
-/** What opening found and did. */
-export interface RecoveryReport {
-  /** The row of the decision table in src/wal/recovery.ts. */
-  readonly row: string;
-  /** The last LSN of the log. */
-  readonly lastLsn: number;
-  /** The highest LSN that the log itself attests as durable. */
-  readonly attestedLsn: number;
-  /** Records of unknown outcome that were found whole and written once more. */
-  readonly rewrittenRecords: number;
-  /** Frames behind a lost one: never acknowledged, and left out. */
-  readonly orphanFrames: number;
-  /** Where the newest frame was torn; null when none was. */
-  readonly tornAt: { readonly path: string; readonly offset: number } | null;
-  /** Manifests that did not hold their checksum. */
-  readonly damagedManifests: readonly string[];
-  readonly bytesRead: number;
-}
-
-export interface FoundLog {
-  readonly manifest: Manifest;
-  readonly facts: LogFacts;
-  readonly decision: RecoveryDecision & { readonly action: "create" | "serve" | "fence" };
-  readonly report: RecoveryReport;
-}
-
-export interface LogPlace {
-  readonly io: BlockIo;
-  readonly pool: BufferPool;
-  readonly directory: string;
-  readonly core: number;
-}
+const FIRST_CORE = 0;
 
 /** Creates the directories and the first manifest of a store. */
 async function createStore(place: LogPlace, nowUs: number): Promise<Manifest> {
@@ -60,99 +28,14 @@ async function createStore(place: LogPlace, nowUs: number): Promise<Manifest> {
     sequence: FIRST_MANIFEST_SEQUENCE,
     storeId: randomBytes(STORE_ID_BYTES).toString("hex"),
     createdAt: nowUs,
+    checkpointLsn: 0,
+    sealed: [],
     incarnations: [],
   };
-  await mkdir(coreDirectory(place.directory, place.core), { recursive: true });
+  await mkdir(coreDirectory(place.directory, FIRST_CORE), { recursive: true });
   await syncDirectory(join(place.directory, "wal"));
   await writeManifest(place.directory, manifest);
   return manifest;
-}
-
-function refusal(
-  code: "ERR_WAL_CORRUPT" | "ERR_WAL_VERSION" | "ERR_WAL_FOREIGN",
-  why: string,
-  facts: LogFacts | null,
-): StoreError {
-  if (facts === null) return new StoreError(code, why);
-  const explained = facts.strangerAt ?? (facts.lostAt === null ? facts.damagedAt : null);
-  const at = explained ?? facts.lostAt;
-  const details: Record<string, string | number> = {};
-  let message = why;
-  if (at !== null) {
-    message += `; ${at.path} at offset ${at.fileOffset}`;
-    details["path"] = at.path;
-    details["offset"] = at.fileOffset;
-  }
-  if (explained !== null) message += `: ${explained.reason}`;
-  if (facts.strangerAt === null && facts.attestedLsn > facts.lastLsn) {
-    message += `; LSN ${facts.lastLsn + 1} to ${facts.attestedLsn} were durable and cannot be read`;
-    details["firstLostLsn"] = facts.lastLsn + 1;
-    details["lastLostLsn"] = facts.attestedLsn;
-  }
-  return new StoreError(code, message, details);
-}
-
-function manifestFact(found: FoundManifest): RecoveryFacts["manifest"] {
-  return found.kind === "manifest" ? "valid" : found.kind;
-}
-
-/** Reads the whole log and decides, changing nothing. `onFrame` gets the records in LSN order on the way. */
-export async function findLog(
-  place: LogPlace,
-  onFrame: (frame: Frame, position: FramePosition) => void,
-): Promise<FoundLog | "absent"> {
-  const found = await readManifest(place.directory);
-  const segments = await listSegments(coreDirectory(place.directory, place.core));
-  if (found.kind !== "manifest") {
-    const decision = decide({
-      manifest: manifestFact(found),
-      segments: segments.length > 0 ? "some" : "none",
-      store: "own",
-      log: "known",
-      prefix: "equal",
-      tail: "end",
-    });
-    if (decision.action === "refuse") {
-      throw refusal(decision.code as "ERR_WAL_CORRUPT", `${decision.why} (${place.directory})`, null);
-    }
-    return "absent";
-  }
-  const { manifest, damagedFiles } = found;
-  const storeId = Buffer.from(manifest.storeId, "hex");
-  const facts = await scanLog({ ...place, storeId, manifest, segments: withinManifest(segments, manifest), onFrame });
-  const decision = decide({
-    manifest: "valid",
-    segments: segments.length > 0 ? "some" : "none",
-    store: facts.store,
-    log: facts.log,
-    prefix: facts.lastLsn < facts.attestedLsn ? "below" : facts.lastLsn === facts.attestedLsn ? "equal" : "above",
-    tail: facts.tail,
-  });
-  if (decision.action === "refuse") throw refusal(decision.code as "ERR_WAL_CORRUPT", decision.why, facts);
-  return { manifest, facts, decision, report: reportOf(decision.row, facts, damagedFiles) };
-}
-
-/** With no incarnation yet, any segment would be one the manifest does not know. */
-function withinManifest(segments: readonly SegmentName[], manifest: Manifest): readonly SegmentName[] {
-  const first = manifest.incarnations[0]?.firstSegment;
-  if (segments.length > 0 && (first === undefined || (segments[0] as SegmentName).segment < first)) {
-    const { path } = segments[0] as SegmentName;
-    throw new StoreError("ERR_WAL_CORRUPT", `the manifest does not know the segment ${path}`, { path });
-  }
-  return segments;
-}
-
-function reportOf(row: string, facts: LogFacts, damagedManifests: readonly string[]): RecoveryReport {
-  return {
-    row,
-    lastLsn: facts.lastLsn,
-    attestedLsn: facts.attestedLsn,
-    rewrittenRecords: facts.lastLsn - facts.attestedLsn,
-    orphanFrames: facts.orphanFrameCount,
-    tornAt: facts.tornAt === null ? null : { path: facts.tornAt.path, offset: facts.tornAt.fileOffset },
-    damagedManifests,
-    bytesRead: facts.bytesRead,
-  };
 }
 
 /**
@@ -177,21 +60,21 @@ async function waitForWrites(
   }
 }
 
-/** Makes durable what a killed owner wrote, when its writes have ended. One file at a time: there can be more than a process may open. */
+/** Makes durable what killed owners wrote, when their writes have ended. One file at a time: there can be more than a process may open. */
 async function settleWrites(place: LogPlace, waitMs: number, onWaiting: (path: string) => void): Promise<void> {
-  const directory = coreDirectory(place.directory, place.core);
   const deadlineMs = performance.now() + waitMs;
-  const names = await listSegments(directory);
-  for (const name of names) {
-    const file = await DirectFile.open(place.io, name.path, "write");
-    try {
-      await waitForWrites(file, deadlineMs, waitMs, onWaiting);
-      await file.dataSync();
-    } finally {
-      await file.close();
+  for (const { directory, segments } of await listLog(place.directory, 0)) {
+    for (const name of segments) {
+      const file = await DirectFile.open(place.io, name.path, "write");
+      try {
+        await waitForWrites(file, deadlineMs, waitMs, onWaiting);
+        await file.dataSync();
+      } finally {
+        await file.close();
+      }
     }
+    if (segments.length > 0) await syncDirectory(directory);
   }
-  if (names.length > 0) await syncDirectory(directory);
 }
 
 export interface RecoveredLog {
@@ -208,7 +91,7 @@ export interface RecoveredLog {
 export async function recoverLog(
   place: LogPlace,
   options: { readonly busyWaitMs: number; readonly onWaiting: (path: string) => void; readonly nowUs: number },
-  onFrame: (frame: Frame, position: FramePosition) => void,
+  onFrame: FrameListener,
 ): Promise<RecoveredLog> {
   // Not to decide on data that a crashed process wrote and nobody made durable.
   await settleWrites(place, options.busyWaitMs, options.onWaiting);
@@ -220,40 +103,63 @@ export async function recoverLog(
 
 async function foundNew(place: LogPlace, nowUs: number): Promise<FoundLog> {
   const manifest = await createStore(place, nowUs);
-  const facts = await scanLog({ ...place, storeId: Buffer.from(manifest.storeId, "hex"), manifest, segments: [] });
+  const facts = await scanLog({ ...place, storeId: Buffer.from(manifest.storeId, "hex"), manifest, files: [] });
   return { manifest, facts, decision: { row: "@A", action: "create" }, report: reportOf("@A", facts, []) };
+}
+
+/** The segments of one core that are kept. */
+interface KeptSegments {
+  readonly core: number;
+  readonly numbers: readonly number[];
+}
+
+/** The incarnations before, of which the newest now ends at P. Those of which nothing is left are left out. */
+function endedIncarnations({ manifest, facts }: FoundLog, kept: readonly KeptSegments[]): Incarnation[] {
+  const { lastLsn } = facts;
+  const newest = manifest.incarnations.at(-1);
+  return manifest.incarnations
+    .map((entry) => (entry === newest ? { ...entry, lastLsn, voids: clipped(entry.voids, lastLsn) } : entry))
+    .filter((entry, index, all) => {
+      const next = all[index + 1];
+      const hasFiles = kept.some(({ core, numbers }) => {
+        const end = next === undefined ? Number.POSITIVE_INFINITY : firstSegmentOf(next, core);
+        return numbers.some((number) => number >= firstSegmentOf(entry, core) && number < end);
+      });
+      return hasFiles || (entry.voids.at(-1)?.[1] ?? 0) > manifest.checkpointLsn;
+    });
+}
+
+/** By core, the number behind the files that are there, and none before where the last incarnation began: its files can have been dropped. */
+function nextSegments({ manifest }: FoundLog, kept: readonly KeptSegments[]): number[] {
+  const newest = manifest.incarnations.at(-1);
+  return Array.from({ length: (kept.at(-1)?.core ?? FIRST_CORE) + 1 }, (_, core) => {
+    const last = kept.find((entry) => entry.core === core)?.numbers.at(-1) ?? 0;
+    return Math.max(last + 1, newest === undefined ? 1 : firstSegmentOf(newest, core));
+  });
 }
 
 /** Writes the manifest that ends the incarnation before and begins the next one, then removes files that never held a frame. */
 async function fence(place: LogPlace, found: FoundLog): Promise<Pick<RecoveredLog, "manifest" | "incarnation">> {
   const { facts } = found;
   const before = found.manifest;
-  const directory = coreDirectory(place.directory, place.core);
-  const empty = new Set(facts.emptySegments.map((name) => name.segment));
-  const kept = (await listSegments(directory)).filter((name) => !empty.has(name.segment));
   const newest = before.incarnations.at(-1);
-  const ended = before.incarnations
-    .map((incarnation) => (incarnation === newest ? { ...incarnation, lastLsn: facts.lastLsn } : incarnation))
-    .filter((incarnation, index, all) => {
-      const end = all[index + 1]?.firstSegment ?? Number.POSITIVE_INFINITY;
-      return kept.some((name) => name.segment >= incarnation.firstSegment && name.segment < end);
-    });
+  const empty = new Set(facts.emptySegments.map((name) => name.path));
+  const files = await listLog(place.directory, newest?.firstSegments.length ?? 0);
+  const kept = files.map(({ core, segments }) => {
+    const numbers = segments.filter(({ path }) => !empty.has(path)).map(({ segment }) => segment);
+    return { core, numbers };
+  });
   const incarnation: Incarnation = {
     incarnation: (newest?.incarnation ?? 0) + 1,
-    firstSegment: (kept.at(-1)?.segment ?? 0) + 1,
     firstLsn: facts.attestedLsn + 1,
     lastLsn: null,
+    firstSegments: nextSegments(found, kept),
+    voids: [],
   };
-  const manifest = { ...before, sequence: before.sequence + 1, incarnations: [...ended, incarnation] };
+  const incarnations = [...endedIncarnations(found, kept), incarnation];
+  const manifest = { ...before, sequence: before.sequence + 1, incarnations };
   await writeManifest(place.directory, manifest);
-  for (const name of facts.emptySegments) await unlink(name.path);
-  await syncDirectory(directory);
+  for (const path of empty) await unlink(path);
+  for (const directory of new Set([...empty].map((path) => dirname(path)))) await syncDirectory(directory);
   return { manifest, incarnation };
-}
-
-/** After a clean close: the manifest says where its newest incarnation ended. */
-export async function endIncarnation(directory: string, manifest: Manifest, lastLsn: number): Promise<void> {
-  const newest = manifest.incarnations.at(-1);
-  const incarnations = manifest.incarnations.map((entry) => (entry === newest ? { ...entry, lastLsn } : entry));
-  await writeManifest(directory, { ...manifest, sequence: manifest.sequence + 1, incarnations });
 }

@@ -71,7 +71,8 @@ export class SegmentPipeline {
   #current: OpenSegment | null = null;
   #next: OpenSegment | null = null;
   #work: Promise<void> | null = null;
-  #nextLsn: number;
+  /** Below it the next frame takes no LSN. */
+  #lsnBound: number;
   /** Segments whose files are open, the retired ones included. */
   readonly #open = new Set<OpenSegment>();
   #closeWaiters: (() => void)[] = [];
@@ -80,13 +81,13 @@ export class SegmentPipeline {
     io: BlockIo,
     owner: SegmentOwner,
     firstSegment: number,
-    nextLsn: number,
+    lsnBound: number,
     onChange: (error: StoreError | null) => void,
   ) {
     this.#io = io;
     this.#owner = owner;
     this.#nextSegment = firstSegment;
-    this.#nextLsn = nextLsn;
+    this.#lsnBound = lsnBound;
     this.#onChange = onChange;
   }
 
@@ -96,9 +97,9 @@ export class SegmentPipeline {
   }
 
   /** A place for one frame of `byteLength`, or null: then the work that makes room has begun, and `onChange` follows. */
-  place(byteLength: number, firstLsn: number): Placement | null {
+  place(byteLength: number, lsnBound: number): Placement | null {
     assert(byteLength <= this.#owner.segmentBytes - PREAMBLE_BYTES, "a frame fits into a segment");
-    this.#nextLsn = firstLsn;
+    this.#lsnBound = lsnBound;
     let segment = this.#current;
     if (segment === null || segment.writeOffset + byteLength > segment.byteLength) {
       if (this.#next === null) {
@@ -230,7 +231,7 @@ export class SegmentPipeline {
         storeId,
         incarnation,
         segment: segment.segment,
-        firstPossibleLsn: this.#nextLsn,
+        firstPossibleLsn: this.#lsnBound,
         generation,
         segmentBytes,
         salt,

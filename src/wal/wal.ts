@@ -1,7 +1,7 @@
 /**
- * The log of one store, open for writing: one core writer and a reader over one directory.
+ * The log of one store, open for writing: this thread's core writer and a reader over all cores of one directory.
  *
- * Knows bytes and LSNs, no events. recovering → open → closing → closed | failed.
+ * Knows bytes and LSNs, no events. attaching (recovering, where no writer lives) → open → closing → closed | failed.
  */
 
 import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
@@ -17,36 +17,54 @@ import {
   syncDirectory,
 } from "../ffi/index.js";
 import { AdvanceListeners } from "./advance-listeners.js";
+import { AttachLock } from "./attach-lock.js";
+import { type Attachment, attach } from "./attachment.js";
 import type { AppendTicket, Batch } from "./batch.js";
 import { type Clock, wallClock } from "./clock.js";
+import { Company } from "./company.js";
+import type { CoreState } from "./control-file.js";
+import type { CoreTail } from "./core-cursor.js";
 import { CoreWriter, type SealDemand, type WriterStats } from "./core-writer.js";
-import { FrameIndex } from "./frame-index.js";
+import type { RecoveryReport } from "./find-log.js";
+import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
-import { HeadTable } from "./head-table.js";
-import { LogReader, type ReadableSegment } from "./log-reader.js";
-import type { Manifest } from "./manifest.js";
-import { endIncarnation, type RecoveredLog, type RecoveryReport, recoverLog } from "./open-log.js";
-import { coreDirectory, segmentPath } from "./segment-name.js";
-import { StoreLock } from "./store-lock.js";
+import type { HeadTable } from "./head-table.js";
+import { LogReader } from "./log-reader.js";
+import { firstSegmentOf } from "./manifest.js";
+import { endIncarnation } from "./manifest-change.js";
+import { type RecoveredLog, recoverLog } from "./open-log.js";
+import type { KeyOf } from "./record-key.js";
+import { coreDirectory, listSegments } from "./segment-name.js";
+import type { TakeoverReport } from "./takeover.js";
 import { asStoreError, isLackOfSpace, logFull } from "./write-failure.js";
 
 export const READ_CHUNK_BYTES: number = 1024 * 1024;
 export const READ_CHUNKS_MAX = 64;
-const CORE = 0;
 
 export interface WalOptions {
   readonly io: IoDemand;
   readonly segmentBytes: number;
   readonly flushIntervalMs: number;
-  /** How long to wait for the writes of a killed owner. */
+  /** Refuse company, and be refused where there is some. */
+  readonly exclusive: boolean;
+  readonly maxWriters: number;
+  /** How long to wait for the writes of a killed owner, and for others that are alive. */
   readonly busyWaitMs: number;
   readonly onWaiting: (path: string) => void;
+  /** Which stream a record belongs to: taking over a dead writer asks for it. */
+  readonly keyOf: KeyOf;
   readonly clock?: Clock;
   /** Opens the I/O; `openIo` unless something stands between the log and the device. */
   readonly openIo?: typeof openIo;
 }
 
-type WrittenSegment = { -readonly [Key in keyof ReadableSegment]: ReadableSegment[Key] };
+/** What an opener hears of the log before anybody else can append. */
+export interface WalOpening {
+  /** Every record's frame in LSN order, where this opener recovers; nothing beside other writers. */
+  readonly onFrame: (frame: Frame) => void;
+  /** All frames were told: the heads of their streams belong into the table. Only after a recovery. */
+  readonly onRecovered: (heads: HeadTable) => void;
+}
 
 export interface WalStats extends WriterStats {
   readonly lastLsn: number;
@@ -58,151 +76,171 @@ export class Wal {
   readonly storeId: Uint8Array;
   readonly recovery: RecoveryReport;
   readonly io: IoDescription;
-  /** One writer: its slot, its generation, and a head table for itself. */
-  readonly slot: number = 0;
-  readonly generation: number = 1;
   readonly heads: HeadTable;
+  /** This writer's core number. */
+  readonly slot: number;
+  readonly generation: number;
+  readonly #busyWaitMs: number;
   readonly #io: BlockIo;
   readonly #pool: BufferPool;
-  readonly #lock: StoreLock;
+  readonly #attachment: Attachment;
+  /** Held to the end by an exclusive opener. */
+  readonly #exclusiveLock: AttachLock | null;
   readonly #writer: CoreWriter;
+  readonly #company: Company;
   readonly #reader: LogReader;
-  readonly #segments: WrittenSegment[];
-  readonly #incarnation: number;
-  readonly #manifest: Manifest;
+  /** Segments with frames that were there at opening, and those written since. */
+  #segmentCount: number;
+  #lastSegment = 0;
   readonly #listeners = new AdvanceListeners();
   #closing: Promise<void> | null = null;
   #isClosed = false;
 
   /**
-   * Opens the log in `directory`, creating the store where there is none, after recovering what the last owner left.
-   * `onFrame` gets every record's frame in LSN order before this resolves.
+   * Opens the log in `directory`, creating the store where there is none. Where no writer lives it is recovered first, and `opening` gets
+   * every record's frame in LSN order; else this writer attaches beside the others.
    *
-   * @throws StoreError `ERR_STORE_LOCKED`, `ERR_STORE_BUSY`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`, `ERR_WAL_FOREIGN`, `ERR_WAL_FULL`,
-   * `ERR_IO_UNSUPPORTED`
+   * @throws StoreError `ERR_STORE_LOCKED`, `ERR_STORE_BUSY`, `ERR_STORE_WRITERS`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`,
+   *   `ERR_WAL_FOREIGN`, `ERR_WAL_FULL`, `ERR_IO_UNSUPPORTED`
    */
-  static async open(directory: string, options: WalOptions, onFrame: (frame: Frame) => void): Promise<Wal> {
+  static async open(directory: string, options: WalOptions, opening: WalOpening): Promise<Wal> {
     const path = await makeDirectory(directory);
     if (isNetworkFileSystem(path)) {
-      throw new StoreError(
-        "ERR_IO_UNSUPPORTED",
-        `${path} lies on a network file system, whose locks and syncs cannot be relied on`,
-        {
-          directory: path,
-        },
-      );
+      const message = `${path} lies on a network file system, whose locks and syncs cannot be relied on`;
+      throw new StoreError("ERR_IO_UNSUPPORTED", message, { directory: path });
     }
-    const lock = await StoreLock.take(path);
+    const lock = await AttachLock.take(path, options.exclusive, options.busyWaitMs);
+    let isHeld = false;
     try {
       const io = (options.openIo ?? openIo)(options.io, join(path, "lock"));
       const pool = new BufferPool(READ_CHUNK_BYTES, READ_CHUNKS_MAX);
       try {
-        return await Wal.#recover(path, options, { lock, io, pool }, onFrame);
+        const wal = await Wal.#attach(path, options, { io, pool, lock }, opening);
+        isHeld = options.exclusive;
+        return wal;
       } catch (error) {
         await io.close();
         pool.close();
         const known = asStoreError(error);
         throw isLackOfSpace(known) && known.code === "ERR_IO_FAILED" ? logFull(known) : error;
       }
-    } catch (error) {
-      lock.release();
-      throw error;
+    } finally {
+      if (!isHeld) lock.release();
     }
   }
 
-  static async #recover(
+  static async #attach(
     directory: string,
     options: WalOptions,
-    held: { readonly lock: StoreLock; readonly io: BlockIo; readonly pool: BufferPool },
-    onFrame: (frame: Frame) => void,
+    held: { readonly io: BlockIo; readonly pool: BufferPool; readonly lock: AttachLock },
+    opening: WalOpening,
   ): Promise<Wal> {
-    const index = new FrameIndex();
+    const index = new LogIndex();
     const clock = options.clock ?? wallClock();
-    const place = { io: held.io, pool: held.pool, directory, core: CORE };
     /** Frames above the attested watermark so far: those that may have to be rewritten. */
     let unattested: Frame[] = [];
     let attestedLsn = 0;
-    const recovered = await recoverLog(place, { ...options, nowUs: clock() }, (frame, position) => {
-      index.add(frame.header.firstLsn, position.segment, position.fileOffset);
-      unattested.push(frame);
-      if (frame.header.durableLsn > attestedLsn) {
-        attestedLsn = frame.header.durableLsn;
-        unattested = unattested.filter(({ header }) => header.firstLsn > attestedLsn);
-      }
-      onFrame(frame);
-    });
-    const { facts } = recovered.found;
-    const segments: WrittenSegment[] = facts.segments.map((segment) => ({ ...segment }));
-    const wal = new Wal(directory, { ...held, index, segments }, recovered, { ...options, clock });
+    const recover = (): Promise<RecoveredLog> =>
+      recoverLog({ ...held, directory }, { ...options, nowUs: clock() }, (frame, position) => {
+        index.of(position.core).add(frame.header.firstLsn, position.segment, position.fileOffset);
+        unattested.push(frame);
+        if (frame.header.durableLsn > attestedLsn) {
+          attestedLsn = frame.header.durableLsn;
+          unattested = unattested.filter(({ header }) => header.firstLsn > attestedLsn);
+        }
+        opening.onFrame(frame);
+      });
+    const place = { ...options, directory, io: held.io, isExclusive: options.exclusive };
+    const attachment = await attach(place, recover);
+    const { heads, recovered } = attachment;
     try {
-      await wal.#writer.start();
-      await wal.#rewrite(unattested.filter(({ header }) => header.firstLsn > facts.attestedLsn));
+      await syncDirectory(join(directory, "wal")); // the core's directory can be new
+      const firstSegment = await nextSegment(directory, attachment);
+      const wal = new Wal(directory, { ...held, index, firstSegment }, attachment, { ...options, clock });
+      try {
+        await wal.#writer.start();
+        if (recovered !== null) {
+          const { facts } = recovered.found;
+          await wal.#rewrite(unattested.filter(({ header }) => header.firstLsn > facts.attestedLsn));
+          opening.onRecovered(heads);
+        }
+      } catch (error) {
+        await wal.#writer.abandon();
+        throw error;
+      }
+      return wal;
     } catch (error) {
-      await wal.#writer.abandon();
+      leave(attachment);
       throw error;
     }
-    return wal;
   }
 
   private constructor(
     directory: string,
-    parts: {
-      lock: StoreLock;
-      io: BlockIo;
-      pool: BufferPool;
-      index: FrameIndex;
-      segments: WrittenSegment[];
-    },
-    { found, manifest, incarnation }: RecoveredLog,
+    parts: { io: BlockIo; pool: BufferPool; lock: AttachLock; index: LogIndex; firstSegment: number },
+    attachment: Attachment,
     options: WalOptions & { clock: Clock },
   ) {
+    const { control, generation, heads, owner, recovered, storeId } = attachment;
     this.directory = directory;
-    this.heads = HeadTable.create(directory, this);
-    this.storeId = Buffer.from(found.manifest.storeId, "hex");
-    this.recovery = found.report;
+    this.storeId = storeId;
+    this.recovery = recovered?.found.report ?? attachReport(control.publishedWatermark);
     this.io = parts.io.description;
+    this.heads = heads;
+    this.slot = owner.core;
+    this.generation = generation;
+    this.#busyWaitMs = options.busyWaitMs;
     this.#io = parts.io;
     this.#pool = parts.pool;
-    this.#lock = parts.lock;
-    this.#segments = parts.segments;
-    this.#incarnation = incarnation.incarnation;
-    this.#manifest = manifest;
-    const { attestedLsn, lastLsn, lastRecordedAt } = found.facts;
-    const coreFiles = coreDirectory(directory, CORE);
-    const owner = {
-      directory: coreFiles,
-      storeId: this.storeId,
-      core: CORE,
-      incarnation: incarnation.incarnation,
-      generation: 1,
+    this.#attachment = attachment;
+    this.#exclusiveLock = options.exclusive ? parts.lock : null;
+    const settled = recovered?.found.facts.segments ?? [];
+    this.#segmentCount = settled.length;
+    const recoveredLsn = recovered?.found.facts.lastLsn ?? 0;
+    const { incarnation } = control;
+    const segmentOwner = {
+      directory: coreDirectory(directory, this.slot),
+      storeId,
+      core: this.slot,
+      incarnation,
+      generation,
       segmentBytes: options.segmentBytes,
     };
-    const start = {
-      firstSegment: incarnation.firstSegment,
-      // What is to be rewritten counts as durable only then.
-      durableLsn: attestedLsn,
-      nextLsn: attestedLsn + 1,
-      lastRecordedAt,
-    };
-    this.#writer = new CoreWriter(parts.io, owner, start, options, {
-      onFrame: (firstLsn, segment, fileOffset, byteLength) => {
-        this.#noteFrame(segment, fileOffset + byteLength, coreFiles);
-        if (firstLsn > lastLsn) parts.index.add(firstLsn, segment, fileOffset);
+    this.#writer = new CoreWriter(parts.io, segmentOwner, control, parts.firstSegment, options, {
+      onFrame: (firstLsn, segment, fileOffset) => {
+        if (segment !== this.#lastSegment) this.#segmentCount++;
+        this.#lastSegment = segment;
+        if (firstLsn > recoveredLsn) parts.index.of(this.slot).add(firstLsn, segment, fileOffset);
       },
-      onAdvance: (watermark) => this.#listeners.tell(watermark),
+      onAdvance: (watermark) => {
+        this.#listeners.tell(watermark);
+        this.#company.wakeCommitted();
+      },
+      onSealed: () => this.#company.tell(),
+      onBlocked: () => this.#company.watch(),
     });
-    this.#reader = new LogReader({ ...parts, storeId: this.storeId, core: CORE });
+    const place = { ...options, directory, storeId, io: parts.io, control, heads, slot: this.slot };
+    this.#company = new Company(place, {
+      progress: () => this.#writer.progress(),
+      isCommitted: (core, ofGeneration, epoch) => this.isCommitted(core, ofGeneration, epoch),
+      hasListeners: () => this.#listeners.size > 0,
+      waitsForOthers: () => this.#writer.waitsForOthers,
+      takeAttachLock: () => this.#takeAttachLock(),
+      fail: (error) => this.#writer.fail(error),
+    });
+    const { manifest } = attachment;
+    this.#reader = new LogReader({ ...parts, directory, storeId, manifest, settled, tails: () => this.#tails() });
   }
 
-  /** Readers must know where the log ends: behind it they would read ahead into MiBs of zeros for every new event. */
-  #noteFrame(segment: number, endOffset: number, directory: string): void {
-    const current = this.#segments.at(-1);
-    if (current?.segment === segment) {
-      current.endOffset = endOffset;
-      return;
+  /** Readers must know where the cores end: behind it they would read ahead into MiBs of zeros for every new event. */
+  #tails(): CoreTail[] {
+    const { control } = this.#attachment;
+    const tails: CoreTail[] = [];
+    for (let core = 0; core < control.attachedCount; core++) {
+      const tail = control.lanes.tailOf(core);
+      if (tail !== null) tails.push({ core, ...tail });
     }
-    const path = segmentPath(directory, segment);
-    this.#segments.push({ segment, path, incarnation: this.#incarnation, endOffset });
+    return tails;
   }
 
   async #rewrite(frames: readonly Frame[]): Promise<void> {
@@ -214,24 +252,14 @@ export class Wal {
     }
   }
 
-  /** W: every LSN up to it is durable and visible. */
+  /** W: every LSN up to it is durable on every core, and visible. */
   get watermark(): number {
-    return this.#writer.durableLsn;
+    return this.#writer.currentWatermark;
   }
 
   /** Every batch with an epoch up to this one is durable, but for those that were refused. */
   get durableEpoch(): number {
     return this.#writer.durableEpoch;
-  }
-
-  /** Whether a batch is visible: with one writer, its own, and those of the writers before it. */
-  isCommitted(slot: number, generation: number, epoch: number): boolean {
-    return slot !== this.slot || generation !== this.generation || epoch <= this.#writer.durableEpoch;
-  }
-
-  /** Resolves when a batch may have become visible. */
-  whenChanged(_slot: number, _generation: number, _epoch: number): Promise<void> {
-    return this.#writer.drain();
   }
 
   /** Bytes that the records of one append may have in all. */
@@ -245,7 +273,19 @@ export class Wal {
   }
 
   get stats(): WalStats {
-    return { ...this.#writer.stats, lastLsn: this.watermark, segments: this.#segments.length };
+    return { ...this.#writer.stats, lastLsn: this.watermark, segments: this.#segmentCount };
+  }
+
+  /** What every core that was attached since the log was recovered tells of itself. */
+  cores(): CoreState[] {
+    const { control } = this.#attachment;
+    if (this.#isClosed) return [];
+    return Array.from({ length: control.attachedCount }, (_, core) => control.coreState(core));
+  }
+
+  /** Dead writers that this one took over. */
+  get takeovers(): readonly TakeoverReport[] {
+    return [...this.#attachment.takeovers, ...this.#company.takeovers];
   }
 
   /** Throws `ERR_WAL_FAILED` or `ERR_STORE_CLOSED` when nothing can be appended any more. */
@@ -267,6 +307,38 @@ export class Wal {
     return this.#writer.whenRoom();
   }
 
+  /** Whether that batch of a core, this one or another, is durable with everything before it. */
+  isCommitted(core: number, generation: number, epoch: number): boolean {
+    // Appends ask this for every event of a busy stream: of its own batches a writer knows it without looking at shared memory.
+    if (core === this.slot && generation === this.generation) return epoch <= this.#writer.durableEpoch;
+    if (this.#isClosed) return true;
+    const { lanes } = this.#attachment.control;
+    return (
+      lanes.isCommitted(core, generation, epoch, this.#writer.watermark) ||
+      lanes.isCommitted(core, generation, epoch, this.watermark)
+    );
+  }
+
+  /**
+   * Resolves when the batch is committed, or it is worth a look whether it was taken back.
+   *
+   * @throws StoreError `ERR_WAL_BUSY` when it was waited for again and again, for `busyWaitMs` in all
+   */
+  whenChanged(core: number, generation: number, epoch: number): Promise<void> {
+    return this.#company.whenChanged(core, generation, epoch);
+  }
+
+  /** A moment for somebody who holds a lock of the head table. */
+  pause(): Promise<void> {
+    return this.#company.pause();
+  }
+
+  /** Null for an exclusive opener, who has it. */
+  #takeAttachLock(): Promise<AttachLock | null> {
+    if (this.#exclusiveLock !== null) return Promise.resolve(null);
+    return AttachLock.take(this.directory, false, this.#busyWaitMs);
+  }
+
   /** Seals what is open and resolves when it is durable or was refused, or the log has failed. */
   flush(): Promise<void> {
     return this.#writer.drain();
@@ -274,7 +346,9 @@ export class Wal {
 
   /** Calls `listener` soon after W advanced, and when the log closes. What it throws is an uncaught error. Returns how to stop. */
   onAdvance(listener: (watermark: number) => void): () => void {
-    return this.#listeners.add(listener);
+    const stop = this.#listeners.add(listener);
+    this.#company.watch();
+    return stop;
   }
 
   /** The frames with LSNs in (`after`, `through`]; `through` ≤ W. */
@@ -298,28 +372,92 @@ export class Wal {
   }
 
   async #close(): Promise<void> {
+    let isClean = false;
     try {
-      if (await this.#writer.close()) await this.#endIncarnation();
+      isClean = await this.#writer.close();
     } finally {
       // However it ended, nothing is left that keeps others from opening the store.
       this.#isClosed = true;
       this.#listeners.tell(this.watermark);
+      await this.#company.close();
       await this.#reader.close();
-      await this.#io.close();
-      this.#pool.close();
-      this.heads.close();
-      this.#lock.release();
+      try {
+        await this.#detach(isClean);
+      } finally {
+        await this.#io.close();
+        this.#pool.close();
+        // For what a broken ring has in flight the kernel may still store a done word: then the memory stays.
+        if (this.#io.inFlightCount === 0) this.#unmap();
+      }
+    }
+  }
+
+  #unmap(): void {
+    this.heads.close();
+    this.#attachment.control.close();
+  }
+
+  /** The last to go ends the incarnation. Who failed leaves the slot live: what it had pending is for a survivor or for recovery. */
+  async #detach(isClean: boolean): Promise<void> {
+    const { control, owner } = this.#attachment;
+    let lock: AttachLock | null = null;
+    try {
+      lock = await this.#takeAttachLock();
+      if (isClean) control.detach(this.slot);
+      const isLast = !Array.from({ length: control.attachedCount }, (_, core) => core).some((core) =>
+        control.isLive(core),
+      );
+      if (isClean && isLast) {
+        await this.#endIncarnation();
+        control.end();
+      }
+      if (control.hasSleepers(this.slot)) this.#io.wake(control.file, control.turnOffset);
+    } finally {
+      owner.release();
+      lock?.release();
+      this.#exclusiveLock?.release();
     }
   }
 
   async #endIncarnation(): Promise<void> {
     try {
-      await endIncarnation(this.directory, this.#manifest, this.watermark);
+      await endIncarnation(this.directory, this.watermark);
     } catch (error) {
       // On a full disk it stays undone: the manifest would only have said what the log says itself.
       if (!isLackOfSpace(asStoreError(error))) throw error;
     }
   }
+}
+
+/** Others had recovered the log before. */
+function attachReport(watermark: number): RecoveryReport {
+  return {
+    row: "attached",
+    lastLsn: watermark,
+    attestedLsn: watermark,
+    rewrittenRecords: 0,
+    orphanFrames: 0,
+    tornAt: null,
+    damagedManifests: [],
+    bytesRead: 0,
+  };
+}
+
+/** Opening failed after the attach: nobody else may take this for a living writer, nor for a dead one with something pending. */
+function leave({ control, heads, owner }: Attachment): void {
+  control.detach(owner.core);
+  if (control.attachedCount === 1) control.end();
+  heads.close();
+  control.close();
+  owner.release();
+}
+
+/** A generation writes files of its own, behind those that the manifest gives to incarnations before. */
+async function nextSegment(directory: string, { manifest, owner: { core } }: Attachment): Promise<number> {
+  const segments = await listSegments(coreDirectory(directory, core));
+  const newest = manifest.incarnations.at(-1);
+  const first = newest === undefined ? 1 : firstSegmentOf(newest, core);
+  return Math.max((segments.at(-1)?.segment ?? 0) + 1, first);
 }
 
 /** Makes the directory and those above it, durably, and returns its real path. */

@@ -31,6 +31,11 @@ export function isLackOfSpace(error: StoreError): boolean {
   return ["ENOSPC", "EDQUOT", "EFBIG"].includes(String(error.details["errno"]));
 }
 
+/** Another writer's write or sync has failed. */
+export function poisoned(core: number): StoreError {
+  return new StoreError("ERR_IO_FAILED", `a write of core ${core} failed`, { core });
+}
+
 /** For appends that need a segment that cannot be had. */
 export function logFull(cause: StoreError): StoreError {
   return because("ERR_WAL_FULL", "no space for another segment", cause);

@@ -15,7 +15,7 @@ const GOOD: MachineFacts = {
   isNetwork: false,
   freeBytes: 1e12,
   notWritable: null,
-  io: { backend: "uring", driver: "liburing", direct: true, reason: null },
+  io: { backend: "uring", driver: "liburing", direct: true, reason: null, publishes: true },
   ioUringDisabled: 0,
   memlockBytes: null,
 };
@@ -31,7 +31,10 @@ function troubles(facts: Partial<MachineFacts>): string[] {
 
 test("has nothing to say about a good machine, with liburing or without", () => {
   assert.equal(troubles({}), []);
-  assert.equal(troubles({ io: { backend: "uring", driver: "syscall", direct: true, reason: null } }), []);
+  assert.equal(
+    troubles({ io: { backend: "uring", driver: "syscall", direct: true, reason: null, publishes: true } }),
+    [],
+  );
   assert.equal(troubles({ kernel: "5.10.0-23-amd64", node: "v22.1.0", memlockBytes: 8 * 1024 * 1024 }), []);
 });
 
@@ -54,16 +57,23 @@ test("names what is wrong, and what to do", () => {
     driver: null,
     direct: true,
     reason: "this kernel has no io_uring (ENOSYS)",
+    publishes: false,
   } as const;
   assert.equal(troubles({ io: pool }), ["io_uring warning"]);
-  assert.equal(troubles({ io: { backend: "buffered", driver: null, direct: false, reason: "tmpfs" } }), [
-    "io_uring warning",
-    "O_DIRECT warning",
-  ]);
+  assert.equal(
+    troubles({ io: { backend: "buffered", driver: null, direct: false, reason: "tmpfs", publishes: false } }),
+    ["io_uring warning", "O_DIRECT warning"],
+  );
 });
 
 test("names the setting that forbids io_uring", () => {
-  const io = { backend: "threadpool", driver: null, direct: true, reason: "not allowed (EPERM)" } as const;
+  const io = {
+    backend: "threadpool",
+    driver: null,
+    direct: true,
+    reason: "not allowed (EPERM)",
+    publishes: false,
+  } as const;
   const adviceOf = (ioUringDisabled: number | null) =>
     diagnose({ ...GOOD, io, ioUringDisabled }).find(({ name }) => name === "io_uring")?.advice ?? "";
   assert.match(adviceOf(2), "kernel.io_uring_disabled=0");

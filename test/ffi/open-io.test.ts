@@ -20,6 +20,8 @@ const SHARED_MEMORY = "/dev/shm";
 
 const test = suite("ffi/open-io");
 const child = new URL("./children/describe-io.js", import.meta.url);
+const terminateWorkers = new URL("./children/terminate-workers.js", import.meta.url);
+const sleepOnly = new URL("./children/sleep-only.js", import.meta.url);
 const probe = join(temporaryDirectory(), "probe");
 writeFileSync(probe, "");
 
@@ -49,11 +51,23 @@ async function describe(
 
 test("buffered files and the thread pool can be asked for, and say so", async () => {
   const buffered = openIo("buffered", probe);
-  assert.equal(buffered.description, { backend: "buffered", driver: null, direct: false, reason: "asked for" });
+  assert.equal(buffered.description, {
+    backend: "buffered",
+    driver: null,
+    direct: false,
+    reason: "asked for",
+    publishes: false,
+  });
   await buffered.close();
   if (!isDirect) return;
   const pool = openIo("threadpool", probe);
-  assert.equal(pool.description, { backend: "threadpool", driver: null, direct: true, reason: "asked for" });
+  assert.equal(pool.description, {
+    backend: "threadpool",
+    driver: null,
+    direct: true,
+    reason: "asked for",
+    publishes: false,
+  });
   await pool.close();
 });
 
@@ -74,21 +88,44 @@ if (ringRefusal === null && isDirect) {
     writeFileSync(join(directory, "liburing.so.2"), "not a library");
     for (const demand of ["auto", "uring"]) {
       const io = await describe(demand, { env: { LD_LIBRARY_PATH: directory } });
-      assert.equal(io, { backend: "uring", driver: "syscall", direct: true, reason: null });
+      assert.equal(io, { backend: "uring", driver: "syscall", direct: true, reason: null, publishes: true });
     }
   });
 
-  test("in a worker thread the ring is not used, and the reason says why", async () => {
-    const io = await describe("auto", { worker: true });
-    assert.is(io.backend, "threadpool");
-    assert.match(String(io.reason), /worker thread/);
-    assert.is((await describe("uring", { worker: true })).code, "ERR_IO_UNSUPPORTED");
+  test("a worker thread has the ring too, with or without liburing", async () => {
+    const io = await describe("uring", { worker: true });
+    assert.equal(
+      { ...io, driver: null },
+      { backend: "uring", driver: null, direct: true, reason: null, publishes: true },
+    );
+    const directory = temporaryDirectory();
+    writeFileSync(join(directory, "liburing.so.2"), "not a library");
+    const raw = await describe("auto", { worker: true, env: { LD_LIBRARY_PATH: directory } });
+    assert.equal(raw, { backend: "uring", driver: "syscall", direct: true, reason: null, publishes: true });
+  });
+
+  test("the process survives 20 worker threads that are terminated with writes in flight", async () => {
+    const path = join(temporaryDirectory(), "file");
+    const end = await runChild(terminateWorkers, { arguments: [path, "20"] });
+    assert.is(end.code, 0, `${end.signal} ${end.stderr}`);
+    assert.is(end.stdout, "20 terminated, all could be locked again, the process still writes\n");
   });
 } else {
   const reason = ringRefusal ?? "the test directory's file system has no direct I/O";
   test.skip("the best is io_uring with direct I/O, and needs no reason", reason);
   test.skip("without liburing the same ring is driven by the system calls", reason);
-  test.skip("in a worker thread the ring is not used, and the reason says why", reason);
+  test.skip("a worker thread has the ring too, with or without liburing", reason);
+  test.skip("the process survives 20 worker threads that are terminated with writes in flight", reason);
+}
+
+for (const demand of ["auto", "buffered"]) {
+  for (const place of ["main", "worker"]) {
+    test(`who only sleeps does not keep the process alive: ${demand}, ${place}`, async () => {
+      const end = await runChild(sleepOnly, { arguments: [demand, join(temporaryDirectory(), "control"), place] });
+      assert.is(end.code, 0, end.stderr);
+      assert.is(end.stdout, "sleeping\n");
+    });
+  }
 }
 
 test("every refusal of io_uring is explained by what one can do about it", () => {

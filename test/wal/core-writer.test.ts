@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { isStoreError } from "../../src/errors.js";
 import { EAGAIN, EINTR, EIO, ENOSPC } from "../../src/ffi/errno.js";
 import { openIo } from "../../src/ffi/index.js";
+import { ControlFile } from "../../src/wal/control-file.js";
 import { CoreWriter } from "../../src/wal/core-writer.js";
 import { decodeFrameHeader } from "../../src/wal/format.js";
 import type { Wal } from "../../src/wal/wal.js";
@@ -147,7 +148,7 @@ test("an append that learns of a failure while it asks for completions is refuse
   const { wal, faulty } = await open();
   const collect = faulty.io.collect.bind(faulty.io);
   let failNow: (() => void) | null = null;
-  faulty.io.write = (_fd, _buffer, _bufferOffset, _length, _fileOffset, _durable, completion) => {
+  faulty.io.writePublished = (_fd, _buffer, _bufferOffset, _length, _fileOffset, _publication, completion) => {
     failNow = () => completion.complete(-EIO);
   };
   faulty.io.collect = () => {
@@ -174,7 +175,7 @@ test("writes that end out of order are told in LSN order, and W does not pass on
   const { wal, faulty } = await open();
   const advances: number[] = [];
   wal.onAdvance((watermark) => advances.push(watermark));
-  faulty.decide = (operation) => (isFrame(operation) ? "tellLater" : null);
+  faulty.decide = (operation) => (isFrame(operation) ? "doLater" : null);
   const told: number[] = [];
   const all = ["a", "b", "c"].map(async (name) => told.push(await append(wal, [name], "now")));
   await Promise.resolve();
@@ -565,19 +566,24 @@ test("the log takes no LSN above 2^53 − 1: it refuses, and reading goes on", a
   writeFileSync(probe, "");
   const io = openIo("auto", probe);
   const last = Number.MAX_SAFE_INTEGER - 1;
+  const storeId = new Uint8Array(16);
+  const start = { storeId, incarnation: 1, durableLsn: last - 1, lastRecordedAt: 0, slotCount: 1 };
+  const control = ControlFile.create(directory, start);
+  control.attach(0, process.pid);
   const writer = new CoreWriter(
     io,
     {
       directory,
-      storeId: new Uint8Array(16),
+      storeId,
       core: 0,
       incarnation: 1,
       generation: 1,
       segmentBytes: 64 * KIBIBYTE,
     },
-    { firstSegment: 1, durableLsn: last - 1, nextLsn: last, lastRecordedAt: 0 },
+    control,
+    1,
     { clock: () => 1, flushIntervalMs: 5 },
-    { onFrame: () => {}, onAdvance: () => {} },
+    { onFrame: () => {}, onAdvance: () => {}, onSealed: () => {}, onBlocked: () => {} },
   );
   await writer.start();
   const put = (count: number): Promise<number> =>
@@ -591,7 +597,8 @@ test("the log takes no LSN above 2^53 − 1: it refuses, and reading goes on", a
   await rejects(put(2), "ERR_WAL_FULL");
   assert.is(await put(1), last);
   await rejects(put(1), "ERR_WAL_FULL");
-  assert.is(writer.durableLsn, last);
+  assert.is(writer.watermark, last);
   await writer.close();
   await io.close();
+  control.close();
 });

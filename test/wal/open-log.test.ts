@@ -20,9 +20,9 @@ import type { BlockIo } from "../../src/ffi/block-io.js";
 import { EIO, ENOMEM, ENOSPC } from "../../src/ffi/errno.js";
 import { openIo } from "../../src/ffi/open-io.js";
 import { checksum } from "../../src/wal/checksum.js";
+import { findLog } from "../../src/wal/find-log.js";
 import { decodeFrameHeader, decodePreamble, encodePreamble, frameBytes } from "../../src/wal/format.js";
 import { decodeManifest, encodeManifest, type Manifest } from "../../src/wal/manifest.js";
-import { findLog } from "../../src/wal/open-log.js";
 import { assert, rejects } from "../support/assert.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
@@ -333,7 +333,7 @@ class Judge {
 
   async judge(): Promise<Outcome> {
     const records: string[] = [];
-    const place = { io: this.#io, pool: this.#pool, directory: this.#directory, core: 0 };
+    const place = { io: this.#io, pool: this.#pool, directory: this.#directory };
     try {
       const found = await findLog(place, (frame) => records.push(...recordsOf(frame)));
       if (found === "absent") return { records: [], error: null, isReported: false };
@@ -526,7 +526,7 @@ test("what a newer version wrote refuses as such: manifest, segment or frame, wh
       (from) => {
         const { path } = newestManifest(from);
         const body = "{}";
-        const start = "varve-manifest 2 ";
+        const start = "varve-manifest 3 ";
         const crc = checksum(Buffer.from(start + body))
           .toString(16)
           .padStart(8, "0");

@@ -14,6 +14,7 @@ import { isFrame } from "./support/faulty-io.js";
 import {
   append,
   KIBIBYTE,
+  keyOf,
   MEBIBYTE,
   openFaulty,
   openFiles,
@@ -56,8 +57,8 @@ async function holdLock(path: string): Promise<{ release: () => Promise<void> }>
   };
 }
 
-test("a second opener is refused within 200 ms and touches nothing, by whatever path it comes", async () => {
-  const { wal } = await openLog(directory);
+test("beside an exclusive opener a second one is refused within 200 ms and touches nothing, by whatever path", async () => {
+  const { wal } = await openLog(directory, { exclusive: true });
   await append(wal, ["a"]);
   const link = join(temporaryDirectory(), "link");
   symlinkSync(directory, link);
@@ -83,8 +84,8 @@ async function openAndClose() {
   return opened;
 }
 
-test("of many openers at once one wins, and the others are told that it is locked", async () => {
-  const attempts = await Promise.allSettled(Array.from({ length: 5 }, () => openLog(directory)));
+test("of many openers at once that each want it alone one wins, and the others are told that it is locked", async () => {
+  const attempts = await Promise.allSettled(Array.from({ length: 5 }, () => openLog(directory, { exclusive: true })));
   const won = attempts.filter((attempt) => attempt.status === "fulfilled");
   assert.is(won.length, 1);
   for (const attempt of attempts)
@@ -123,9 +124,21 @@ test("an opening that fails gives back its lock, its files and its ring, whateve
   await rejects(
     Wal.open(
       directory,
-      { io: "auto", segmentBytes: 64 * KIBIBYTE, flushIntervalMs: 5, busyWaitMs: 0, onWaiting: () => {} },
-      () => {
-        throw new RangeError("of whoever reads the frames");
+      {
+        io: "auto",
+        segmentBytes: 64 * KIBIBYTE,
+        flushIntervalMs: 5,
+        busyWaitMs: 0,
+        exclusive: false,
+        maxWriters: 64,
+        onWaiting: () => {},
+        keyOf,
+      },
+      {
+        onFrame: () => {
+          throw new RangeError("of whoever reads the frames");
+        },
+        onRecovered: () => {},
       },
     ),
     (error) => error instanceof RangeError,

@@ -9,6 +9,7 @@ import { EventPreparer } from "../../../src/events/prepare-event.js";
 import { SchemaRegistry } from "../../../src/events/schema-registry.js";
 import { StreamIndex } from "../../../src/events/stream-index.js";
 import { type BlockIo, openIo } from "../../../src/ffi/index.js";
+import { ControlFile } from "../../../src/wal/control-file.js";
 import { CoreWriter } from "../../../src/wal/core-writer.js";
 import { HeadTable } from "../../../src/wal/head-table.js";
 import type { Wal } from "../../../src/wal/index.js";
@@ -56,6 +57,12 @@ function controlledIo(io: BlockIo, control: DiskControl): BlockIo {
       if (isFrame) control.run(write);
       else write();
     },
+    writePublished: (fd, buffer, bufferOffset, length, fileOffset, publication, completion) =>
+      control.run(() => {
+        const { writeErrno } = control;
+        if (writeErrno !== null) setImmediate(() => completion.complete(writeErrno));
+        else io.writePublished(fd, buffer, bufferOffset, length, fileOffset, publication, completion);
+      }),
     read: (fd, buffer, bufferOffset, length, fileOffset, completion) =>
       io.read(fd, buffer, bufferOffset, length, fileOffset, completion),
     dataSync: (fd, completion) => io.dataSync(fd, completion),
@@ -64,6 +71,8 @@ function controlledIo(io: BlockIo, control: DiskControl): BlockIo {
       if (allocateErrno !== null) setImmediate(() => completion.complete(allocateErrno));
       else io.allocate(fd, byteLength, completion);
     },
+    sleepOn: (file, offset, expected, completion) => io.sleepOn(file, offset, expected, completion),
+    wake: (file, offset) => io.wake(file, offset),
     submit: () => io.submit(),
     collect: () => io.collect(),
     close: () => io.close(),
@@ -97,14 +106,22 @@ export async function openControlledLog(
     generation: 1,
     segmentBytes,
   };
-  const start = { firstSegment: 1, durableLsn: 0, nextLsn: 1, lastRecordedAt: 0 };
+  const start = { storeId: owner.storeId, incarnation: 1, durableLsn: 0, lastRecordedAt: 0, slotCount: 1 };
+  const control = ControlFile.create(directory, start);
+  control.attach(0, process.pid);
   const watermarks: number[] = [];
   const writer = new CoreWriter(
     controlledIo(io, disk),
     owner,
-    start,
+    control,
+    1,
     { clock: () => Date.now() * 1000, flushIntervalMs: 60_000 },
-    { onFrame: () => {}, onAdvance: (watermark) => watermarks.push(watermark) },
+    {
+      onFrame: () => {},
+      onAdvance: (watermark) => watermarks.push(watermark),
+      onSealed: () => {},
+      onBlocked: () => {},
+    },
   );
   await writer.start();
   const me = { slot: 0, generation: 1 };
@@ -115,6 +132,7 @@ export async function openControlledLog(
     get status() {
       return writer.status;
     },
+    pause: () => new Promise((resolve) => setTimeout(resolve, 1)),
     isCommitted: (_slot: number, _generation: number, epoch: number) => epoch <= writer.durableEpoch,
     get appendBytesMax() {
       return writer.appendBytesMax;
@@ -135,6 +153,7 @@ export async function openControlledLog(
     disk.release();
     await writer.close();
     await io.close();
+    control.close();
     heads.close();
   };
   return { appender, index, writer, disk, watermarks, close };

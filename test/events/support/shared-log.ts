@@ -154,6 +154,7 @@ export class SharedWriter {
       flush: () => this.flush(),
       isCommitted: (slot: number, _generation: number, epoch: number) =>
         (log.writers[slot] as SharedWriter).visibleEpoch >= epoch,
+      pause: () => new Promise<void>((resolve) => setTimeout(resolve, 1)),
       whenChanged: (slot: number, _generation: number, epoch: number) => {
         if (this.busyError !== null) return Promise.reject(this.busyError);
         return wal.isCommitted(slot, GENERATION, epoch) ? Promise.resolve() : log.whenChanged();

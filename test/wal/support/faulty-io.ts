@@ -99,6 +99,14 @@ export function faultyIo(real: BlockIo): FaultyIo {
         real.write(fd, buffer, bufferOffset, bytes, fileOffset, durable, told),
       );
     },
+    writePublished: (fd, buffer, bufferOffset, length, fileOffset, publication, completion) => {
+      const firstByte = buffer.bytes[bufferOffset] as number;
+      run({ kind: "write", fd, length, fileOffset, durable: true, firstByte }, completion, (bytes, told) => {
+        // A short write publishes nothing.
+        if (bytes === length) real.writePublished(fd, buffer, bufferOffset, bytes, fileOffset, publication, told);
+        else real.write(fd, buffer, bufferOffset, bytes, fileOffset, true, told);
+      });
+    },
     read: (fd, buffer, bufferOffset, length, fileOffset, completion) =>
       run({ kind: "read", fd, length, fileOffset, durable: false, firstByte: 0 }, completion, (bytes, told) =>
         real.read(fd, buffer, bufferOffset, bytes, fileOffset, told),
@@ -113,6 +121,8 @@ export function faultyIo(real: BlockIo): FaultyIo {
         completion,
         (_, told) => real.allocate(fd, byteLength, told),
       ),
+    sleepOn: (file, offset, expected, completion) => real.sleepOn(file, offset, expected, completion),
+    wake: (file, offset) => real.wake(file, offset),
     submit: () => real.submit(),
     collect: () => real.collect(),
     close: () => real.close(),

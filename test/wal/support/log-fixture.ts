@@ -7,6 +7,7 @@ import { openIo } from "../../../src/ffi/index.js";
 import { RECORD_HEADER_BYTES } from "../../../src/wal/format.js";
 import type { Frame } from "../../../src/wal/frame-stream.js";
 import { LogView } from "../../../src/wal/log-view.js";
+import type { RecordKey } from "../../../src/wal/record-key.js";
 import { Wal, type WalOptions } from "../../../src/wal/wal.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
 import { type FaultyIo, faultyIo } from "./faulty-io.js";
@@ -27,6 +28,11 @@ export function recordsOf(frame: Frame): string[] {
   return records;
 }
 
+/** Records here have no streams: each is a name of its own. */
+export function keyOf(_body: Buffer, start: number, end: number): RecordKey {
+  return { nameStart: start, nameEnd: end, version: 1 };
+}
+
 export interface OpenedLog {
   readonly wal: Wal;
   /** What recovery delivered. */
@@ -35,7 +41,12 @@ export interface OpenedLog {
   readonly frames: readonly Frame[];
 }
 
-export async function openLog(directory: string, options: Partial<WalOptions> = {}): Promise<OpenedLog> {
+/** With `onFrame` the frames go there, whatever their LSNs. */
+export async function openLog(
+  directory: string,
+  options: Partial<WalOptions> = {},
+  onFrame?: (frame: Frame) => void,
+): Promise<OpenedLog> {
   const recovered: Records = [];
   const frames: Frame[] = [];
   const wal = await Wal.open(
@@ -45,14 +56,22 @@ export async function openLog(directory: string, options: Partial<WalOptions> = 
       segmentBytes: 64 * KIBIBYTE,
       flushIntervalMs: 5,
       busyWaitMs: 2_000,
+      exclusive: false,
+      maxWriters: 64,
+      keyOf,
       onWaiting: () => {},
       ...options,
     },
-    (frame) => {
-      if (frame.header.firstLsn !== recovered.length + 1)
-        throw new Error(`LSN ${frame.header.firstLsn} was delivered after ${recovered.length}`);
-      recovered.push(...recordsOf(frame));
-      frames.push(frame);
+    {
+      onRecovered: () => {},
+      onFrame:
+        onFrame ??
+        ((frame) => {
+          if (frame.header.firstLsn !== recovered.length + 1)
+            throw new Error(`LSN ${frame.header.firstLsn} was delivered after ${recovered.length}`);
+          recovered.push(...recordsOf(frame));
+          frames.push(frame);
+        }),
     },
   );
   return { wal, recovered, frames };
@@ -129,6 +148,7 @@ export function copyStore(directory: string): string {
 export function segmentFiles(directory: string): string[] {
   const core = join(directory, "wal", "core-000");
   return readdirSync(core)
+    .filter((name) => name.endsWith(".wal"))
     .sort()
     .map((name) => join(core, name));
 }

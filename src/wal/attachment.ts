@@ -1,0 +1,161 @@
+/**
+ * How a writer gets its place in a store: under the attach lock, as the first (then it recovers) or beside others.
+ *
+ *     owner locks   control file           what the opener does
+ *     all free      whatever it says       recover, make a new control file and head table
+ *     some held     of the incarnation     take over the dead, attach to a free slot
+ *     some held     missing, other version, other store, other incarnation     refuse
+ *
+ * With `exclusive` the second and third row are refused as well.
+ */
+
+import { StoreError } from "../errors.js";
+import type { BlockIo } from "../ffi/index.js";
+import { ControlFile } from "./control-file.js";
+import { SLOT_COUNT_MAX } from "./control-layout.js";
+import { HeadTable } from "./head-table.js";
+import type { Manifest } from "./manifest.js";
+import { currentManifest } from "./manifest-change.js";
+import type { RecoveredLog } from "./open-log.js";
+import { OwnerLock } from "./owner-lock.js";
+import type { KeyOf } from "./record-key.js";
+import { listCores } from "./segment-name.js";
+import { type TakeoverReport, takeOver } from "./takeover.js";
+
+export interface AttachPlace {
+  readonly directory: string;
+  readonly io: BlockIo;
+  readonly keyOf: KeyOf;
+  readonly isExclusive: boolean;
+  readonly maxWriters: number;
+  readonly busyWaitMs: number;
+  readonly onWaiting: (path: string) => void;
+}
+
+export interface Attachment {
+  readonly storeId: Uint8Array;
+  readonly manifest: Manifest;
+  readonly control: ControlFile;
+  readonly heads: HeadTable;
+  readonly owner: OwnerLock;
+  readonly generation: number;
+  /** What recovery found; null for whoever attached beside others. */
+  readonly recovered: RecoveredLog | null;
+  readonly takeovers: readonly TakeoverReport[];
+}
+
+/** The slot that this process has, and the slots of others by whether they live. */
+interface Census {
+  readonly free: OwnerLock[];
+  readonly heldCores: readonly number[];
+}
+
+async function takeCensus(directory: string): Promise<Census> {
+  const free: OwnerLock[] = [];
+  const heldCores: number[] = [];
+  for (const core of await listCores(directory)) {
+    const lock = OwnerLock.tryTake(directory, core);
+    if (lock === null) heldCores.push(core);
+    else free.push(lock);
+  }
+  return { free, heldCores };
+}
+
+/** Under the attach lock. `recover` reads the log and fences it, for a first opener. */
+export async function attach(place: AttachPlace, recover: () => Promise<RecoveredLog>): Promise<Attachment> {
+  const { free, heldCores } = await takeCensus(place.directory);
+  let kept: OwnerLock | null = null;
+  try {
+    if (heldCores.length > 0 && place.isExclusive) {
+      const message = `the store in ${place.directory} is open elsewhere, by ${heldCores.length} writer(s)`;
+      throw new StoreError("ERR_STORE_LOCKED", message, { directory: place.directory, writers: heldCores.length });
+    }
+    const attachment =
+      heldCores.length === 0 ? await first(place, free, recover) : await beside(place, free, heldCores);
+    kept = attachment.owner;
+    return attachment;
+  } finally {
+    for (const lock of free) if (lock !== kept) lock.release();
+  }
+}
+
+function lockOf(directory: string, core: number, free: OwnerLock[]): OwnerLock {
+  const known = free.find((lock) => lock.core === core);
+  const lock = known ?? OwnerLock.tryTake(directory, core);
+  if (lock === null) throw new StoreError("ERR_STORE_BUSY", `core ${core} was taken by another`, { core });
+  if (known === undefined) free.push(lock);
+  return lock;
+}
+
+async function first(place: AttachPlace, free: OwnerLock[], recover: () => Promise<RecoveredLog>): Promise<Attachment> {
+  const recovered = await recover();
+  endOldControl(place.directory);
+  const { facts } = recovered.found;
+  const { manifest } = recovered;
+  const storeId = Buffer.from(manifest.storeId, "hex");
+  const control = ControlFile.create(place.directory, {
+    storeId,
+    incarnation: recovered.incarnation.incarnation,
+    durableLsn: facts.attestedLsn, // what is to be rewritten counts as durable only then
+    lastRecordedAt: facts.lastRecordedAt,
+    slotCount: SLOT_COUNT_MAX,
+  });
+  try {
+    const owner = lockOf(place.directory, 0, free);
+    const heads = HeadTable.create(place.directory, { slot: 0, generation: control.generationOf(0) + 1 });
+    const generation = control.attach(0, process.pid);
+    return { storeId, manifest, control, heads, owner, generation, recovered, takeovers: [] };
+  } catch (error) {
+    control.close();
+    throw error;
+  }
+}
+
+/** Readers that still follow the incarnation before learn that it is over. */
+function endOldControl(directory: string): void {
+  let control: ControlFile;
+  try {
+    control = ControlFile.open(directory, null, "write");
+  } catch {
+    return; // none, or one of another version: nobody follows it
+  }
+  control.end();
+  control.close();
+}
+
+async function beside(place: AttachPlace, free: OwnerLock[], heldCores: readonly number[]): Promise<Attachment> {
+  const { directory } = place;
+  const manifest = await currentManifest(directory);
+  const storeId = Buffer.from(manifest.storeId, "hex");
+  const incarnation = manifest.incarnations.at(-1)?.incarnation ?? 0;
+  const control = ControlFile.open(directory, storeId, "write");
+  try {
+    if (control.incarnation !== incarnation || control.isEnded) {
+      const message = `the control file is of incarnation ${control.incarnation}, the log of ${incarnation}`;
+      throw new StoreError("ERR_WAL_CORRUPT", message, { path: ControlFile.path(directory) });
+    }
+    if (control.poisonedBy >= 0) {
+      const message = `a write of core ${control.poisonedBy} has failed; the store is recovered when every writer has closed it`;
+      throw new StoreError("ERR_WAL_FAILED", message, { directory, core: control.poisonedBy });
+    }
+    if (heldCores.length >= Math.min(place.maxWriters, control.slotCount)) {
+      const message = `the store in ${directory} has ${heldCores.length} writers already`;
+      throw new StoreError("ERR_STORE_WRITERS", message, { directory, writers: heldCores.length });
+    }
+    let core = 0;
+    while (heldCores.includes(core)) core++;
+    const owner = lockOf(directory, core, free);
+    const heads = HeadTable.attach(directory, { slot: core, generation: control.generationOf(core) + 1 });
+    const dead = Array.from({ length: control.attachedCount }, (_, slot) => slot).filter(
+      (slot) => control.isLive(slot) && !heldCores.includes(slot),
+    );
+    for (const slot of dead) lockOf(directory, slot, free); // held until this ends: nobody else takes it over
+    const takeovers = dead.length === 0 ? [] : await takeOver({ ...place, storeId, control, heads }, dead);
+    if (control.isLive(core)) throw new StoreError("ERR_STORE_BUSY", `core ${core} could not be taken over`, { core });
+    const generation = control.attach(core, process.pid);
+    return { storeId, manifest, control, heads, owner, generation, recovered: null, takeovers };
+  } catch (error) {
+    control.close();
+    throw error;
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * A core's owner: flock(2) on `wal/core-NNN/owner`, held for as long as the writer lives. That it is free is the proof of death, the only
+ * one: process numbers are used again, and clocks jump.
+ */
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { FileLock } from "../ffi/index.js";
+import { coreDirectory } from "./segment-name.js";
+
+export class OwnerLock {
+  readonly core: number;
+  readonly #lock: FileLock;
+
+  private constructor(core: number, lock: FileLock) {
+    this.core = core;
+    this.#lock = lock;
+  }
+
+  /** Null when a living writer has it. Makes the core's directory when it is new. */
+  static tryTake(storeDirectory: string, core: number): OwnerLock | null {
+    const directory = coreDirectory(storeDirectory, core);
+    mkdirSync(directory, { recursive: true });
+    const lock = FileLock.tryTake(join(directory, "owner"));
+    return lock === null ? null : new OwnerLock(core, lock);
+  }
+
+  release(): void {
+    this.#lock.release();
+  }
+}
