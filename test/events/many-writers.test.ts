@@ -15,7 +15,7 @@ const PROCESS = new URL("./children/hammering-process.js", import.meta.url);
 const THREAD = new URL("./children/hammering-thread.js", import.meta.url);
 const STREAMS = ["s", "t", "u"];
 const CONTESTED = Array.from({ length: 20 }, (_, index) => `contested-${index}`);
-const TRIES = 400;
+const TRIES = 200;
 const DEADLINE_MS = 60_000;
 
 type Writer = (task: Hammering) => Promise<Try[]>;
