@@ -18,6 +18,12 @@ const EXACT_BITS = 8;
 const SUB_BUCKETS = 1 << (EXACT_BITS - 1);
 const BUCKET_COUNT = (32 - EXACT_BITS) * SUB_BUCKETS + 2 * SUB_BUCKETS;
 
+/** What a histogram has counted, to be sent to another thread or process. */
+export interface LatencyCounts {
+  readonly counts: Uint32Array;
+  readonly maxMs: number;
+}
+
 /** Percentiles in ms. */
 export interface LatencySummary {
   readonly p50: number;
@@ -43,11 +49,17 @@ export class LatencyHistogram {
     if (latencyMs > this.#maxMs) this.#maxMs = latencyMs;
   }
 
-  /** Adds what another histogram has counted. */
-  merge(other: LatencyHistogram): void {
-    for (const [bucket, count] of other.#counts.entries()) this.#counts[bucket] = (this.#counts[bucket] ?? 0) + count;
-    this.#count += other.#count;
-    this.#maxMs = Math.max(this.#maxMs, other.#maxMs);
+  /** Adds what another histogram has counted, here or in another thread or process. */
+  add({ counts, maxMs }: LatencyCounts): void {
+    for (const [bucket, count] of counts.entries()) {
+      this.#counts[bucket] = (this.#counts[bucket] ?? 0) + count;
+      this.#count += count;
+    }
+    this.#maxMs = Math.max(this.#maxMs, maxMs);
+  }
+
+  toCounts(): LatencyCounts {
+    return { counts: this.#counts, maxMs: this.#maxMs };
   }
 
   /** The least latency, in ms, that this fraction of all recorded ones does not exceed; 0 when nothing was recorded. */

@@ -59,12 +59,15 @@ function checkOwnIds(events: readonly PreparedEvent[], stream: string): void {
   }
 }
 
-/** @throws StoreError `ERR_EVENTS_VERSION_CONFLICT` */
-export function judge(head: StreamHead, expected: ExpectedVersion): void {
-  if (expected === "any") return;
-  const { name, version } = head;
-  const fits = expected === "exists" ? version > 0 : version === (expected === "absent" ? 0 : expected);
-  if (fits) return;
+/** Whether the stream's version is what is expected. */
+export function isAsExpected(version: number, expected: ExpectedVersion): boolean {
+  if (expected === "any") return true;
+  return expected === "exists" ? version > 0 : version === (expected === "absent" ? 0 : expected);
+}
+
+/** Judges by the stream's version. @throws StoreError `ERR_EVENTS_VERSION_CONFLICT` */
+export function judge(name: string, version: number, expected: ExpectedVersion): void {
+  if (isAsExpected(version, expected)) return;
   const message = `stream ${name} is at version ${version}, expected ${expected}`;
   throw new StoreError("ERR_EVENTS_VERSION_CONFLICT", message, { stream: name, expected, actual: version });
 }
@@ -79,37 +82,39 @@ export function expectedFirstVersion(expected: ExpectedVersion): number | null {
 export type Repetition =
   | { readonly kind: "new" }
   | { readonly kind: "repeated"; readonly result: AppendResult }
-  /** It is the same append, and not durable yet. */
-  | { readonly kind: "pending" }
+  /** Not before all that the stream has is durable and indexed: the same append may be among it. */
+  | { readonly kind: "unread" }
   /** Only the log can tell whether the events from that version on are these. */
   | { readonly kind: "askLog"; readonly firstVersion: number };
 
 const NEW = { kind: "new" } as const;
+const UNREAD = { kind: "unread" } as const;
 
 /**
- * Compares the append's ids with those of the stream.
+ * Compares the append's ids with those of the stream, which is at `version`.
  *
  * An append is the repetition of another when all of its events have ids, and they stand in the stream one behind the other: at the
  * expected version where that is a number or `"absent"`, else wherever one of them is remembered. Ids that are remembered elsewhere, or
  * only in part, are refused: those events exist, but not as this append.
  */
-export function repetitionOf(head: StreamHead, request: AppendRequest): Repetition {
+export function repetitionOf(head: StreamHead, version: number, request: AppendRequest): Repetition {
   const { events, hasIds } = request;
   if (!hasIds) return NEW;
+  if (head.idsKnownThrough < version) return UNREAD; // other writers have gone on with the stream
   const allHaveIds = events.every(({ id }) => id !== null);
   let firstVersion = expectedFirstVersion(request.expectedVersion);
   const versions = events.map(({ id }) => (id === null ? undefined : head.recentIds?.get(id)));
-  const known = versions.findIndex((version) => version !== undefined);
+  const known = versions.findIndex((at) => at !== undefined);
   if (known >= 0) {
     const first = (versions[known] as number) - known;
     firstVersion ??= first;
-    const isWhole = allHaveIds && first >= 1 && first === firstVersion && first + events.length - 1 <= head.version;
-    if (!isWhole || !versions.every((version, index) => isAt(head, first + index, version))) {
+    const isWhole = allHaveIds && first >= 1 && first === firstVersion && first + events.length - 1 <= version;
+    if (!isWhole || !versions.every((at, index) => isAt(head, first + index, at))) {
       throw notAsThisAppend(head);
     }
   }
   const finalVersion = (firstVersion ?? Number.POSITIVE_INFINITY) + events.length - 1;
-  if (firstVersion === null || !allHaveIds || finalVersion > head.version) return NEW;
+  if (firstVersion === null || !allHaveIds || finalVersion > version) return NEW;
   if (!versions.includes(undefined)) return repeated(head, firstVersion, events.length);
   // The last of them would be remembered if it were there.
   if (known < 0 && finalVersion > head.idsForgottenThrough) return NEW;
@@ -130,8 +135,8 @@ function isAt(head: StreamHead, place: number, version: number | undefined): boo
 
 function repeated(head: StreamHead, firstVersion: number, eventCount: number): Repetition {
   const version = firstVersion + eventCount - 1;
-  const lsn = head.lsns[version - 1];
-  if (lsn === undefined) return { kind: "pending" };
+  const lsn = head.lsnOf(version);
+  if (lsn === undefined) return UNREAD;
   return { kind: "repeated", result: { version, lsn, created: firstVersion === 1, duplicate: true } };
 }
 

@@ -2,12 +2,11 @@
  * What events know of one batch: which stream each of its records belongs to, and who waits for them.
  *
  * One ledger for a batch instead of an object for each event: when the batch is durable, its records are entered into their streams in
- * one loop; when it failed, their versions are taken back, from the last to the first.
+ * one loop; when it was refused, their versions are taken back.
  */
 
 import type { StoreError } from "../errors.js";
 import type { AppendTicket, Batch } from "../wal/index.js";
-import type { LostBatches } from "./lost-batches.js";
 import type { StreamHead } from "./stream-index.js";
 
 /** What an append answers when its events are durable. */
@@ -52,44 +51,83 @@ export function resultOf(part: StreamPart, batchFirstLsn: number): AppendResult 
   };
 }
 
-/** Waits for one stream's append: the common case. */
-export class StreamWaiter implements AppendWaiter, StreamPart {
-  readonly firstVersion: number;
-  readonly eventCount: number;
-  readonly recordIndex: number;
+/** Waits for one event: the common case. */
+export class EventWaiter implements AppendWaiter {
+  readonly #version: number;
+  readonly #recordIndex: number;
   readonly #resolve: (result: AppendResult) => void;
   readonly failed: (error: StoreError) => void;
 
-  constructor(part: StreamPart, resolve: (result: AppendResult) => void, reject: (error: StoreError) => void) {
-    this.firstVersion = part.firstVersion;
-    this.eventCount = part.eventCount;
-    this.recordIndex = part.recordIndex;
+  constructor(
+    version: number,
+    recordIndex: number,
+    resolve: (result: AppendResult) => void,
+    reject: (error: StoreError) => void,
+  ) {
+    this.#version = version;
+    this.#recordIndex = recordIndex;
     this.#resolve = resolve;
     this.failed = reject;
   }
 
   committed(batchFirstLsn: number): void {
-    this.#resolve(resultOf(this, batchFirstLsn));
+    const version = this.#version;
+    this.#resolve({ version, lsn: batchFirstLsn + this.#recordIndex, created: version === 1, duplicate: false });
   }
+}
+
+/** What a ledger needs of the log and of the head table. */
+export interface LedgerKeeper {
+  /** The batch is durable and visible. */
+  committed(ledger: BatchLedger, firstLsn: number): void;
+  /** The batch will never be told of again. */
+  failed(ledger: BatchLedger, error: StoreError): void;
 }
 
 export class BatchLedger implements AppendTicket {
   readonly batch: Batch;
+  readonly #keeper: LedgerKeeper;
   /** The stream of record i. */
   readonly #heads: StreamHead[] = [];
+  /** Streams that a later batch went on with before this one was durable, and their versions in this one. */
+  readonly #extendedHeads: StreamHead[] = [];
+  readonly #extendedVersions: number[] = [];
   #hasEarlyAnswers = false;
   readonly #waiters: AppendWaiter[] = [];
-  readonly #lostBatches: LostBatches;
 
-  constructor(batch: Batch, lostBatches: LostBatches) {
+  constructor(batch: Batch, keeper: LedgerKeeper) {
     this.batch = batch;
-    this.#lostBatches = lostBatches;
+    this.#keeper = keeper;
   }
 
-  /** Enters the next record of the batch: the stream's next version. */
+  get heads(): readonly StreamHead[] {
+    return this.#heads;
+  }
+
+  get hasEarlyAnswers(): boolean {
+    return this.#hasEarlyAnswers;
+  }
+
+  /** Enters the stream of the next record of the batch. */
   enter(head: StreamHead): void {
     this.#heads.push(head);
-    head.version++;
+  }
+
+  /** A later batch goes on with the stream, which has that version in this one. */
+  extend(head: StreamHead, version: number): void {
+    this.#extendedHeads.push(head);
+    this.#extendedVersions.push(version);
+  }
+
+  /** Whether this batch made that version the stream's newest, as far as it was gone on with. */
+  isExtended(head: StreamHead, version: number): boolean {
+    return this.#extendedHeads.some((other, index) => other === head && this.#extendedVersions[index] === version);
+  }
+
+  forEachExtended(tell: (head: StreamHead, version: number) => void): void {
+    for (let index = 0; index < this.#extendedHeads.length; index++) {
+      tell(this.#extendedHeads[index] as StreamHead, this.#extendedVersions[index] as number);
+    }
   }
 
   /** An append of an async mode is answered before the batch is durable. */
@@ -102,19 +140,13 @@ export class BatchLedger implements AppendTicket {
   }
 
   committed(batchFirstLsn: number): void {
-    const heads = this.#heads;
-    for (let index = 0; index < heads.length; index++) (heads[index] as StreamHead).lsns.push(batchFirstLsn + index);
+    this.#keeper.committed(this, batchFirstLsn);
     const waiters = this.#waiters;
     for (let index = 0; index < waiters.length; index++) (waiters[index] as AppendWaiter).committed(batchFirstLsn);
   }
 
   failed(error: StoreError): void {
-    // Those who wait hear of it below; those who were answered early only when they ask.
-    if (this.#hasEarlyAnswers) this.#lostBatches.add(this.batch.epoch, error);
-    for (let index = this.#heads.length - 1; index >= 0; index--) {
-      const head = this.#heads[index] as StreamHead;
-      head.revertTo(head.version - 1);
-    }
+    this.#keeper.failed(this, error);
     for (const waiter of this.#waiters) waiter.failed(error);
   }
 }

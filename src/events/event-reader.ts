@@ -4,6 +4,7 @@ import { StoreError } from "../errors.js";
 import { type Frame, type IoDescription, LogView, type RecoveryReport } from "../wal/index.js";
 import type { EventCursor } from "./event-cursor.js";
 import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
+import { LogFollower } from "./log-follower.js";
 import { checkDirectory, checkSchemas } from "./open-options.js";
 import { checkStreamName } from "./prepare-event.js";
 import { EventDecoder, type StoredEvent } from "./recorded-event.js";
@@ -32,13 +33,14 @@ export class EventReader {
     const index = new StreamIndex();
     const replay = new StreamReplay(index);
     const log = await LogView.open(directory, (frame: Frame) => replay.addFrame(frame));
-    return new EventReader(log, index, registry);
+    return new EventReader(log, index, new LogFollower(log, index, replay), registry);
   }
 
-  private constructor(log: LogView, index: StreamIndex, registry: SchemaRegistry) {
+  private constructor(log: LogView, index: StreamIndex, follower: LogFollower, registry: SchemaRegistry) {
     this.#log = log;
     this.#index = index;
-    this.#source = new EventSource(log, index, new EventDecoder(registry, log.storeId), () => log.status === "closed");
+    const decoder = new EventDecoder(registry, log.storeId);
+    this.#source = new EventSource(log, index, follower, decoder, () => log.status === "closed");
   }
 
   get directory(): string {
@@ -68,7 +70,7 @@ export class EventReader {
   streamVersion(stream: string): number {
     const head = this.#index.get(stream);
     if (head === undefined) checkStreamName(stream);
-    return head?.durableVersion ?? 0;
+    return head?.versionAt(this.watermark) ?? 0;
   }
 
   /** Looks whether a writer has gone on; true when there is more to read. */

@@ -3,6 +3,7 @@
 import { isStoreError, StoreError } from "../errors.js";
 import { checkOptionNames, choiceOption, type Frame, integerOption, RECORD_HEADER_BYTES } from "../wal/index.js";
 import { EventCursor } from "./event-cursor.js";
+import type { LogFollower } from "./log-follower.js";
 import { checkStreamName } from "./prepare-event.js";
 import { type EventDecoder, StoredEvent } from "./recorded-event.js";
 import type { StreamHead, StreamIndex } from "./stream-index.js";
@@ -95,12 +96,20 @@ function checkedSignal(signal: AbortSignal | undefined): AbortSignal | undefined
 export class EventSource {
   readonly #log: LogView;
   readonly #index: StreamIndex;
+  readonly #follower: LogFollower;
   readonly #decoder: EventDecoder;
   readonly #isClosed: () => boolean;
 
-  constructor(log: LogView, index: StreamIndex, decoder: EventDecoder, isClosed: () => boolean) {
+  constructor(
+    log: LogView,
+    index: StreamIndex,
+    follower: LogFollower,
+    decoder: EventDecoder,
+    isClosed: () => boolean,
+  ) {
     this.#log = log;
     this.#index = index;
+    this.#follower = follower;
     this.#decoder = decoder;
     this.#isClosed = isClosed;
   }
@@ -185,35 +194,55 @@ export class EventSource {
     const direction = choiceOption(options.direction, "direction", DIRECTIONS, "forwards");
     const limit = integerOption(options.limit, "limit", { min: 0, max: NO_LIMIT, default: NO_LIMIT });
     const signal = checkedSignal(options.signal);
-    const head = this.#index.get(stream);
-    const last = head?.durableVersion ?? 0;
-    const forwards = direction === "forwards";
     const range = { min: 1, max: Number.MAX_SAFE_INTEGER };
-    const from = integerOption(options.from, "from", { ...range, default: forwards ? 1 : Math.max(1, last) });
-    const to = integerOption(options.to, "to", { ...range, default: forwards ? Number.MAX_SAFE_INTEGER : 1 });
+    const forwards = direction === "forwards";
+    const from = integerOption(options.from, "from", { ...range, default: forwards ? range.min : range.max });
+    const to = integerOption(options.to, "to", { ...range, default: forwards ? range.max : range.min });
+    const batches = this.#streamBetween(stream, { from, to, forwards }, this.#log.watermark, signal);
+    return new EventCursor(batches, limit, { signal });
+  }
+
+  /** The part of the stream that was visible when W was `through`. */
+  async *#streamBetween(
+    stream: string,
+    wanted: { readonly from: number; readonly to: number; readonly forwards: boolean },
+    through: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
+    const { from, to, forwards } = wanted;
+    const head = await this.#headAt(stream, through);
+    if (head === undefined) return;
+    const last = head.versionAt(through);
     const versions = forwards
       ? { first: from, final: Math.min(to, last), step: 1 }
       : { first: Math.min(from, last), final: to, step: -1 };
-    return new EventCursor(this.#streamBatches(head, versions, signal), limit, { signal });
+    yield* this.#streamBatches(head, versions, signal);
+  }
+
+  /** The head of a stream whose events up to `through` are indexed; undefined when it has none. */
+  async #headAt(stream: string, through: number): Promise<StreamHead | undefined> {
+    this.#checkOpen();
+    if (this.#index.indexedThrough < through) await this.#follower.catchUp(through);
+    return this.#index.get(stream);
   }
 
   /** The stream's events from version `first` to `final`, in pieces that share a frame. */
   async *#streamBatches(
-    head: StreamHead | undefined,
+    head: StreamHead,
     versions: { readonly first: number; readonly final: number; readonly step: number },
     signal: AbortSignal | undefined,
   ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
     const { final, step } = versions;
     let version = versions.first;
-    while (head !== undefined && (final - version) * step >= 0) {
+    while ((final - version) * step >= 0) {
       signal?.throwIfAborted();
       this.#checkOpen();
-      const frame = await this.#log.frameOf(head.lsns[version - 1] as number);
+      const frame = await this.#log.frameOf(head.lsnOf(version) as number);
       const { firstLsn, recordCount } = frame.header;
       const { starts, ends } = recordRanges(frame);
       let events: StoredEvent[] = [];
       for (; (final - version) * step >= 0; version += step) {
-        const lsn = head.lsns[version - 1] as number;
+        const lsn = head.lsnOf(version) as number;
         const at = lsn - firstLsn;
         if (at < 0 || at >= recordCount) break;
         if (events.length === EVENTS_PER_BATCH_MAX) {
@@ -274,9 +303,9 @@ export class EventSource {
     through: number,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
-    const head = this.#index.get(stream);
+    const head = await this.#headAt(stream, through);
     if (head === undefined) return;
-    const versions = { first: head.firstAfter(after) + 1, final: head.firstAfter(through), step: 1 };
+    const versions = { first: head.versionAt(after) + 1, final: head.versionAt(through), step: 1 };
     yield* this.#streamBatches(head, versions, signal);
   }
 
@@ -305,7 +334,7 @@ export class EventSource {
     });
   }
 
-  /** The ids of a stream's durable events from `firstVersion` on. */
+  /** The ids of a stream's events from `firstVersion` on; they are indexed. */
   async readIds(head: StreamHead, firstVersion: number, count: number): Promise<string[]> {
     const ids: string[] = [];
     const versions = { first: firstVersion, final: firstVersion + count - 1, step: 1 };

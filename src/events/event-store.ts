@@ -1,14 +1,15 @@
 /** The event store: streams of events over one log, open for writing. */
 
 import { StoreError } from "../errors.js";
-import { type Frame, type IoDescription, type RecordKey, type RecoveryReport, Wal, type WalStats } from "../wal/index.js";
+import { type Frame, type HeadTable, type IoDescription, type RecordKey, type RecoveryReport, Wal, type WalStats } from "../wal/index.js";
 import { Appender, type AppendOptions, type StreamAppend } from "./appender.js";
 import type { AppendResult, BufferedResult } from "./batch-ledger.js";
 import { EnvelopeView } from "./envelope.js";
 import type { Durability, EventInput } from "./event.js";
 import type { EventCursor } from "./event-cursor.js";
 import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
-import { checkDirectory, checkedOptions, type EventStoreOptions } from "./open-options.js";
+import { LogFollower } from "./log-follower.js";
+import { type CheckedOptions, checkDirectory, checkedOptions, type EventStoreOptions } from "./open-options.js";
 import { checkStreamName, EventPreparer } from "./prepare-event.js";
 import { EventDecoder, type StoredEvent } from "./recorded-event.js";
 import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";
@@ -17,7 +18,7 @@ import { StreamReplay } from "./stream-replay.js";
 
 /** Counts since the store was opened, but for `lastLsn`, `segments` and `streams`. */
 export interface EventStoreStats extends WalStats {
-  /** Streams that have durable events. */
+  /** Streams that have durable events, as far as the log was looked at: other writers' events are when a stream is read. */
   readonly streams: number;
 }
 
@@ -52,17 +53,30 @@ export class EventStore {
       view.decode(body, start, end);
       return { nameStart: view.streamStart, nameEnd: view.streamEnd, version: view.version };
     };
-    const opening = { onFrame: (frame: Frame) => replay.addFrame(frame), onRecovered: () => {} };
+    const opening = {
+      onFrame: (frame: Frame) => replay.addFrame(frame),
+      onRecovered: (heads: HeadTable) => index.enterAll(heads),
+    };
     const wal = await Wal.open(directory, { ...checked, keyOf }, opening);
-    return new EventStore(wal, index, registry, checked.durability);
+    return new EventStore(wal, index, new LogFollower(wal, index, replay), registry, checked);
   }
 
-  private constructor(wal: Wal, index: StreamIndex, registry: SchemaRegistry, durability: Durability) {
+  private constructor(
+    wal: Wal,
+    index: StreamIndex,
+    follower: LogFollower,
+    registry: SchemaRegistry,
+    options: CheckedOptions,
+  ) {
     this.#wal = wal;
     this.#index = index;
-    this.#source = new EventSource(wal, index, new EventDecoder(registry, wal.storeId), () => wal.status === "closed");
-    const readIds = this.#source.readIds.bind(this.#source);
-    this.#appender = new Appender(wal, index, new EventPreparer(registry), durability, readIds);
+    const decoder = new EventDecoder(registry, wal.storeId);
+    const source = new EventSource(wal, index, follower, decoder, () => wal.status === "closed");
+    this.#source = source;
+    this.#appender = new Appender(wal, index, new EventPreparer(registry), options, {
+      catchUp: () => follower.catchUp(),
+      readIds: (head, firstVersion, count) => source.readIds(head, firstVersion, count),
+    });
   }
 
   get directory(): string {
@@ -90,9 +104,8 @@ export class EventStore {
   }
 
   streamVersion(stream: string): number {
-    const head = this.#index.get(stream);
-    if (head === undefined) checkStreamName(stream);
-    return head?.durableVersion ?? 0;
+    if (this.#index.get(stream) === undefined) checkStreamName(stream);
+    return this.#appender.visibleVersion(stream);
   }
 
   append(

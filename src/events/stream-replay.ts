@@ -1,4 +1,4 @@
-/** Rebuilds the stream index from the log's frames as they are read at opening. */
+/** Enters the log's frames into the stream index, as they are read at opening and later. */
 
 import { StoreError } from "../errors.js";
 import { type Frame, RECORD_HEADER_BYTES } from "../wal/index.js";
@@ -13,24 +13,32 @@ export class StreamReplay {
     this.#index = index;
   }
 
-  /** @throws StoreError `ERR_WAL_CORRUPT` when a stream's versions are not 1, 2, 3, … */
+  /**
+   * Enters the next frame in LSN order; one that was entered already is passed over.
+   *
+   * @throws StoreError `ERR_WAL_CORRUPT` when a stream's versions are not 1, 2, 3, …
+   */
   addFrame(frame: Frame): void {
     const { body, header } = frame;
+    const lastLsn = header.firstLsn + header.recordCount - 1;
+    if (lastLsn <= this.#index.indexedThrough) return;
     const view = this.#view;
     let at = 0;
     for (let index = 0; index < header.recordCount; index++) {
       const start = at + RECORD_HEADER_BYTES;
       at = start + body.readUInt32LE(at);
       view.decode(body, start, at);
+      const { version } = view;
       const head = this.#index.ofBytes(body, view.streamStart, view.streamEnd);
-      if (view.version !== head.version + 1) {
-        const lsn = header.firstLsn + index;
-        const message = `stream ${head.name} goes from version ${head.version} to ${view.version} at LSN ${lsn}`;
+      const lsn = header.firstLsn + index;
+      if (version !== head.indexedVersion + 1) {
+        const message = `stream ${head.name} goes from version ${head.indexedVersion} to ${version} at LSN ${lsn}`;
         throw new StoreError("ERR_WAL_CORRUPT", message, { stream: head.name, lsn });
       }
-      head.version = view.version;
-      head.lsns.push(header.firstLsn + index);
-      if (view.idEnd > view.idStart) head.rememberId(body.toString("utf8", view.idStart, view.idEnd), view.version);
+      head.enter(lsn);
+      if (version <= head.idsKnownThrough) continue; // this writer's own, noted when it was written
+      head.noteId(version, view.idEnd > view.idStart ? body.toString("utf8", view.idStart, view.idEnd) : null);
     }
+    this.#index.noteIndexed(lastLsn);
   }
 }

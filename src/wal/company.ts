@@ -2,6 +2,7 @@
  * The other writers of a store, as one of them sees them: hears of their progress, waits for what they hold, and takes over the dead.
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { StoreError } from "../errors.js";
 import type { BlockIo } from "../ffi/index.js";
 import type { AttachLock } from "./attach-lock.js";
@@ -43,9 +44,15 @@ interface BatchWaiter {
   readonly core: number;
   readonly generation: number;
   readonly epoch: number;
-  readonly deadlineMs: number;
+  readonly sinceMs: number;
   readonly resolve: () => void;
   readonly reject: (error: StoreError) => void;
+}
+
+const PAUSE_MS = 1;
+
+function keyOfBatch(core: number, generation: number, epoch: number): string {
+  return `${core} ${generation} ${epoch}`;
 }
 
 export class Company {
@@ -53,6 +60,9 @@ export class Company {
   readonly #callbacks: CompanyCallbacks;
   readonly #watch: ProgressWatch;
   readonly #waiters = new Set<BatchWaiter>();
+  /** Since when somebody waits for a batch, for those who were told to look and wait again. */
+  #waitedSinceMs = new Map<string, number>();
+  #pauseCount = 0;
   readonly #takeovers: TakeoverReport[] = [];
   #takingOver: Promise<void> | null = null;
   #status: "open" | "closed" = "open";
@@ -67,7 +77,7 @@ export class Company {
       },
       onStall: () => this.#stalled(),
       hasListeners: callbacks.hasListeners,
-      hasWaiters: () => callbacks.waitsForOthers() || this.#waiters.size > 0,
+      hasWaiters: () => callbacks.waitsForOthers() || this.#waiters.size > 0 || this.#pauseCount > 0,
     });
   }
 
@@ -89,14 +99,22 @@ export class Company {
   /**
    * Resolves when the batch is committed, or it is worth a look whether it was taken back.
    *
-   * @throws StoreError `ERR_WAL_BUSY` when the caller has waited for `busyWaitMs` since `sinceMs`, of `performance.now`
+   * @throws StoreError `ERR_WAL_BUSY` when it was waited for again and again, for `busyWaitMs` in all
    */
-  whenChanged(core: number, generation: number, epoch: number, sinceMs: number): Promise<void> {
+  whenChanged(core: number, generation: number, epoch: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const deadlineMs = sinceMs + this.#place.busyWaitMs;
-      this.#waiters.add({ core, generation, epoch, deadlineMs, resolve, reject });
+      const sinceMs = this.#waitedSinceMs.get(keyOfBatch(core, generation, epoch)) ?? performance.now();
+      this.#waiters.add({ core, generation, epoch, sinceMs, resolve, reject });
       this.#watch.arm();
     });
+  }
+
+  /** A moment for somebody who holds a lock in shared memory; when moments follow each other for long, the dead are looked for. */
+  async pause(): Promise<void> {
+    this.#pauseCount++;
+    this.#watch.arm();
+    await delay(PAUSE_MS);
+    this.#pauseCount--;
   }
 
   /** Tells those whose batch is committed, and all when it is over. */
@@ -113,8 +131,10 @@ export class Company {
   #stalled(): void {
     const now = performance.now();
     const { busyWaitMs } = this.#place;
-    for (const { core, deadlineMs, resolve, reject } of this.#waiters) {
-      if (deadlineMs > now) {
+    this.#waitedSinceMs = new Map();
+    for (const { core, generation, epoch, sinceMs, resolve, reject } of this.#waiters) {
+      if (now - sinceMs < busyWaitMs) {
+        this.#waitedSinceMs.set(keyOfBatch(core, generation, epoch), sinceMs);
         resolve();
       } else {
         const message = `core ${core} is alive and has not committed a batch for ${busyWaitMs} ms`;

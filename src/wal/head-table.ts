@@ -197,6 +197,35 @@ export class HeadTable {
     Atomics.store(level.int32, word + TENTATIVE_WORD, after);
   }
 
+  /**
+   * What a writer that is alone does for nearly every append, in one call (measured: 80 ns instead of 190 with lock, looks and unlock one by
+   * one): puts `to`, in the batch `epoch`, in the place of my tentative version `from`. With `isCommitted` that one is committed.
+   * False, with nothing changed: somebody has the lock, the tentative version is not mine, or another waits for it and `epoch` is later.
+   */
+  extend(entry: number, from: number, to: number, epoch: number, isCommitted: boolean): boolean {
+    const level = this.#levels[levelOfEntry(entry)] as HeadLevel;
+    const { int32, float64 } = level;
+    const word = level.wordOf(entry);
+    const mark = this.#mark;
+    if (Atomics.compareExchange(int32, word + LOCK_WORD, 0, mark) !== 0) return false;
+    const before = int32[word + TENTATIVE_WORD] as number;
+    const current = recordOf(word, before);
+    const isWanted = int32[word + WANTED_WORD] !== 0;
+    const isMine = (before & OWNER_MASK) === mark && float64[current] === from;
+    const canExtend = isMine && (!isWanted || float64[current + 1] === epoch);
+    if (canExtend) {
+      const after = before ^ IN_RECORD_B;
+      const record = recordOf(word, after);
+      if (isCommitted) float64[(word >> 1) + COMMITTED_DOUBLE] = from;
+      float64[record] = to;
+      float64[record + 1] = epoch;
+      // A survivor sees the stores of the dead in their order, and nobody else looks before the lock is free.
+      int32[word + TENTATIVE_WORD] = after;
+    }
+    Atomics.store(int32, word + LOCK_WORD, 0);
+    return canExtend;
+  }
+
   /** The slot that waits for the entry, or −1. */
   wantedBy(entry: number): number {
     const level = this.#levelOf(entry);

@@ -12,3 +12,4 @@ export { checkOptionNames, choiceOption, integerOption } from "./options.js";
 export type { RecordKey } from "./record-key.js";
 export { coreDirectory, segmentPath } from "./segment-name.js";
 export { isStore, Wal, type WalOptions, type WalStats } from "./wal.js";
+export type { HeadTable } from "./head-table.js";

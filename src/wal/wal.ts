@@ -309,16 +309,28 @@ export class Wal {
 
   /** Whether that batch of a core, this one or another, is durable with everything before it. */
   isCommitted(core: number, generation: number, epoch: number): boolean {
-    return this.#isClosed || this.#attachment.control.lanes.isCommitted(core, generation, epoch, this.watermark);
+    // Appends ask this for every event of a busy stream: of its own batches a writer knows it without looking at shared memory.
+    if (core === this.slot && generation === this.generation) return epoch <= this.#writer.durableEpoch;
+    if (this.#isClosed) return true;
+    const { lanes } = this.#attachment.control;
+    return (
+      lanes.isCommitted(core, generation, epoch, this.#writer.watermark) ||
+      lanes.isCommitted(core, generation, epoch, this.watermark)
+    );
   }
 
   /**
    * Resolves when the batch is committed, or it is worth a look whether it was taken back.
    *
-   * @throws StoreError `ERR_WAL_BUSY` when the caller has waited for `busyWaitMs` since `sinceMs`, of `performance.now`
+   * @throws StoreError `ERR_WAL_BUSY` when it was waited for again and again, for `busyWaitMs` in all
    */
-  whenChanged(core: number, generation: number, epoch: number, sinceMs: number): Promise<void> {
-    return this.#company.whenChanged(core, generation, epoch, sinceMs);
+  whenChanged(core: number, generation: number, epoch: number): Promise<void> {
+    return this.#company.whenChanged(core, generation, epoch);
+  }
+
+  /** A moment for somebody who holds a lock of the head table. */
+  pause(): Promise<void> {
+    return this.#company.pause();
   }
 
   /** Null for an exclusive opener, who has it. */

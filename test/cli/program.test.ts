@@ -25,8 +25,11 @@ const PATHS = [
   "verify",
   "stats",
   "inspect",
+  "cores",
   "doctor",
   "bench append",
+  "bench recover",
+  "bench follow",
   "bench replay",
 ];
 

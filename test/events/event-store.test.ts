@@ -127,8 +127,8 @@ test("closing twice at once waits for the same end", async () => {
   await (await openEventStore({}, directory)).close();
 });
 
-test("a store that is open elsewhere is refused in a moment, and nothing of it is touched", async () => {
-  const store = await openEventStore();
+test("beside an exclusive opener a store is refused in a moment, and nothing of it is touched", async () => {
+  const store = await openEventStore({ exclusive: true });
   await store.append("s", EVENT);
   const startedMs = performance.now();
   await rejects(openEventStore({}, store.directory), "ERR_STORE_LOCKED");

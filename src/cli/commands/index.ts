@@ -4,8 +4,11 @@ import { Command } from "commander";
 import type { CommandBuilder, CommandContext } from "../program.js";
 import { appendCommand } from "./append.js";
 import { benchAppendCommand } from "./bench-append.js";
+import { benchFollowCommand } from "./bench-follow.js";
+import { benchRecoverCommand } from "./bench-recover.js";
 import { benchReplayCommand } from "./bench-replay.js";
 import { checkpointCommand } from "./checkpoint.js";
+import { coresCommand } from "./cores.js";
 import { demoCommand } from "./demo.js";
 import { doctorCommand } from "./doctor.js";
 import { graphDiffCommand } from "./graph-diff.js";
@@ -36,8 +39,14 @@ export const COMMANDS: readonly CommandBuilder[] = [
   verifyCommand,
   statsCommand,
   inspectCommand,
+  coresCommand,
   doctorCommand,
-  group("bench", "measure what this machine can do", [benchAppendCommand, benchReplayCommand]),
+  group("bench", "measure what this machine can do", [
+    benchAppendCommand,
+    benchRecoverCommand,
+    benchFollowCommand,
+    benchReplayCommand,
+  ]),
 ];
 
 function group(name: string, summary: string, members: readonly CommandBuilder[]): CommandBuilder {

@@ -9,7 +9,9 @@ import { EventPreparer } from "../../../src/events/prepare-event.js";
 import { SchemaRegistry } from "../../../src/events/schema-registry.js";
 import { StreamIndex } from "../../../src/events/stream-index.js";
 import { type BlockIo, openIo } from "../../../src/ffi/index.js";
+import { ControlFile } from "../../../src/wal/control-file.js";
 import { CoreWriter } from "../../../src/wal/core-writer.js";
+import { HeadTable } from "../../../src/wal/head-table.js";
 import type { Wal } from "../../../src/wal/index.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
 
@@ -104,17 +106,34 @@ export async function openControlledLog(
     generation: 1,
     segmentBytes,
   };
-  const start = { firstSegment: 1, durableLsn: 0, nextLsn: 1, lastRecordedAt: 0 };
+  const start = { storeId: owner.storeId, incarnation: 1, durableLsn: 0, lastRecordedAt: 0, slotCount: 1 };
+  const control = ControlFile.create(directory, start);
+  control.attach(0, process.pid);
   const watermarks: number[] = [];
   const writer = new CoreWriter(
     controlledIo(io, disk),
     owner,
-    start,
+    control,
+    1,
     { clock: () => Date.now() * 1000, flushIntervalMs: 60_000 },
-    { onFrame: () => {}, onAdvance: (watermark) => watermarks.push(watermark) },
+    {
+      onFrame: () => {},
+      onAdvance: (watermark) => watermarks.push(watermark),
+      onSealed: () => {},
+      onBlocked: () => {},
+    },
   );
   await writer.start();
+  const me = { slot: 0, generation: 1 };
+  const heads = HeadTable.create(directory, me);
   const wal = {
+    ...me,
+    heads,
+    get status() {
+      return writer.status;
+    },
+    pause: () => new Promise((resolve) => setTimeout(resolve, 1)),
+    isCommitted: (_slot: number, _generation: number, epoch: number) => epoch <= writer.durableEpoch,
     get appendBytesMax() {
       return writer.appendBytesMax;
     },
@@ -126,14 +145,16 @@ export async function openControlledLog(
   } as unknown as Wal;
   const index = new StreamIndex();
   const preparer = new EventPreparer(SchemaRegistry.load([], new Map(), false));
-  const appender = new Appender(wal, index, preparer, durability, () =>
-    Promise.reject(new Error("the log is not read")),
-  );
+  const unread = (): Promise<never> => Promise.reject(new Error("the log is not read"));
+  const ids = { catchUp: () => Promise.resolve(), readIds: unread };
+  const appender = new Appender(wal, index, preparer, { durability, busyWaitMs: 1000 }, ids);
   const close = async (): Promise<void> => {
     disk.isHeld = false;
     disk.release();
     await writer.close();
     await io.close();
+    control.close();
+    heads.close();
   };
   return { appender, index, writer, disk, watermarks, close };
 }

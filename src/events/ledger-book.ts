@@ -1,0 +1,92 @@
+/** The ledgers of the batches of this writer that nobody was told of yet, the oldest first; what becomes of them is entered here. */
+
+import type { StoreError } from "../errors.js";
+import type { Batch } from "../wal/index.js";
+import { BatchLedger, type LedgerKeeper } from "./batch-ledger.js";
+import type { HeadClaims } from "./head-claims.js";
+import { LostBatches } from "./lost-batches.js";
+import type { StreamHead, StreamIndex } from "./stream-index.js";
+
+export class LedgerBook implements LedgerKeeper {
+  readonly #index: StreamIndex;
+  readonly #claims: HeadClaims;
+  readonly #ledgers: BatchLedger[] = [];
+  #newest: BatchLedger | null = null;
+  readonly #lostBatches = new LostBatches();
+
+  constructor(index: StreamIndex, claims: HeadClaims) {
+    this.#index = index;
+    this.#claims = claims;
+  }
+
+  /** Batches that were not written, which the async modes had answered for already. */
+  get lostBatches(): LostBatches {
+    return this.#lostBatches;
+  }
+
+  /** The ledger of the open batch. */
+  of(batch: Batch): BatchLedger {
+    const newest = this.#newest;
+    if (newest !== null && newest.batch === batch) return newest;
+    const ledger = new BatchLedger(batch, this);
+    batch.tickets.push(ledger);
+    this.#ledgers.push(ledger);
+    this.#newest = ledger;
+    return ledger;
+  }
+
+  /** Claims the stream's head up to `version`, whose events lie in the ledger's batch. The head is locked. */
+  claim(head: StreamHead, version: number, ledger: BatchLedger): void {
+    const { claimedVersion, claimedEpoch } = head;
+    this.#claims.claim(head, version, ledger.batch.epoch);
+    this.#noteExtended(head, claimedVersion, claimedEpoch);
+  }
+
+  /** The same for one event, where this writer was the last to claim the head; false where that cannot be done at once. */
+  extend(head: StreamHead, batch: Batch): boolean {
+    const { claimedVersion, claimedEpoch } = head;
+    if (!this.#claims.extend(head, batch.epoch)) return false;
+    this.#noteExtended(head, claimedVersion, claimedEpoch);
+    return true;
+  }
+
+  /** Notes that a batch which is not durable yet is not the last any more to claim the head. */
+  #noteExtended(head: StreamHead, version: number, epoch: number): void {
+    const oldest = this.#ledgers[0];
+    if (oldest === undefined || epoch < oldest.batch.epoch || epoch === head.claimedEpoch) return;
+    // There are as many ledgers as there are batches in memory, which are few.
+    this.#ledgers.findLast(({ batch }) => batch.epoch === epoch)?.extend(head, version);
+  }
+
+  committed(ledger: BatchLedger, firstLsn: number): void {
+    this.#remove(ledger);
+    this.#index.enterBatch(firstLsn, ledger.heads);
+    ledger.forEachExtended((head, version) => this.#claims.noteVisible(head, version, ledger.batch.epoch));
+  }
+
+  /** Batches that are refused together are told of the newest first. */
+  failed(ledger: BatchLedger, error: StoreError): void {
+    this.#remove(ledger);
+    // Those who wait hear of it; those who were answered early only when they ask.
+    if (ledger.hasEarlyAnswers) this.#lostBatches.add(ledger.batch.epoch, error);
+    // What was submitted may be in the log: then the log has failed, and no head counts any more.
+    if (ledger.batch.status === "open") this.#takeBack(ledger);
+  }
+
+  #takeBack(ledger: BatchLedger): void {
+    const counts = new Map<StreamHead, number>();
+    for (const head of ledger.heads) counts.set(head, (counts.get(head) ?? 0) + 1);
+    for (const [head, count] of counts) {
+      const version = head.claimedVersion - count;
+      const earlier = this.#ledgers.findLast((other) => other.isExtended(head, version));
+      // When no batch of this writer holds that version and waits, it was visible when this one went on from it.
+      this.#claims.takeBack(head, version, earlier?.batch.epoch ?? 0);
+    }
+  }
+
+  #remove(ledger: BatchLedger): void {
+    const at = this.#ledgers.indexOf(ledger);
+    if (at >= 0) this.#ledgers.splice(at, 1);
+    if (this.#newest === ledger) this.#newest = null;
+  }
+}
