@@ -14,6 +14,7 @@ export type {
   ExpectedVersion,
   IoDemand,
   IoDescription,
+  LsnRange,
   ReadAllOptions,
   ReadStreamOptions,
   RecordedEvent,

@@ -1,7 +1,14 @@
 /** The event store opened for reading only, beside a writer or without one. */
 
 import { StoreError } from "../errors.js";
-import { type CoreState, type Frame, type IoDescription, LogView, type RecoveryReport } from "../wal/index.js";
+import {
+  type CoreState,
+  type Frame,
+  type IoDescription,
+  LogView,
+  type LsnRange,
+  type RecoveryReport,
+} from "../wal/index.js";
 import type { EventCursor } from "./event-cursor.js";
 import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
 import { LogFollower } from "./log-follower.js";
@@ -71,6 +78,10 @@ export class EventReader {
     const head = this.#index.get(stream);
     if (head === undefined) checkStreamName(stream);
     return head?.versionAt(this.watermark) ?? 0;
+  }
+
+  get voids(): readonly LsnRange[] {
+    return this.#log.voids;
   }
 
   cores(): readonly CoreState[] {

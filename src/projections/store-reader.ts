@@ -5,6 +5,7 @@ import type {
   EventMap,
   EventReader,
   IoDescription,
+  LsnRange,
   ReadAllOptions,
   ReadStreamOptions,
   RecordedEvent,
@@ -54,6 +55,11 @@ export class StoreReader<Events extends EventMap = EventMap> {
    */
   cores(): readonly CoreState[] {
     return this.#events.cores();
+  }
+
+  /** LSNs that writers took and died with, first and last of each range: no event has them, and none ever will. Ascending. */
+  get voids(): readonly LsnRange[] {
+    return this.#events.voids;
   }
 
   stats(): { readonly lastLsn: number; readonly segments: number; readonly streams: number } {

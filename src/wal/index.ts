@@ -10,6 +10,7 @@ export type { Frame } from "./frame-stream.js";
 export type { HeadTable } from "./head-table.js";
 export { inspectSegment, type SegmentItem } from "./inspect-segment.js";
 export { LogView } from "./log-view.js";
+export type { LsnRange } from "./lsn-ranges.js";
 export { checkOptionNames, choiceOption, integerOption } from "./options.js";
 export type { RecordKey } from "./record-key.js";
 export { coreDirectory, segmentPath } from "./segment-name.js";

@@ -101,7 +101,10 @@ export class Lanes {
 
   /** The batch has its LSNs: others may judge whether it is committed. */
   sealed(slot: number, epoch: number): void {
-    Atomics.store(this.#file.bigint64, (slotOffset(slot) >> 3) + SLOT_LONG.sealedEpoch, BigInt(epoch));
+    const { bigint64 } = this.#file;
+    const at = (slotOffset(slot) >> 3) + SLOT_LONG.sealedEpoch;
+    assert(Number(bigint64[at]) < epoch, "epochs rise in the order of the writes");
+    Atomics.store(bigint64, at, BigInt(epoch));
     Atomics.add(this.#file.int32, WORD.turn, 1);
   }
 

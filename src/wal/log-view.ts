@@ -21,6 +21,7 @@ import { LiveControl } from "./live-control.js";
 import type { LogFacts, LogPosition, ScanPosition } from "./log-facts.js";
 import { LogReader } from "./log-reader.js";
 import { scanLog } from "./log-scan.js";
+import type { LsnRange } from "./lsn-ranges.js";
 import { MANIFEST_NAME, type Manifest, readManifest } from "./manifest.js";
 import { currentManifest } from "./manifest-change.js";
 import { type CoreFiles, listLog } from "./segment-name.js";
@@ -308,6 +309,11 @@ export class LogView {
 
   frameOf(lsn: number): Promise<Frame> {
     return this.#reader.frameOf(lsn);
+  }
+
+  /** LSNs that writers took and lost: no record has them. Ascending. */
+  get voids(): readonly LsnRange[] {
+    return this.#reader.voids;
   }
 
   /** What the cores of a store that is being written tell of themselves; nothing where nobody writes. */
