@@ -30,11 +30,11 @@ import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import type { HeadTable } from "./head-table.js";
 import { LogReader } from "./log-reader.js";
-import { firstSegmentOf } from "./manifest.js";
 import { endIncarnation } from "./manifest-change.js";
+import { nextSegment } from "./next-segment.js";
 import { type RecoveredLog, recoverLog } from "./open-log.js";
 import type { KeyOf } from "./record-key.js";
-import { coreDirectory, listSegments } from "./segment-name.js";
+import { coreDirectory } from "./segment-name.js";
 import type { TakeoverReport } from "./takeover.js";
 import { asStoreError, isLackOfSpace, logFull } from "./write-failure.js";
 
@@ -155,7 +155,7 @@ export class Wal {
     const { heads, recovered } = attachment;
     try {
       await syncDirectory(join(directory, "wal")); // the core's directory can be new
-      const firstSegment = await nextSegment(directory, attachment);
+      const firstSegment = await nextSegment({ directory, io: held.io }, attachment);
       const wal = new Wal(directory, { ...held, index, firstSegment }, attachment, { ...options, clock });
       try {
         await wal.#writer.start();
@@ -454,14 +454,6 @@ function leave({ control, heads, owner }: Attachment): void {
   heads.close();
   control.close();
   owner.release();
-}
-
-/** A generation writes files of its own, behind those that the manifest gives to incarnations before. */
-async function nextSegment(directory: string, { manifest, owner: { core } }: Attachment): Promise<number> {
-  const segments = await listSegments(coreDirectory(directory, core));
-  const newest = manifest.incarnations.at(-1);
-  const first = newest === undefined ? 1 : firstSegmentOf(newest, core);
-  return Math.max((segments.at(-1)?.segment ?? 0) + 1, first);
 }
 
 /** Makes the directory and those above it, durably, and returns its real path. */
