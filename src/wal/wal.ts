@@ -24,7 +24,7 @@ import { type Clock, wallClock } from "./clock.js";
 import { Company } from "./company.js";
 import type { CoreState } from "./control-file.js";
 import type { CoreTail } from "./core-cursor.js";
-import { CoreWriter, type SealDemand, type WriterStats } from "./core-writer.js";
+import { CoreWriter } from "./core-writer.js";
 import type { RecoveryReport } from "./find-log.js";
 import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
@@ -37,6 +37,7 @@ import type { KeyOf } from "./record-key.js";
 import { coreDirectory } from "./segment-name.js";
 import type { TakeoverReport } from "./takeover.js";
 import { asStoreError, isLackOfSpace, logFull } from "./write-failure.js";
+import type { SealDemand, WriterStats } from "./writer-contract.js";
 
 export const READ_CHUNK_BYTES: number = 1024 * 1024;
 export const READ_CHUNKS_MAX = 64;
