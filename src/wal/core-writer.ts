@@ -81,12 +81,8 @@ export class CoreWriter {
   #placingTimer: NodeJS.Immediate | null = null;
   /** W as this writer knows it. */
   #watermark: number;
-  #pendingRecords = 0;
+  readonly #counts = { frames: 0, records: 0, bytes: 0, pendingRecords: 0, attestations: 0 };
   #durableEpoch = 0;
-  #frameCount = 0;
-  #recordCount = 0;
-  #byteCount = 0;
-  #attestCount = 0;
 
   constructor(
     io: BlockIo,
@@ -146,12 +142,7 @@ export class CoreWriter {
   }
 
   get stats(): WriterStats {
-    return {
-      frames: this.#frameCount,
-      records: this.#recordCount,
-      bytes: this.#byteCount,
-      attestations: this.#attestCount,
-    };
+    return { ...this.#counts };
   }
 
   /** Throws what an append to this writer must be answered with, when it takes none. */
@@ -307,7 +298,7 @@ export class CoreWriter {
   /** False when the LSN lock was not to be had; then it is tried again. */
   #seal(batch: Batch, kind: FrameKind): boolean {
     if (!this.#sealer.seal(batch, kind, this.#watermark)) return false;
-    this.#pendingRecords += batch.recordCount;
+    this.#counts.pendingRecords += batch.recordCount;
     this.#inFlight.push(batch);
     this.#callbacks.onSealed();
     return true;
@@ -333,7 +324,7 @@ export class CoreWriter {
       this.#sealer.submit(batch);
     } else {
       if (batch.segment !== null) this.#pipeline.finished(batch.segment);
-      this.#fail(writeFailed(batch, result, missing));
+      this.fail(writeFailed(batch, result, missing));
     }
   };
 
@@ -341,7 +332,7 @@ export class CoreWriter {
   progress(): void {
     if (this.#status === "failed") return;
     if (this.#control.poisonedBy >= 0) {
-      this.#fail(poisoned(this.#control.poisonedBy));
+      this.fail(poisoned(this.#control.poisonedBy));
       return;
     }
     const watermark = this.#control.lanes.advanceWatermark();
@@ -353,28 +344,23 @@ export class CoreWriter {
       this.#inFlight.shift();
       acknowledged++;
       this.#durableEpoch = batch.epoch;
-      this.#frameCount++;
-      this.#recordCount += batch.recordCount;
-      this.#byteCount += batch.byteLength;
-      this.#pendingRecords -= batch.recordCount;
+      this.#counts.frames++;
+      this.#counts.records += batch.recordCount;
+      this.#counts.bytes += batch.byteLength;
+      this.#counts.pendingRecords -= batch.recordCount;
       if (batch.recordCount > 0) {
         this.#callbacks.onFrame(batch.firstLsn, batch.segment?.segment ?? 0, batch.fileOffset, batch.byteLength);
         const { tickets, firstLsn, recordedAt } = batch;
         for (let index = 0; index < tickets.length; index++)
           (tickets[index] as AppendTicket).committed(firstLsn, recordedAt);
       } else {
-        this.#attestCount++;
+        this.#counts.attestations++;
       }
       this.#buffers.release(batch.buffer);
       batch = this.#inFlight[0];
     }
     if (acknowledged > 0) {
-      this.#control.setCounts(this.#owner.core, {
-        frames: this.#frameCount,
-        records: this.#recordCount,
-        bytes: this.#byteCount,
-        pendingRecords: this.#pendingRecords,
-      });
+      this.#control.setCounts(this.#owner.core, this.#counts);
       this.#idleTimer.touch();
     }
     if (this.#sealOnCompletion) {
@@ -420,7 +406,7 @@ export class CoreWriter {
       return;
     }
     if (!isLackOfSpace(error)) {
-      this.#fail(error);
+      this.fail(error);
       return;
     }
     this.#lackOfSpace = logFull(error);
@@ -445,13 +431,8 @@ export class CoreWriter {
     this.#wake();
   }
 
-  /** What somebody else found out: nothing can be trusted any more. */
-  fail(error: StoreError): void {
-    this.#fail(error);
-  }
-
   /** Fail-stop: a failed flush is forgotten by the kernel, so nothing after it can be trusted. */
-  #fail(error: StoreError): void {
+  fail(error: StoreError): void {
     if (this.#status === "failed") return;
     this.#status = "failed";
     this.#failure = error;
@@ -480,7 +461,7 @@ export class CoreWriter {
     await this.drain();
     if (this.#open !== null) this.#dropEmptyBatch(this.#open);
     this.#stopTimers();
-    const isSealed = this.#frameCount > 0 && this.#status === "closing" && (await this.#writeSeal());
+    const isSealed = this.#counts.frames > 0 && this.#status === "closing" && (await this.#writeSeal());
     const isClean = this.#status === "closing";
     try {
       if (isClean) await this.#pipeline.finish(isSealed);

@@ -18,5 +18,7 @@ export interface WriterStats {
   readonly frames: number;
   readonly records: number;
   readonly bytes: number;
+  /** Written or being written, and not acknowledged. */
+  readonly pendingRecords: number;
   readonly attestations: number;
 }
