@@ -76,7 +76,7 @@ export class CoreScan {
   /** Behind that frame, or behind the last one. */
   position: CorePosition;
   attestedLsn = 0;
-  lastRecordedAt = Number.MIN_SAFE_INTEGER;
+  lastRecordedAt: number = Number.MIN_SAFE_INTEGER;
   orphanFrameCount = 0;
   bytesRead = 0;
   tornAt: DamagedPlace | null = null;

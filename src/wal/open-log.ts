@@ -129,7 +129,7 @@ function endedIncarnations({ manifest, facts }: FoundLog, kept: readonly KeptSeg
     });
 }
 
-/** By core, the number behind those in use. No number is given twice, also not of files that a checkpoint has dropped. */
+/** By core, the number behind the files that are there, and none before where the last incarnation began: its files can have been dropped. */
 function nextSegments({ manifest }: FoundLog, kept: readonly KeptSegments[]): number[] {
   const newest = manifest.incarnations.at(-1);
   return Array.from({ length: (kept.at(-1)?.core ?? FIRST_CORE) + 1 }, (_, core) => {

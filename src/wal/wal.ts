@@ -309,7 +309,14 @@ export class Wal {
 
   /** Whether that batch of a core, this one or another, is durable with everything before it. */
   isCommitted(core: number, generation: number, epoch: number): boolean {
-    return this.#isClosed || this.#attachment.control.lanes.isCommitted(core, generation, epoch, this.watermark);
+    // Appends ask this for every event of a busy stream: of its own batches a writer knows it without looking at shared memory.
+    if (core === this.slot && generation === this.generation) return epoch <= this.#writer.durableEpoch;
+    if (this.#isClosed) return true;
+    const { lanes } = this.#attachment.control;
+    return (
+      lanes.isCommitted(core, generation, epoch, this.#writer.watermark) ||
+      lanes.isCommitted(core, generation, epoch, this.watermark)
+    );
   }
 
   /**

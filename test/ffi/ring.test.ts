@@ -7,6 +7,7 @@ import { completionOf, type Publication } from "../../src/ffi/block-io.js";
 import { EAGAIN, EBUSY, EINTR, ENOMEM } from "../../src/ffi/errno.js";
 import { closeFd, openPipe } from "../../src/ffi/libc.js";
 import { MappedFile } from "../../src/ffi/mapped-file.js";
+import { wakeSleepers } from "../../src/ffi/publication.js";
 import { ENTRY_COUNT, Ring } from "../../src/ffi/ring.js";
 import type { RingDriver } from "../../src/ffi/ring-driver.js";
 import { IORING_SQ_CQ_OVERFLOW } from "../../src/ffi/ring-layout.js";
@@ -117,6 +118,25 @@ for (const wakeup of ["poll", "pipe"] as const) {
     });
   }
 }
+
+declare("a wake-up of which the kernel took only a part is armed again", async () => {
+  let enterCount = 0;
+  const ring = ringOver(
+    (driver) => ({ enter: (count, waitCount) => driver.enter(enterCount++ === 0 ? count - 1 : count, waitCount) }),
+    "pipe",
+  );
+  if (!ring.abilities.hasFutex) return;
+  const file = MappedFile.create(join(temporaryDirectory(), "control"), BLOCK_BYTES);
+  const sleeping = completionOf((completion) => ring.sleepOn(file, 0, 0, completion));
+  ring.submit();
+  // What was refused has been submitted by then, and nothing but the wake-up tells of what comes.
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.ok(enterCount >= 2, `${enterCount} entries into the kernel`);
+  wakeSleepers(file, 0);
+  assert.is(await sleeping, 0);
+  ring.close();
+  file.close();
+});
 
 declare("a short write publishes nothing", async () => {
   const ring = ringOver(() => ({}));

@@ -5,6 +5,7 @@ import { coreDirectory, inspectSegment, type SegmentItem, segmentPath } from "..
 import { assert, rejects } from "../support/assert.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
+import { HandLog } from "./support/hand-log.js";
 
 const test = suite("wal/inspect-segment");
 
@@ -105,4 +106,27 @@ test("shows a frame that the end of the file cuts off, and files that are no seg
   assert.equal(await inspectBytes(Buffer.from("hello")), [{ kind: "damaged", fileOffset: 0, byteLength: 5 }]);
   assert.equal(await inspectBytes(Buffer.alloc(3 * BLOCK)), [{ kind: "zeros", fileOffset: 0, byteLength: 3 * BLOCK }]);
   await rejects(inspect(join(path, "missing")), "ENOTDIR");
+});
+
+test("shows the segment of any core, and takes a frame of another core for one that is not at its place", async () => {
+  const log = new HandLog();
+  log.begin(1);
+  const [a, b] = [log.writer(3), log.writer(5)] as const;
+  a.data(1, 2);
+  a.data(3, 1);
+  b.data(4, 1);
+  const items = await inspect(a.path);
+  assert.ok(
+    framesOf(items).every(({ body, isAtItsPlace, header }) => body === "valid" && isAtItsPlace && header.core === 3),
+  );
+  const bytes = readFileSync(a.path);
+  readFileSync(b.path).copy(bytes, BLOCK, BLOCK, 2 * BLOCK);
+  const swapped = framesOf(await inspectBytes(bytes));
+  assert.equal(
+    swapped.map(({ header, isAtItsPlace }) => [header.core, isAtItsPlace]),
+    [
+      [5, false],
+      [3, true],
+    ],
+  );
 });

@@ -1,6 +1,6 @@
 /** Reading a log of many cores, as it lies there and while it is written. */
 
-import { cpSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { StoreError } from "../../src/errors.js";
 import { BufferPool } from "../../src/ffi/aligned-buffer.js";
@@ -293,6 +293,28 @@ test("second copies serve where the first ones are damaged", async () => {
       assert.equal((await read(reader.frames(0, 4))).flatMap(recordsOf), recordsThrough(4));
       for (const lsn of [4, 3, 2, 1]) assert.equal(recordsOf(await reader.frameOf(lsn)), [recordOf(lsn)]);
     });
+});
+
+test("a whole frame that another chain left at its place is not read", async () => {
+  const [log, other] = [new HandLog(), new HandLog()];
+  for (const [one, recordedAt] of [
+    [log, 1],
+    [other, 2],
+  ] as const) {
+    one.begin(1);
+    const writer = one.writer(0);
+    writer.data(1, 1, { recordedAt });
+    writer.data(2, 1);
+  }
+  const path = join("wal", "core-000", "0000000001.wal");
+  const bytes = readFileSync(join(log.directory, path));
+  readFileSync(join(other.directory, path)).copy(bytes, 2 * BLOCK, 2 * BLOCK);
+  writeFileSync(join(log.directory, path), bytes);
+  assert.is((await knownOf(log)).lastLsn, 1);
+  await withReader(log, {}, async (reader) => {
+    const error = (await rejects(read(reader.frames(0, 2)), "ERR_WAL_CORRUPT")) as StoreError;
+    assert.is(error.details["offset"], 2 * BLOCK);
+  });
 });
 
 test("a whole frame in a void is not read, also by who begins right there and knows only an older manifest", async () => {

@@ -5,8 +5,10 @@ import { join } from "node:path";
 import type { StoreError } from "../../src/errors.js";
 import { LogView } from "../../src/wal/log-view.js";
 import { assert, rejects } from "../support/assert.js";
+import { seededRandom } from "../support/seeded-random.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
+import { damage, type HandFrame, HandLog, type HandWriter, lose, recordsThrough } from "./support/hand-log.js";
 import {
   append,
   copyStore,
@@ -205,4 +207,176 @@ test("a store without its manifests, or of another kind, refuses with its reason
     LogView.open(damaged, () => {}),
     "ERR_STORE_NOT_FOUND",
   );
+});
+
+/** A view of a log that is written by hand. */
+async function viewOf(log: HandLog, watermark: () => number | null = () => null) {
+  const delivered: string[] = [];
+  const view = await LogView.open(log.directory, (frame) => delivered.push(...recordsOf(frame)), { watermark });
+  return { view, delivered };
+}
+
+test("of many cores it serves what any of them attests, up to the first hole", async () => {
+  const log = new HandLog();
+  log.begin(1);
+  const [a, b, c] = [log.writer(0), log.writer(1), log.writer(2)] as const;
+  a.data(1, 2);
+  b.data(3, 1, { durableLsn: 2 });
+  c.data(4, 2, { durableLsn: 3 });
+  lose(a.data(6, 1, { durableLsn: 3 }));
+  b.data(7, 1, { durableLsn: 3 });
+  const before = snapshot(log.directory);
+  const { view, delivered } = await viewOf(log);
+  assert.equal([view.watermark, delivered], [3, recordsThrough(3)]);
+  assert.equal(await readLog(view), recordsThrough(3));
+  await view.close();
+  assert.equal(snapshot(log.directory), before);
+});
+
+test("who knows W makes it serve up to there, and never what is not there", async () => {
+  const log = new HandLog();
+  log.begin(1);
+  const [a, b] = [log.writer(0), log.writer(1)] as const;
+  a.data(1, 1);
+  b.data(2, 1);
+  let known: number | null = 1;
+  const { view, delivered } = await viewOf(log, () => known);
+  assert.equal([view.watermark, delivered], [1, recordsThrough(1)]);
+  known = 2;
+  assert.is(await view.refresh(), true);
+  assert.equal([view.watermark, delivered], [2, recordsThrough(2)]);
+  known = 4;
+  a.data(3, 1);
+  assert.is(await view.refresh(), true);
+  assert.equal([view.watermark, delivered], [3, recordsThrough(3)]);
+  b.data(4, 1);
+  await view.refresh();
+  assert.equal(await readLog(view), recordsThrough(4));
+  await view.close();
+});
+
+test("it goes on where it was: what was read is not read again", async () => {
+  const log = new HandLog(4 * BLOCK);
+  log.begin(1);
+  const writers = [log.writer(0), log.writer(1)] as const;
+  const write = (lsn: number): HandFrame => (writers[lsn % 2] as HandWriter).data(lsn, 1, { durableLsn: lsn - 1 });
+  const first = write(1);
+  for (let lsn = 2; lsn <= 20; lsn++) write(lsn);
+  const { view, delivered } = await viewOf(log);
+  damage(first);
+  for (let lsn = 21; lsn <= 40; lsn++) {
+    write(lsn);
+    assert.is(await view.refresh(), true);
+    assert.equal(delivered, recordsThrough(lsn - 1));
+  }
+  damage(first);
+  assert.equal(await readLog(view), delivered);
+  await view.close();
+});
+
+test("it follows many cores whose writes land in any order, writers that come and die, and openings", async () => {
+  const random = seededRandom();
+  const log = new HandLog(5 * BLOCK);
+  log.begin(1);
+  let writers = [log.writer(0), log.writer(1), log.writer(2)];
+  for (const writer of writers) writer.prepare(1);
+  let nextLsn = 1;
+  let durableLsn = 0;
+  const { view, delivered } = await viewOf(log);
+  const advances: number[] = [];
+  view.onAdvance((watermark) => advances.push(watermark));
+  for (let step = 0; step < 120; step++) {
+    // Batches in flight: taken in order, written in any order.
+    const flight = Array.from({ length: 1 + random.integer(4) }, () => {
+      const frame = { writer: random.pick(writers), firstLsn: nextLsn, count: 1 + random.integer(3) };
+      nextLsn += frame.count;
+      return frame;
+    });
+    const attested = durableLsn;
+    for (const writer of [...writers].sort(() => random.next() - 0.5)) {
+      for (const { firstLsn, count } of flight.filter((frame) => frame.writer === writer))
+        writer.data(firstLsn, count, { durableLsn: attested });
+      if (random.integer(3) === 0) await view.refresh();
+    }
+    durableLsn = nextLsn - 1;
+    const dice = random.integer(12);
+    if (dice === 0 && writers.length > 1) {
+      const dead = random.pick(writers);
+      lose(dead.data(nextLsn, 2));
+      await view.refresh();
+      log.void(nextLsn, nextLsn + 1);
+      log.writeManifest();
+      nextLsn += 2;
+      durableLsn += 2;
+      const next = log.writer(dead.core, dead);
+      next.prepare(nextLsn);
+      writers = writers.map((writer) => (writer === dead ? next : writer));
+    } else if (dice === 1) {
+      for (const writer of writers) log.left(writer);
+      log.begin(nextLsn);
+      writers = writers.map(({ core }) => log.writer(core));
+      for (const writer of writers) writer.prepare(nextLsn);
+    } else if (dice < 5) {
+      random.pick(writers).control("ATTEST", nextLsn, durableLsn);
+    }
+    await view.refresh();
+    const expected = recordsThrough(view.watermark, log.voids);
+    assert.equal(delivered, expected, `step ${step}, watermark ${view.watermark} of ${durableLsn}`);
+    assert.ok(view.watermark >= attested, `step ${step}: ${view.watermark}, ${attested} were attested`);
+    if (step % 20 === 0) {
+      const read: string[] = [];
+      for await (const frame of view.frames(0, view.watermark)) read.push(...recordsOf(frame));
+      assert.equal(read, expected);
+    }
+  }
+  (writers[0] as HandWriter).control("ATTEST", nextLsn, durableLsn);
+  await view.refresh();
+  assert.is(view.watermark, durableLsn);
+  assert.equal(
+    advances,
+    advances.toSorted((x, y) => x - y),
+  );
+  await view.close();
+});
+
+test("damage in one core below what another attests refuses, also when it appears while the log is followed", async () => {
+  const log = new HandLog();
+  log.begin(1);
+  const [a, b] = [log.writer(0), log.writer(1)] as const;
+  a.data(1, 1);
+  b.data(2, 1, { durableLsn: 1 });
+  const { view } = await viewOf(log);
+  const torn = a.data(3, 1, { durableLsn: 2 });
+  damage(torn);
+  b.data(4, 1, { durableLsn: 2 });
+  await view.refresh();
+  assert.is(view.watermark, 2);
+  b.data(5, 1, { durableLsn: 4 });
+  const refreshing = async (): Promise<void> => {
+    for (let tries = 0; tries < 2; tries++) await view.refresh();
+  };
+  const error = (await rejects(refreshing(), "ERR_WAL_CORRUPT")) as StoreError;
+  assert.equal(error.details, { path: torn.path, offset: torn.fileOffset, firstLostLsn: 3, lastLostLsn: 4 });
+  assert.is(view.watermark, 2);
+  await view.close();
+});
+
+test("files that a checkpoint drops under it do not disturb it", async () => {
+  const log = new HandLog(3 * BLOCK);
+  log.begin(1);
+  const writers = [log.writer(0), log.writer(1)] as const;
+  const frames: HandFrame[] = [];
+  for (let lsn = 1; lsn <= 20; lsn++)
+    frames.push((writers[lsn % 2] as HandWriter).data(lsn, 1, { durableLsn: lsn - 1 }));
+  const { view, delivered } = await viewOf(log);
+  log.checkpointLsn = 12;
+  log.writeManifest();
+  for (const { path, lastLsn } of frames) if (lastLsn <= 12) rmSync(path, { force: true });
+  writers[1].data(21, 1, { durableLsn: 20 });
+  assert.is(await view.refresh(), true);
+  assert.equal(delivered, recordsThrough(20));
+  const read: string[] = [];
+  for await (const frame of view.frames(12, 20)) read.push(...recordsOf(frame));
+  assert.equal(read, recordsThrough(20).slice(12));
+  await view.close();
 });

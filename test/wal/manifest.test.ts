@@ -1,7 +1,14 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { checksum } from "../../src/wal/checksum.js";
-import { decodeManifest, encodeManifest, type Manifest, readManifest, writeManifest } from "../../src/wal/manifest.js";
+import {
+  decodeManifest,
+  encodeManifest,
+  type Incarnation,
+  type Manifest,
+  readManifest,
+  writeManifest,
+} from "../../src/wal/manifest.js";
 import { assert, rejects } from "../support/assert.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
@@ -36,6 +43,64 @@ test("every single flipped bit is damage, never another manifest and never anoth
     const flipped = Buffer.from(bytes);
     flipped[bit >> 3] = (flipped[bit >> 3] as number) ^ (1 << (bit & 7));
     assert.is(decodeManifest(flipped).kind, "damaged", `bit ${bit}`);
+  }
+});
+
+test("what holds its checksum and cannot be a manifest is damaged", () => {
+  const [first, second] = MANIFEST.incarnations as [Incarnation, Incarnation];
+  const impossible: [string, unknown][] = [
+    ["no object", [1]],
+    ["no sequence", { ...MANIFEST, sequence: undefined }],
+    ["sequence", { ...MANIFEST, sequence: 0 }],
+    ["store id", { ...MANIFEST, storeId: "0011" }],
+    ["createdAt", { ...MANIFEST, createdAt: "yesterday" }],
+    ["checkpoint", { ...MANIFEST, checkpointLsn: -1 }],
+    ["no sealed", { ...MANIFEST, sealed: undefined }],
+    ["sealed above the checkpoint", { ...MANIFEST, checkpointLsn: 6 }],
+    ["sealed twice", { ...MANIFEST, sealed: [...MANIFEST.sealed, ...MANIFEST.sealed] }],
+    ["sealed without bytes", { ...MANIFEST, sealed: [{ ...MANIFEST.sealed[0], byteLength: 0 }] }],
+    ["no incarnations", { ...MANIFEST, incarnations: {} }],
+    ...(
+      [
+        ["in the wrong order", [second, first]],
+        ["an open one before another", [{ ...first, lastLsn: null }, second]],
+        ["ends before it begins", [{ ...first, lastLsn: -1 }, second]],
+        ["no whole number", [{ ...first, firstLsn: 1.5 }, second]],
+        ["too large a number", [{ ...first, lastLsn: 2 ** 53 }, second]],
+        ["begins before the one before", [{ ...first, firstLsn: 12, lastLsn: 12, voids: [] }, second]],
+        ["segments before those of the one before", [{ ...first, firstSegments: [4] }, second]],
+        ["segments of a core that the next one forgets", [{ ...first, firstSegments: [1, 1, 1, 2] }, second]],
+        ["segment zero", [first, { ...second, firstSegments: [3, 0] }]],
+        ["more cores than there can be", [first, { ...second, firstSegments: Array.from({ length: 65 }, () => 5) }]],
+        ["a void that ends before it begins", [{ ...first, voids: [[5, 4]] }, second]],
+        ["a void behind the end", [{ ...first, voids: [[10, 11]] }, second]],
+        ["a void before the beginning", [first, { ...second, voids: [[10, 11]] }]],
+        [
+          "voids that overlap",
+          [
+            {
+              ...first,
+              voids: [
+                [1, 4],
+                [4, 5],
+              ],
+            },
+            second,
+          ],
+        ],
+        ["a void of three numbers", [{ ...first, voids: [[1, 2, 3]] }, second]],
+        ["no voids", [first, { ...second, voids: null }]],
+      ] as const
+    ).map(([what, incarnations]): [string, unknown] => [what, { ...MANIFEST, incarnations }]),
+  ];
+  for (const [what, manifest] of impossible)
+    assert.is(decodeManifest(encodeManifest(manifest as Manifest)).kind, "damaged", what);
+  const start = "varve-manifest 2 ";
+  for (const body of ["", "{", "null"]) {
+    const crc = checksum(Buffer.from(start + body))
+      .toString(16)
+      .padStart(8, "0");
+    assert.is(decodeManifest(Buffer.from(`${start}${crc}\n${body}\n`)).kind, "damaged", body);
   }
 });
 

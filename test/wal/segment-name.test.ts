@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { coreDirectory, listSegments, segmentPath } from "../../src/wal/segment-name.js";
+import { coreDirectory, listCores, listLog, listSegments, segmentPath } from "../../src/wal/segment-name.js";
 import { assert, rejects } from "../support/assert.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
@@ -32,4 +32,34 @@ test("a directory that is not there has no segments; one that cannot be listed i
   mkdirSync(join(directory, "d"));
   writeFileSync(join(directory, "file"), "");
   await rejects(listSegments(join(directory, "file")), "ENOTDIR");
+});
+
+test("cores are listed in the order of their numbers, and nothing else is", async () => {
+  const directory = temporaryDirectory();
+  assert.equal(await listCores(directory), []);
+  assert.equal(await listLog(directory, 0), []);
+  for (const name of [
+    "core-010",
+    "core-002",
+    "core-063",
+    "core-064",
+    "core-1",
+    "core-0003",
+    "xcore-004",
+    "core-005.old",
+  ])
+    mkdirSync(join(directory, "wal", name), { recursive: true });
+  assert.equal(await listCores(directory), [2, 10, 63]);
+  writeFileSync(segmentPath(coreDirectory(directory, 10), 7), "");
+  const listed = await listLog(directory, 3);
+  assert.equal(
+    listed.map(({ core, segments }) => [core, segments.map(({ segment }) => segment)]),
+    [
+      [0, []],
+      [1, []],
+      [2, []],
+      [10, [7]],
+      [63, []],
+    ],
+  );
 });

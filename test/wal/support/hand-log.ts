@@ -216,7 +216,7 @@ export class HandLog {
       createdAt: 1,
       checkpointLsn: this.checkpointLsn,
       sealed: [],
-      incarnations: this.#incarnations,
+      incarnations: structuredClone(this.#incarnations),
     };
   }
 
