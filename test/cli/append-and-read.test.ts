@@ -170,14 +170,21 @@ test("follows what other processes append, until it is interrupted", async () =>
   );
 });
 
-test("a store that is open elsewhere is refused to whoever writes, and open to whoever reads", async () => {
+test("who writes joins the writers of a store, and is refused where its owner wants no company; reading is open to all", async () => {
   const store = newStore();
   await appendLetters(store, "s", "A");
-  const owner = await openStore(store);
+  const append = ["append", "--store", store, "--stream", "s", "--type", "B"];
+  const other = await openStore(store);
   try {
-    const failure = await runFailing(["append", "--store", store, "--stream", "s", "--type", "B"]);
-    assert.is(failure.code, "ERR_STORE_LOCKED");
-    assert.is((await runJson(["read", "--store", store])).length, 1);
+    await runJson(append);
+    assert.is(other.streamVersion("s"), 2);
+  } finally {
+    await other.close();
+  }
+  const owner = await openStore(store, { exclusive: true });
+  try {
+    assert.is((await runFailing(append)).code, "ERR_STORE_LOCKED");
+    assert.is((await runJson(["read", "--store", store])).length, 2);
   } finally {
     await owner.close();
   }
