@@ -1,7 +1,16 @@
 /** The event store: streams of events over one log, open for writing. */
 
 import { StoreError } from "../errors.js";
-import { type Frame, type HeadTable, type IoDescription, type RecordKey, type RecoveryReport, Wal, type WalStats } from "../wal/index.js";
+import {
+  type CoreState,
+  type Frame,
+  type HeadTable,
+  type IoDescription,
+  type RecordKey,
+  type RecoveryReport,
+  Wal,
+  type WalStats,
+} from "../wal/index.js";
 import { Appender, type AppendOptions, type StreamAppend } from "./appender.js";
 import type { AppendResult, BufferedResult } from "./batch-ledger.js";
 import { EnvelopeView } from "./envelope.js";
@@ -101,6 +110,10 @@ export class EventStore {
 
   stats(): EventStoreStats {
     return { ...this.#wal.stats, streams: this.#index.streamCount };
+  }
+
+  cores(): readonly CoreState[] {
+    return this.#wal.cores();
   }
 
   streamVersion(stream: string): number {

@@ -254,11 +254,13 @@ export class CoreScan {
     })();
     // A segment is complete before its writer begins the next one; but the core's next writer can have found it so.
     const isLaterWriters = typeof found === "object" && found.generation > Math.max(1, this.#run.generation);
-    if (this.#absentPath !== null && !isLaterWriters) {
+    // Of two without a preamble each can be of a writer that died while it attached.
+    if (this.#absentPath !== null && found !== "absent" && !isLaterWriters) {
       const reason = "it has no preamble, and a segment follows it";
       this.damagedAt ??= { path: this.#absentPath, fileOffset: 0, reason };
     }
-    this.#absentPath = found === "absent" && this.#source.looksBehind === "always" ? path : null;
+    if (found !== "absent") this.#absentPath = null;
+    else if (this.#source.looksBehind === "always") this.#absentPath ??= path;
     return found;
   }
 

@@ -82,6 +82,11 @@ export class LogReader {
     this.#catalog = new SegmentCatalog(source.directory, this.#door, source.settled);
   }
 
+  /** LSNs that no record has, as the newest manifest that was read says. */
+  get voids(): readonly LsnRange[] {
+    return this.#voids;
+  }
+
   /** A later manifest; with another newest incarnation what is known of files is forgotten. */
   useManifest(manifest: Manifest, settled: readonly ScannedSegment[]): void {
     const isSame = manifest.incarnations.at(-1)?.incarnation === this.#manifest.incarnations.at(-1)?.incarnation;

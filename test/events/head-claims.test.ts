@@ -88,7 +88,10 @@ test("another writer's version is not answered from before it is visible, whethe
   await settled();
   a.seal();
   await settled();
-  assert.equal([first, ...waiting].map(({ outcome }) => outcome), new Array(6).fill("waiting"));
+  assert.equal(
+    [first, ...waiting].map(({ outcome }) => outcome),
+    new Array(6).fill("waiting"),
+  );
   a.write();
   await settled();
   b.commit();
@@ -230,7 +233,10 @@ test("appendMany over the same streams in any order, by several writers, is made
     appendMany(a, "u"),
   ].map(watch);
   await commitAll(a, b);
-  assert.ok(works.every(({ outcome }) => Array.isArray(outcome)), JSON.stringify(works));
+  assert.ok(
+    works.every(({ outcome }) => Array.isArray(outcome)),
+    JSON.stringify(works),
+  );
   for (const [stream, version] of [
     ["s", 4],
     ["t", 3],
@@ -263,6 +269,10 @@ test("what is refused is taken back to the batch before it, while that one is no
   const waiting = watch(b.append("s", E));
   await settled();
   assert.equal([refused.outcome, waiting.outcome], ["ERR_WAL_FULL", "waiting"]);
+  assert.equal(
+    [a, b].map(({ appender }) => appender.visibleVersion("s")),
+    [0, 0],
+  );
   a.write();
   await settled();
   void watch(a.append("new", E, "absent"));
@@ -324,7 +334,12 @@ test("ids are found across writers who take turns, also behind events without on
     }
   }
   for (let more = 0; more < 12; more++) {
-    void watch(a.append("s", Array.from({ length: 100 }, (_, index) => withId(`more ${more}-${index}`))));
+    void watch(
+      a.append(
+        "s",
+        Array.from({ length: 100 }, (_, index) => withId(`more ${more}-${index}`)),
+      ),
+    );
     a.commit();
   }
   assert.is((await b.append("s", withId("28"), 28)).duplicate, true);
@@ -349,10 +364,20 @@ test("readers see a stream's version as soon as it is visible and not before, wh
   assert.equal(versions(), [3, 3]);
   a.commit();
   assert.equal(versions(), [4, 4]);
-  void watch(b.append("s", E));
-  assert.equal(versions(), [4, 4]);
-  b.commit();
-  assert.equal(versions(), [5, 5]);
+  for (const [writer, events] of [
+    [a, E],
+    [b, E],
+    [b, [E, E]],
+    [a, [E, E]],
+    [a, [E, E]],
+  ] as const) {
+    const [before] = versions() as [number];
+    void watch(writer.append("s", events));
+    assert.equal(versions(), [before, before]);
+    writer.commit();
+    const after = before + (Array.isArray(events) ? 2 : 1);
+    assert.equal(versions(), [after, after]);
+  }
 });
 
 test("a head whose lock is not given back is waited for, and then given up without anything written", async () => {
@@ -368,11 +393,17 @@ test("a head whose lock is not given back is waited for, and then given up witho
   assert.is(short.outcome, 2);
   assert.ok(b.heads.tryLock(entry));
   await rejects(a.append("s", E), "ERR_WAL_BUSY");
-  await rejects(appendMany(a, "t", "s"), "ERR_WAL_BUSY");
+  const streams = ["r", "t", "u", "v", "w", "x"];
+  await rejects(appendMany(a, "s", ...streams), "ERR_WAL_BUSY");
+  for (const stream of streams) {
+    const other = b.heads.find(Buffer.from(stream));
+    assert.ok(b.heads.tryLock(other), `${stream} was let go of`);
+    b.heads.unlock(other);
+  }
   b.heads.unlock(entry);
-  const after = watch(appendMany(a, "t", "s"));
+  const after = watch(appendMany(a, "s", ...streams));
   await commitAll(a);
-  assert.equal(after.outcome, [1, 3]);
+  assert.equal(after.outcome, [3, 1, 1, 1, 1, 1, 1]);
 });
 
 test("an append that waits for a writer which does not go on is refused with its reason, and the next one is made", async () => {
@@ -399,7 +430,10 @@ test("appends that wait for a buffer keep their order, and what waits for a stre
   await settled();
   b.commit();
   await settled();
-  assert.equal([foreign, ...waiting].map(({ outcome }) => outcome), [2, 1, 1, 2]);
+  assert.equal(
+    [foreign, ...waiting].map(({ outcome }) => outcome),
+    [2, 1, 1, 2],
+  );
 });
 
 test("whatever several writers do, and whatever is refused, versions have no gaps and every answer is true", async () => {
@@ -440,7 +474,9 @@ test("whatever several writers do, and whatever is refused, versions have no gap
       const stream = random.pick(streams);
       const count = 1 + random.integer(2);
       const id = `${random.integer(60)}`;
-      const list = Array.from({ length: count }, (_, index) => (random.integer(2) === 0 ? withId(`${id}-${index}`) : E));
+      const list = Array.from({ length: count }, (_, index) =>
+        random.integer(2) === 0 ? withId(`${id}-${index}`) : E,
+      );
       const expected = random.pick(["any", "exists", writer.appender.visibleVersion(stream)] as const);
       outcomes.push(writer.append(stream, list, expected).then((result) => note(stream, count, result), failed));
     }
@@ -473,7 +509,10 @@ test("whatever several writers do, and whatever is refused, versions have no gap
     await writer.follower.catchUp();
     for (const stream of streams) {
       const version = versions.get(stream) ?? 0;
-      assert.equal([writer.appender.visibleVersion(stream), writer.index.get(stream)?.indexedVersion], [version, version]);
+      assert.equal(
+        [writer.appender.visibleVersion(stream), writer.index.get(stream)?.indexedVersion],
+        [version, version],
+      );
     }
   }
   assert.ok(tally.conflicts > 0 && tally.refused > 0 && tally.duplicates > 0, JSON.stringify(tally));
