@@ -82,7 +82,14 @@ export class LogView {
       // One that cannot be believed is for the scan to judge.
       const manifest = found.kind === "manifest" ? found.manifest : NO_MANIFEST;
       const view = new LogView(real, { io, pool, onFrame }, manifest);
-      await view.#scan();
+      try {
+        await view.#scan();
+      } catch (error) {
+        view.#live.stop();
+        await io.close();
+        view.#live.close();
+        throw error;
+      }
       return view;
     } catch (error) {
       await io.close();

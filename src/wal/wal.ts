@@ -162,6 +162,7 @@ export class Wal {
         if (recovered !== null) {
           const { facts } = recovered.found;
           await wal.#rewrite(unattested.filter(({ header }) => header.firstLsn > facts.attestedLsn));
+          attachment.control.skipThrough(facts.lastLsn);
           opening.onRecovered(heads);
         }
       } catch (error) {
@@ -245,6 +246,7 @@ export class Wal {
 
   async #rewrite(frames: readonly Frame[]): Promise<void> {
     for (const { header, body } of frames) {
+      this.#attachment.control.skipThrough(header.firstLsn - 1); // voids
       await new Promise<void>((resolve, reject) => {
         const ticket: AppendTicket = { committed: () => resolve(), failed: reject };
         this.#writer.rewrite(header.firstLsn, header.recordCount, header.recordedAt, body, ticket);
@@ -407,8 +409,10 @@ export class Wal {
       const isLast = !Array.from({ length: control.attachedCount }, (_, core) => core).some((core) =>
         control.isLive(core),
       );
-      if (isClean && isLast) {
-        await this.#endIncarnation();
+      // What others have written since this one looked last counts too. With something pending it is for recovery to say where it ends.
+      const lastLsn = control.lanes.advanceWatermark();
+      if (isClean && isLast && lastLsn === control.counter) {
+        await this.#endIncarnation(lastLsn);
         control.end();
       }
       if (control.hasSleepers(this.slot)) this.#io.wake(control.file, control.turnOffset);
@@ -419,9 +423,9 @@ export class Wal {
     }
   }
 
-  async #endIncarnation(): Promise<void> {
+  async #endIncarnation(lastLsn: number): Promise<void> {
     try {
-      await endIncarnation(this.directory, this.watermark);
+      await endIncarnation(this.directory, lastLsn);
     } catch (error) {
       // On a full disk it stays undone: the manifest would only have said what the log says itself.
       if (!isLackOfSpace(asStoreError(error))) throw error;

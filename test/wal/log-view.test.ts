@@ -150,19 +150,39 @@ test("beside a writer it follows, once each and in order, over segments, closing
   await view.close();
 });
 
-test("an idle writer attests what it wrote, so that the view comes to see all of it", async () => {
+test("an idle writer attests what it wrote, so that also after a crash a view sees all of it", async () => {
   const { wal } = await openLog(directory);
-  const { view, delivered } = await openView();
   await append(wal, ["a"]);
   await append(wal, ["b"]);
-  await view.refresh();
-  assert.equal(delivered, ["a"]);
+  assert.equal(await viewRecords(copyStore(directory)), ["a"]);
   await new Promise((resolve) => setTimeout(resolve, 250));
+  assert.equal(await viewRecords(copyStore(directory)), ["a", "b"]);
+  await wal.close();
+});
+
+test("beside a writer it serves what that one has had acknowledged, and with a listener it follows", async () => {
+  const { wal } = await openLog(directory);
+  await append(wal, ["a"], "now");
+  const { view, delivered } = await openView();
+  assert.equal(delivered, ["a"]);
+  await append(wal, ["b"], "now");
   assert.is(await view.refresh(), true);
   assert.equal(delivered, ["a", "b"]);
   assert.is(await view.refresh(), false);
-  await view.close();
+  const heard: number[] = [];
+  const stop = view.onAdvance((watermark) => heard.push(watermark));
+  for (let lsn = 3; lsn <= 5; lsn++) {
+    await append(wal, [`${lsn}`], "now");
+    while (heard.at(-1) !== lsn) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
   await wal.close();
+  const { wal: next } = await openLog(directory);
+  await append(next, ["6"], "now");
+  while (heard.at(-1) !== 6) await new Promise((resolve) => setTimeout(resolve, 1));
+  stop();
+  assert.equal(delivered, ["a", "b", "3", "4", "5", "6"]);
+  await view.close();
+  await next.close();
 });
 
 test("a writer under load is never taken for a damaged store", async () => {
