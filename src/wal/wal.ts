@@ -49,7 +49,7 @@ export interface WalOptions {
   /** Refuse company, and be refused where there is some. */
   readonly exclusive: boolean;
   readonly maxWriters: number;
-  /** How long to wait for the writes of a killed owner, and for others that are alive. */
+  /** How long to wait for the writes of a killed writer, for others that come or go, and for batches of others that are alive. */
   readonly busyWaitMs: number;
   readonly onWaiting: (path: string) => void;
   /** Which stream a record belongs to: taking over a dead writer asks for it. */
@@ -102,7 +102,7 @@ export class Wal {
    * every record's frame in LSN order; else this writer attaches beside the others.
    *
    * @throws StoreError `ERR_STORE_LOCKED`, `ERR_STORE_BUSY`, `ERR_STORE_WRITERS`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`,
-   *   `ERR_WAL_FOREIGN`, `ERR_WAL_FULL`, `ERR_IO_UNSUPPORTED`
+   *   `ERR_WAL_FOREIGN`, `ERR_WAL_FULL`, `ERR_WAL_FAILED`, `ERR_IO_FAILED`, `ERR_IO_UNSUPPORTED`
    */
   static async open(directory: string, options: WalOptions, opening: WalOpening): Promise<Wal> {
     const path = await makeDirectory(directory);
