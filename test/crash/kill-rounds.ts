@@ -80,9 +80,18 @@ class WarmWriter {
   }
 
   /** Resolves when it has said that word; throws when it ends before. */
-  async whenSaid(word: string): Promise<void> {
+  whenSaid(word: "ready" | "opening" | "open"): Promise<void> {
+    return this.#when(word, () => this.#said.includes(word));
+  }
+
+  /** Resolves when an append of it was acknowledged; throws when it ends before. */
+  whenAcknowledged(): Promise<void> {
+    return this.#when("ack", () => this.acks.length > 0);
+  }
+
+  async #when(word: string, isSaid: () => boolean): Promise<void> {
     const deadline = performance.now() + CHILD_DEADLINE_MS;
-    while (!this.#said.includes(word)) {
+    while (!isSaid()) {
       if (this.hasEnded) throw new Error(`the writer ended before it said "${word}"`);
       if (performance.now() > deadline) throw new Error(`the writer did not say "${word}" in time`);
       await new Promise<void>((resolve) => {
@@ -197,6 +206,8 @@ async function runAndKill(writer: WarmWriter, random: SeededRandom): Promise<boo
     return isInRecovery;
   }
   await writer.whenSaid("open");
+  // On a slow disk nothing would ever be acknowledged otherwise.
+  if (random.integer(2) === 0) await writer.whenAcknowledged();
   await delay(random.next() * APPENDING_MS_MAX);
   await writer.kill();
   return false;

@@ -22,6 +22,8 @@ function run(command: string, ...rest: string[]): string {
   throw new Error(`${command} ${rest.join(" ")}: ${error?.message ?? stderr.trim()}`);
 }
 
+const UMOUNT_TRIES_MAX = 50;
+
 /** Why there can be no loop disk here, or null. */
 export function loopDiskProblem(): string | null {
   if (process.getuid?.() !== 0) return "loop devices need root";
@@ -67,7 +69,11 @@ export function makeLoopDisk(mebibytes: number): LoopDisk {
       writeFileSync(join(group, "cgroup.procs"), String(pid));
     },
     remove: () => {
-      run("umount", mountPoint);
+      // The kernel gives a ring's files back a while after their process is gone.
+      for (let tries = 0; spawnSync("umount", [mountPoint]).status !== 0; tries++) {
+        if (tries === UMOUNT_TRIES_MAX) run("umount", mountPoint);
+        spawnSync("sleep", ["0.1"]);
+      }
       run("losetup", "--detach", device);
       if (existsSync(group)) rmdirSync(group);
     },
