@@ -19,6 +19,7 @@ export type {
   ReadStreamOptions,
   RecordedEvent,
   RecoveryReport,
+  StoreHealth,
   StreamAppend,
   SubscribeOptions,
 } from "./events/index.js";

@@ -21,6 +21,7 @@ export type Retry = null | "room" | Promise<void>;
 
 interface Entry<Append> {
   readonly append: Append;
+  readonly sinceMs: number;
   /** Whether what it waits for is still to come. */
   isPausing: boolean;
   /** Why it will never come. */
@@ -34,11 +35,22 @@ export class AppendQueue<Append extends QueuedAppend> {
   #awaitsRoom = false;
   #scanNumber = 0;
   #isScanDue = false;
+  readonly #roomWaitMs: number;
+  #roomTimer: NodeJS.Timeout | null = null;
 
-  /** What `attempt` throws is what the append is rejected with. */
-  constructor(attempt: (append: Append) => Retry, whenRoom: () => Promise<void>) {
+  /**
+   * What `attempt` throws is what the append is rejected with. Where no buffer comes free for `roomWaitMs`, those that waited for one so long
+   * are rejected with `ERR_WAL_BUSY`.
+   */
+  constructor(attempt: (append: Append) => Retry, whenRoom: () => Promise<void>, roomWaitMs: number) {
     this.#attempt = attempt;
     this.#whenRoom = whenRoom;
+    this.#roomWaitMs = roomWaitMs;
+  }
+
+  /** Appends that wait. */
+  get length(): number {
+    return this.#entries.length;
   }
 
   /** Whether there is no buffer, so that everything waits. */
@@ -60,7 +72,7 @@ export class AppendQueue<Append extends QueuedAppend> {
     if (this.#entries.length === WAITING_APPENDS_MAX) {
       throw new StoreError("ERR_WAL_BUFFER_FULL", `${WAITING_APPENDS_MAX} appends wait already`);
     }
-    const entry: Entry<Append> = { append, isPausing: false, error: null };
+    const entry: Entry<Append> = { append, sinceMs: performance.now(), isPausing: false, error: null };
     this.#entries.push(entry);
     for (const head of append.heads) head.waitingCount++;
     this.#pause(entry, retry);
@@ -69,8 +81,11 @@ export class AppendQueue<Append extends QueuedAppend> {
   #pause(entry: Entry<Append>, retry: Retry): void {
     if (retry === "room") {
       this.#awaitsRoom = true;
+      this.#roomTimer = setTimeout(this.#endRoomWaits, this.#roomWaitMs);
       void this.#whenRoom().then(() => {
         this.#awaitsRoom = false;
+        if (this.#roomTimer !== null) clearTimeout(this.#roomTimer);
+        this.#roomTimer = null;
         this.#scan();
       });
     } else if (retry !== null) {
@@ -81,6 +96,26 @@ export class AppendQueue<Append extends QueuedAppend> {
       );
     }
   }
+
+  /** What is in flight does not end: others hold W back, or the device is lost. */
+  readonly #endRoomWaits = (): void => {
+    const patientSinceMs = performance.now() - this.#roomWaitMs;
+    const entries = this.#entries;
+    let keptCount = 0;
+    let nextMs = this.#roomWaitMs;
+    for (const entry of entries) {
+      const { append, isPausing, sinceMs } = entry;
+      if (isPausing || sinceMs > patientSinceMs) {
+        if (!isPausing) nextMs = Math.min(nextMs, sinceMs - patientSinceMs);
+        entries[keptCount++] = entry;
+        continue;
+      }
+      for (const head of append.heads) head.waitingCount--;
+      append.reject(noRoomFor(this.#roomWaitMs));
+    }
+    entries.length = keptCount;
+    this.#roomTimer = setTimeout(this.#endRoomWaits, nextMs);
+  };
 
   /** Those that one event sets free are tried together, and never in a chain of promises that would keep the loop from turning. */
   #resume(entry: Entry<Append>, error: Error | null): void {
@@ -127,4 +162,9 @@ export class AppendQueue<Append extends QueuedAppend> {
       return true;
     }
   }
+}
+
+function noRoomFor(waitMs: number): StoreError {
+  const message = `no buffer came free for ${waitMs} ms, because what is in flight does not become durable; nothing was written`;
+  return new StoreError("ERR_WAL_BUSY", message, { waitMs });
 }

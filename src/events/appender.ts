@@ -110,12 +110,18 @@ export class Appender {
     this.#queue = new AppendQueue(
       (append) => this.#attempt(append),
       () => wal.whenRoom(),
+      options.busyWaitMs,
     );
   }
 
   /** Batches that were not written, which the async modes had answered for already. */
   get lostBatches(): LostBatches {
     return this.#book.lostBatches;
+  }
+
+  /** Appends that have no place in a batch yet. */
+  get waitingCount(): number {
+    return this.#queue.length;
   }
 
   /** The stream's version for readers, over all writers. */

@@ -8,6 +8,7 @@ import {
   type IoDescription,
   type RecordKey,
   type RecoveryReport,
+  type StoreHealth,
   Wal,
   type WalStats,
 } from "../wal/index.js";
@@ -113,6 +114,10 @@ export class EventStore {
 
   stats(): EventStoreStats {
     return { ...this.#wal.stats, streams: this.#index.streamCount };
+  }
+
+  health(): StoreHealth {
+    return this.#wal.health(this.#appender.waitingCount);
   }
 
   cores(): readonly CoreState[] {

@@ -33,7 +33,7 @@ export interface EventStoreOptions {
   /**
    * How long to wait for others, in ms. When opening: for the writes of a killed writer that are still in flight, and for others that open
    * or close; then `ERR_STORE_BUSY`. When appending: for a writer that is alive and has a stream's newest events in a batch that
-   * does not become durable; then `ERR_WAL_BUSY`. Default 30,000.
+   * does not become durable, and for a buffer, while none comes free; then `ERR_WAL_BUSY`, and nothing was written. Default 30,000.
    */
   readonly busyWaitMs?: number;
   /** Told the file for whose writes in flight opening, or taking over a dead writer, waits. Default: a process warning. */

@@ -16,6 +16,7 @@ import type {
   ReadStreamOptions,
   RecordedEvent,
   RecoveryReport,
+  StoreHealth,
   StreamAppend,
   SubscribeOptions,
 } from "../events/index.js";
@@ -94,6 +95,11 @@ export class Store<Events extends EventMap = EventMap> {
     return this.#events.cores();
   }
 
+  /** How this writer is doing: for a health probe, or to append more slowly before `append` has to wait. Costs no I/O. */
+  health(): StoreHealth {
+    return this.#events.health();
+  }
+
   stats(): EventStoreStats {
     return this.#events.stats();
   }
@@ -114,7 +120,8 @@ export class Store<Events extends EventMap = EventMap> {
    * @throws TypeError for wrong types and unknown options.
    * @throws StoreError `ERR_EVENTS_VERSION_CONFLICT`, `ERR_EVENTS_INVALID_STREAM`, `ERR_EVENTS_INVALID_EVENT`, `ERR_EVENTS_SCHEMA`,
    *   `ERR_EVENTS_DUPLICATE_ID`, `ERR_WAL_TOO_LARGE`, `ERR_WAL_FULL`: nothing was written.
-   * @throws StoreError `ERR_WAL_BUSY`: another writer is alive, has the stream, and did not go on for `busyWaitMs`; nothing was written.
+   * @throws StoreError `ERR_WAL_BUSY`: another writer is alive, has the stream, and did not go on for `busyWaitMs`; or no buffer came free
+   *   for so long. Nothing was written.
    * @throws StoreError `ERR_WAL_OUTCOME_UNKNOWN`: a write failed, of this writer or another; whether the events exist is known after
    *   reopening.
    * @throws StoreError `ERR_WAL_FAILED`, `ERR_STORE_CLOSED`

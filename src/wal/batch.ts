@@ -6,7 +6,7 @@
 
 import { assert } from "../assert.js";
 import type { StoreError } from "../errors.js";
-import type { AlignedBuffer, Completion } from "../ffi/index.js";
+import { type AlignedBuffer, BLOCK_BYTES, type Completion, EAGAIN, EINTR } from "../ffi/index.js";
 import { checksum } from "./checksum.js";
 import { FRAME_HEADER_BYTES, RECORD_HEADER_BYTES } from "./format.js";
 import type { OpenSegment } from "./segment-pipeline.js";
@@ -32,6 +32,7 @@ export class Batch implements Completion {
   /** The time of the first copy, when this is a second one: both are to be the same. */
   firstRecordedAt: number | null = null;
   /** Set when sealed. */
+  sealedAtMs = 0;
   firstLsn = 0;
   recordedAt = 0;
   segment: OpenSegment | null = null;
@@ -56,6 +57,11 @@ export class Batch implements Completion {
     return this.bytes.length - this.used;
   }
 
+  /** How much of the buffer is in use, 0 to 1. */
+  get fill(): number {
+    return this.used / this.bytes.length;
+  }
+
   /** Where the next record's bytes go. At least its bytes and 8 more must be free. */
   get recordOffset(): number {
     return this.used + RECORD_HEADER_BYTES;
@@ -72,6 +78,24 @@ export class Batch implements Completion {
     bytes.writeUInt32LE(this.bodyCrc, this.used + 4);
     this.used = end;
     this.recordCount++;
+  }
+
+  /** Bytes of the frame that are not durable yet, of a sealed batch. */
+  get missingBytes(): number {
+    return this.byteLength - this.writtenBytes;
+  }
+
+  /** What follows from the end of its write: it is durable, what is missing must be written again, or the log has failed. */
+  ended(result: number): "durable" | "again" | "failed" {
+    if (result === this.missingBytes) {
+      this.status = "durable";
+      return "durable";
+    }
+    if (result === -EAGAIN || result === -EINTR) return "again"; // the same bytes to the same place
+    if (result < BLOCK_BYTES || this.shortWriteCount > 0) return "failed";
+    this.shortWriteCount++;
+    this.writtenBytes += Math.floor(result / BLOCK_BYTES) * BLOCK_BYTES;
+    return "again";
   }
 
   complete(result: number): void {

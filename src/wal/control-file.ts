@@ -38,7 +38,11 @@ export interface CoreState {
   readonly bytes: number;
   /** Written or being written, and not acknowledged. */
   readonly pendingRecords: number;
+  /** Every batch up to this epoch is acknowledged, but for those that were refused. */
+  readonly durableEpoch: number;
 }
+
+type CoreCounts = Pick<CoreState, "frames" | "records" | "bytes" | "pendingRecords" | "durableEpoch">;
 
 export interface ControlStart {
   readonly storeId: Uint8Array;
@@ -213,7 +217,7 @@ export class ControlFile {
     // The generation first: of an older one every batch is settled, whatever the lanes say.
     const generation = Atomics.add(int32, word + SLOT_WORD.generation, 1) + 1;
     this.lanes.clear(slot);
-    this.setCounts(slot, { frames: 0, records: 0, bytes: 0, pendingRecords: 0 });
+    this.setCounts(slot, { frames: 0, records: 0, bytes: 0, pendingRecords: 0, durableEpoch: 0 });
     float64[(word >> 1) + SLOT_LONG.pid] = pid;
     this.setSleeping(slot, false);
     Atomics.store(int32, word + SLOT_WORD.status, 1);
@@ -229,13 +233,14 @@ export class ControlFile {
     this.#announce();
   }
 
-  setCounts(slot: number, counts: Pick<CoreState, "frames" | "records" | "bytes" | "pendingRecords">): void {
+  setCounts(slot: number, counts: CoreCounts): void {
     const { float64 } = this.file;
     const long = slotWord(slot) >> 1;
     float64[long + SLOT_LONG.frames] = counts.frames;
     float64[long + SLOT_LONG.records] = counts.records;
     float64[long + SLOT_LONG.bytes] = counts.bytes;
     float64[long + SLOT_LONG.pendingRecords] = counts.pendingRecords;
+    float64[long + SLOT_LONG.durableEpoch] = counts.durableEpoch;
   }
 
   coreState(slot: number): CoreState {
@@ -250,6 +255,7 @@ export class ControlFile {
       records: float64[long + SLOT_LONG.records] as number,
       bytes: float64[long + SLOT_LONG.bytes] as number,
       pendingRecords: float64[long + SLOT_LONG.pendingRecords] as number,
+      durableEpoch: float64[long + SLOT_LONG.durableEpoch] as number,
     };
   }
 }

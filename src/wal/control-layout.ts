@@ -26,7 +26,8 @@
  *          4  i32   generation: rises with each attach
  *          8  i32   whether it sleeps on the turn
  *         16  i64   highest epoch sealed
- *         64  f64   frames, 72 records, 80 bytes acknowledged, 88 records sealed and not acknowledged, 96 process id
+ *         64  f64   frames, 72 records, 80 bytes acknowledged, 88 records sealed and not acknowledged, 96 process id,
+ *               104 highest epoch acknowledged
  *        256  …     24 lanes of 64 bytes
  *
  *     A lane, one for each batch in flight; those of acknowledged batches stay until they are the oldest and needed again:
@@ -81,7 +82,15 @@ export const STATUS_ENDED = 2;
 
 /** Of a slot, from its first i32 word and from its first word of 8 bytes. */
 export const SLOT_WORD = { status: 0, generation: 1, isSleeping: 2 } as const;
-export const SLOT_LONG = { sealedEpoch: 2, frames: 8, records: 9, bytes: 10, pendingRecords: 11, pid: 12 } as const;
+export const SLOT_LONG = {
+  sealedEpoch: 2,
+  frames: 8,
+  records: 9,
+  bytes: 10,
+  pendingRecords: 11,
+  pid: 12,
+  durableEpoch: 13,
+} as const;
 /** Of a lane. */
 export const LANE_WORD = { sequence: 0, done: 2 } as const;
 export const LANE_LONG = {

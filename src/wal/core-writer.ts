@@ -12,7 +12,7 @@
 
 import { assert } from "../assert.js";
 import { StoreError } from "../errors.js";
-import { BLOCK_BYTES, type BlockIo, EAGAIN, EINTR } from "../ffi/index.js";
+import { BLOCK_BYTES, type BlockIo } from "../ffi/index.js";
 import { type AppendTicket, Batch } from "./batch.js";
 import { BatchBuffers } from "./batch-buffers.js";
 import type { Clock } from "./clock.js";
@@ -26,6 +26,7 @@ import {
   RECORD_HEADER_BYTES,
 } from "./format.js";
 import { FrameSealer } from "./frame-sealer.js";
+import type { WriterCondition } from "./health.js";
 import { IdleTimer } from "./idle-timer.js";
 import { type SegmentOwner, SegmentPipeline } from "./segment-pipeline.js";
 import {
@@ -142,7 +143,22 @@ export class CoreWriter {
   }
 
   get stats(): WriterStats {
-    return { ...this.#counts };
+    return { ...this.#counts, durableEpoch: this.#durableEpoch };
+  }
+
+  /** What its health is judged by. */
+  get condition(): WriterCondition {
+    const oldest = this.#inFlight[0];
+    const isBlocked = oldest?.status === "durable" && this.#status !== "failed";
+    return {
+      status: this.#status,
+      failure: this.#failure,
+      lackOfSpace: this.#lackOfSpace,
+      // A batch that is closed has a buffer, however little is in it.
+      bufferFill: (this.#full.length + this.#inFlight.length + (this.#open?.fill ?? 0)) / BATCH_COUNT_MAX,
+      oldestPendingMs: oldest === undefined ? 0 : performance.now() - oldest.sealedAtMs,
+      blockedBy: isBlocked ? (this.#control.lanes.blockerOf(this.#watermark, this.#owner.core)?.slot ?? null) : null,
+    };
   }
 
   /** Throws what an append to this writer must be answered with, when it takes none. */
@@ -311,21 +327,15 @@ export class CoreWriter {
       if (batch.segment !== null) this.#pipeline.finished(batch.segment);
       return;
     }
-    const missing = batch.byteLength - batch.writtenBytes;
-    if (result === missing) {
-      batch.status = "durable";
-      if (batch.segment !== null) this.#pipeline.finished(batch.segment);
-      this.progress();
-    } else if (result === -EAGAIN || result === -EINTR) {
-      this.#sealer.submit(batch); // the same bytes to the same place
-    } else if (result >= BLOCK_BYTES && batch.shortWriteCount === 0) {
-      batch.shortWriteCount++;
-      batch.writtenBytes += Math.floor(result / BLOCK_BYTES) * BLOCK_BYTES;
+    const { missingBytes } = batch;
+    const outcome = batch.ended(result);
+    if (outcome === "again") {
       this.#sealer.submit(batch);
-    } else {
-      if (batch.segment !== null) this.#pipeline.finished(batch.segment);
-      this.fail(writeFailed(batch, result, missing));
+      return;
     }
+    if (batch.segment !== null) this.#pipeline.finished(batch.segment);
+    if (outcome === "durable") this.progress();
+    else this.fail(writeFailed(batch, result, missingBytes));
   };
 
   /** Looks how far W has come, whoever moved it, and tells the tickets that it has passed. */
@@ -360,7 +370,7 @@ export class CoreWriter {
       batch = this.#inFlight[0];
     }
     if (acknowledged > 0) {
-      this.#control.setCounts(this.#owner.core, this.#counts);
+      this.#control.setCounts(this.#owner.core, this.stats);
       this.#idleTimer.touch();
     }
     if (this.#sealOnCompletion) {

@@ -44,6 +44,7 @@ export class FrameSealer {
     if (!this.#takeLsns(batch, watermark)) return false;
     this.#control.lanes.sealed(this.#owner.core, batch.epoch);
     batch.status = "sealed";
+    batch.sealedAtMs = performance.now();
     this.#lastRecordedAt = batch.recordedAt;
     batch.bytes.fill(0, batch.used, batch.byteLength); // no bytes of an earlier batch reach the disk
     const { core, storeId, incarnation, generation } = this.#owner;

@@ -7,6 +7,7 @@ export type { RecoveryReport } from "./find-log.js";
 export { RECORD_HEADER_BYTES } from "./format.js";
 export type { Frame } from "./frame-stream.js";
 export type { HeadTable } from "./head-table.js";
+export type { StoreHealth } from "./health.js";
 export { inspectSegment, type SegmentItem } from "./inspect-segment.js";
 export { LogView } from "./log-view.js";
 export type { LsnRange } from "./lsn-ranges.js";

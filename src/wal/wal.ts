@@ -29,6 +29,7 @@ import type { RecoveryReport } from "./find-log.js";
 import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import type { HeadTable } from "./head-table.js";
+import { healthOf, type StoreHealth } from "./health.js";
 import { LogReader } from "./log-reader.js";
 import { endIncarnation } from "./manifest-change.js";
 import { nextSegment } from "./next-segment.js";
@@ -277,6 +278,11 @@ export class Wal {
 
   get stats(): WalStats {
     return { ...this.#writer.stats, lastLsn: this.watermark, segments: this.#segmentCount };
+  }
+
+  /** `waitingAppends`: those that whoever appends keeps back. */
+  health(waitingAppends: number): StoreHealth {
+    return healthOf({ ...this.#writer.condition, status: this.status }, waitingAppends);
   }
 
   /** What every core that was attached since the log was recovered tells of itself. */

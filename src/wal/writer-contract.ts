@@ -21,4 +21,6 @@ export interface WriterStats {
   /** Written or being written, and not acknowledged. */
   readonly pendingRecords: number;
   readonly attestations: number;
+  /** Every batch up to this epoch is durable, but for those that were refused. */
+  readonly durableEpoch: number;
 }

@@ -23,7 +23,7 @@ function turn(): Promise<void> {
 }
 
 /** A queue that notes who was tried and who was rejected. */
-function makeQueue() {
+function makeQueue(roomWaitMs = 60_000) {
   const log: string[] = [];
   const rooms: (() => void)[] = [];
   const queue = new AppendQueue<Waiting>(
@@ -32,6 +32,7 @@ function makeQueue() {
       return append.retries.shift() ?? null;
     },
     () => new Promise((resolve) => rooms.push(resolve)),
+    roomWaitMs,
   );
   const waiting = (name: string, heads: readonly StreamHead[], ...retries: Retry[]): Waiting => ({
     name,
@@ -114,9 +115,28 @@ test("one that can be tried again at once, again and again, lets the event loop 
 });
 
 test("one append more than may wait is refused", async () => {
-  const { queue, waiting } = makeQueue();
+  const { queue, waiting, giveRoom } = makeQueue();
   const head = s();
   for (let count = 0; count < WAITING_MAX; count++) queue.add(waiting("", [head]), count === 0 ? "room" : null);
   await rejects(() => queue.add(waiting("", [head]), null), "ERR_WAL_BUFFER_FULL");
   assert.is(head.waitingCount, WAITING_MAX);
+  assert.is(queue.length, WAITING_MAX);
+  await giveRoom();
+  assert.is(queue.length, 0);
+});
+
+test("when no buffer comes free, those that waited too long are rejected, and the others wait on", async () => {
+  const { queue, log, waiting, giveRoom } = makeQueue(50);
+  const head = s();
+  const gate = makeGate();
+  queue.add(waiting("1", [head], "room"), "room");
+  queue.add(waiting("reads the log", [s()]), gate.opened);
+  queue.add(waiting("2", [head]), null);
+  while (log.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.match(log.join("\n"), /^1: no buffer came free for 50 ms.*nothing was written\n2: no buffer/);
+  assert.is(head.waitingCount, 0);
+  assert.is(queue.length, 1);
+  gate.open();
+  await giveRoom();
+  assert.is(log[2], "reads the log");
 });
