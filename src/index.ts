@@ -2,6 +2,7 @@
 
 export { isStoreError, STORE_ERROR_CODES, StoreError, type StoreErrorCode, type StoreErrorDetails } from "./errors.js";
 export type {
+  AllPageOptions,
   AppendOptions,
   AppendResult,
   BufferedResult,
@@ -15,12 +16,14 @@ export type {
   IoDemand,
   IoDescription,
   LsnRange,
+  Page,
   ReadAllOptions,
   ReadStreamOptions,
   RecordedEvent,
   RecoveryReport,
   StoreHealth,
   StreamAppend,
+  StreamPageOptions,
   SubscribeOptions,
 } from "./events/index.js";
 export {

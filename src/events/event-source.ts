@@ -40,6 +40,8 @@ export interface ReadStreamOptions {
 export interface ReadAllOptions {
   /** Read LSNs above this one; default 0. Backwards it is the lower end. */
   readonly after?: number;
+  /** Read LSNs up to this one; default the watermark. Backwards reading begins there. */
+  readonly through?: number;
   /** Ends after that many events. Default: no limit. */
   readonly limit?: number;
   /** Default `"forwards"`. */
@@ -170,15 +172,15 @@ export class EventSource {
   }
 
   readAll(options: ReadAllOptions = {}): EventCursor<StoredEvent> {
-    checkOptionNames(options, ["after", "limit", "direction", "signal"], "readAll");
+    checkOptionNames(options, ["after", "through", "limit", "direction", "signal"], "readAll");
     const after = integerOption(options.after, "after", { ...LSN_RANGE, default: 0 });
+    const last = integerOption(options.through, "through", { ...LSN_RANGE, default: LSN_RANGE.max });
     const limit = integerOption(options.limit, "limit", { min: 0, max: NO_LIMIT, default: NO_LIMIT });
     const direction = choiceOption(options.direction, "direction", DIRECTIONS, "forwards");
     const signal = checkedSignal(options.signal);
+    const through = Math.min(last, this.#log.watermark);
     const batches =
-      direction === "forwards"
-        ? this.#batches(after, this.#log.watermark, signal)
-        : this.#batchesBackwards(after, this.#log.watermark, signal);
+      direction === "forwards" ? this.#batches(after, through, signal) : this.#batchesBackwards(after, through, signal);
     return new EventCursor(batches, limit, { signal });
   }
 

@@ -10,5 +10,6 @@ export { EventReader } from "./event-reader.js";
 export type { Direction, ReadAllOptions, ReadStreamOptions, SubscribeOptions } from "./event-source.js";
 export { EventStore, type EventStoreStats } from "./event-store.js";
 export type { EventStoreOptions } from "./open-options.js";
+export { type AllPageOptions, type Page, readAllPage, readStreamPage, type StreamPageOptions } from "./read-page.js";
 export { StoredEvent } from "./recorded-event.js";
 export type { PayloadCodec } from "./schema-registry.js";

@@ -12,6 +12,13 @@ import type {
   RecoveryReport,
   SubscribeOptions,
 } from "../events/index.js";
+import {
+  type AllPageOptions,
+  type Page,
+  readAllPage,
+  readStreamPage,
+  type StreamPageOptions,
+} from "../events/index.js";
 
 import type { Graph } from "./graph/graph.js";
 import { type StartedGraph, startGraph } from "./graph/start-graph.js";
@@ -94,6 +101,16 @@ export class StoreReader<Events extends EventMap = EventMap> {
     return this.#events.readAll(options) as AsyncIterableIterator<unknown> as AsyncIterableIterator<
       RecordedEvent<Events>
     >;
+  }
+
+  /** One page of a stream, with the options of the next one. */
+  readStreamPage(stream: string, options?: StreamPageOptions): Promise<Page<RecordedEvent<Events>, StreamPageOptions>> {
+    return readStreamPage((more) => this.readStream(stream, more), options);
+  }
+
+  /** One page of all events in LSN order, with the options of the next one. */
+  readAllPage(options?: AllPageOptions): Promise<Page<RecordedEvent<Events>, AllPageOptions>> {
+    return readAllPage((more) => this.readAll(more), options);
   }
 
   /** All events after an LSN, then every new one that writers have had acknowledged: without anybody calling `refresh`. */

@@ -20,6 +20,13 @@ import type {
   StreamAppend,
   SubscribeOptions,
 } from "../events/index.js";
+import {
+  type AllPageOptions,
+  type Page,
+  readAllPage,
+  readStreamPage,
+  type StreamPageOptions,
+} from "../events/index.js";
 import type { Graph } from "./graph/graph.js";
 import { GRAPH_PROJECTION } from "./graph/graph-projection.js";
 import { IdLeases } from "./graph/id-leases.js";
@@ -198,6 +205,24 @@ export class Store<Events extends EventMap = EventMap> {
     return this.#events.readAll(options) as AsyncIterableIterator<unknown> as AsyncIterableIterator<
       RecordedEvent<Events>
     >;
+  }
+
+  /**
+   * One page of a stream, with the options of the next one.
+   *
+   * @example
+   * ```ts
+   * const page = await store.readStreamPage("account-42", { limit: 20, direction: "backwards" });
+   * if (page.hasMore) console.log((await store.readStreamPage("account-42", page.next ?? {})).events);
+   * ```
+   */
+  readStreamPage(stream: string, options?: StreamPageOptions): Promise<Page<RecordedEvent<Events>, StreamPageOptions>> {
+    return readStreamPage((more) => this.readStream(stream, more), options);
+  }
+
+  /** One page of all events in LSN order, with the options of the next one. */
+  readAllPage(options?: AllPageOptions): Promise<Page<RecordedEvent<Events>, AllPageOptions>> {
+    return readAllPage((more) => this.readAll(more), options);
   }
 
   /**
