@@ -38,6 +38,15 @@ export function locationAt(page: Buffer, index: number): BlockLocation {
   };
 }
 
+/** One value of entry `index`: what a search compares. */
+export function lsnOfEntry(page: Buffer, index: number): number {
+  return readU64(page, PAGE_HEADER_BYTES + index * ENTRY_BYTES);
+}
+
+export function timeOfEntry(page: Buffer, index: number): number {
+  return readI64(page, PAGE_HEADER_BYTES + index * ENTRY_BYTES + 16);
+}
+
 /** The last of `count` entries whose value is at most `value`; −1 when the first is greater. */
 export function floorIndex(count: number, value: number, at: (index: number) => number): number {
   let low = 0;

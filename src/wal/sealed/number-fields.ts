@@ -46,19 +46,20 @@ export function varintBytes(value: number): number {
 /** Reads varints one after the other; `at` is where the next one begins. */
 export class VarintReader {
   readonly #bytes: Uint8Array;
+  readonly #end: number;
   at: number;
 
-  constructor(bytes: Uint8Array, at: number) {
+  constructor(bytes: Uint8Array, at: number, end: number) {
     this.#bytes = bytes;
+    this.#end = end;
     this.at = at;
   }
 
   /** NaN where the bytes end, or where a safe integer does. */
   next(): number {
     let value = 0;
-    for (let scale = 1; scale <= 2 ** 49; scale *= 128) {
-      const byte = this.#bytes[this.at++];
-      if (byte === undefined) return Number.NaN;
+    for (let scale = 1; scale <= 2 ** 49 && this.at < this.#end; scale *= 128) {
+      const byte = this.#bytes[this.at++] as number;
       value += (byte & 127) * scale;
       if (byte < 128) return Number.isSafeInteger(value) ? value : Number.NaN;
     }

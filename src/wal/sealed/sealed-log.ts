@@ -211,7 +211,10 @@ export class SealedLog {
     }
   }
 
-  #blockOf(lsn: number): Promise<SealedBlock> {
+  /** Without waiting where it is in memory. */
+  #blockOf(lsn: number): SealedBlock | Promise<SealedBlock> {
+    const cached = this.#segmentOf(lsn).cachedBlock(lsn);
+    if (cached !== null) return cached;
     return this.#onCurrent(async () => {
       const segment = this.#segmentOf(lsn);
       return segment.block(await segment.indexOf(lsn));
@@ -225,15 +228,20 @@ export class SealedLog {
 
   /** For each LSN, in the given order, the frame that holds it. Only the blocks that hold them are read, several at once. */
   async *framesOf(lsns: readonly number[]): AsyncGenerator<SealedRun, void, undefined> {
-    const ahead: Promise<SealedBlock>[] = [];
+    const ahead: (SealedBlock | Promise<SealedBlock>)[] = [];
     let asked = 0;
-    for (const lsn of lsns) {
-      while (asked < lsns.length && ahead.length < BLOCKS_AHEAD_MAX) {
-        const reading = this.#blockOf(lsns[asked++] as number);
-        reading.catch(() => {}); // told when it is its turn
-        ahead.push(reading);
+    try {
+      for (const lsn of lsns) {
+        while (asked < lsns.length && ahead.length < BLOCKS_AHEAD_MAX) {
+          const block = this.#blockOf(lsns[asked++] as number);
+          if (block instanceof Promise) block.catch(() => {}); // told when it is its turn
+          ahead.push(block);
+        }
+        const next = ahead.shift() as SealedBlock | Promise<SealedBlock>;
+        yield frameIn(next instanceof Promise ? await next : next, lsn);
       }
-      yield frameIn((await ahead.shift()) as SealedBlock, lsn);
+    } finally {
+      await Promise.allSettled(ahead);
     }
   }
 
@@ -242,8 +250,8 @@ export class SealedLog {
     const hash = this.#hashOf(name);
     return this.#onCurrent(async () => {
       for (const segment of this.#segments.toReversed()) {
-        if (!(await segment.mayHold(hash))) continue;
-        const entry = await segment.stream(name, hash);
+        const looking = segment.stream(name, hash);
+        const entry = looking instanceof Promise ? await looking : looking;
         if (entry === null) continue;
         const { firstVersion, count, lastLsnOffset } = entry;
         return { version: firstVersion + count - 1, lsn: segment.firstLsn + lastLsnOffset };
@@ -258,7 +266,8 @@ export class SealedLog {
     return this.#onCurrent(async () => {
       const parts: number[][] = [];
       for (const { segment, entry } of await this.#entriesOf(name, hash, fromVersion)) {
-        parts.push(await segment.lsnsOf(entry, fromVersion, toVersion));
+        const lsns = segment.lsnsOf(entry, fromVersion, toVersion);
+        parts.push(lsns instanceof Promise ? await lsns : lsns);
       }
       return parts.reverse().flat();
     });
@@ -277,13 +286,13 @@ export class SealedLog {
     // The newest alone first, for who wants the end of a stream; who wants all of it has to ask all of them.
     let count = fromVersion > 1 ? 1 : SEGMENTS_AT_ONCE_MAX;
     for (let at = 0; at < segments.length; at += count, count = SEGMENTS_AT_ONCE_MAX) {
-      const entries = await Promise.all(
-        segments.slice(at, at + count).map(async (segment) => {
-          const entry = (await segment.mayHold(hash)) ? await segment.stream(name, hash) : null;
-          return entry === null ? [] : [{ segment, entry }];
-        }),
-      );
-      found.push(...entries.flat());
+      const group = segments.slice(at, at + count);
+      const looking = group.map((segment) => segment.stream(name, hash));
+      const isWaiting = looking.some((entry) => entry instanceof Promise);
+      const entries = isWaiting ? await Promise.all(looking) : (looking as (StreamEntry | null)[]);
+      for (const [index, entry] of entries.entries()) {
+        if (entry !== null) found.push({ segment: group[index] as SealedSegment, entry });
+      }
       const oldest = found.at(-1)?.entry.firstVersion ?? Number.POSITIVE_INFINITY;
       if (oldest <= Math.max(1, fromVersion)) break;
     }

@@ -6,7 +6,14 @@ import type { BufferPool } from "../../ffi/index.js";
 import { scanBlocks } from "./block-scan.js";
 import type { ByteLru } from "./byte-lru.js";
 import { ByteStream } from "./byte-stream.js";
-import { type BlockLocation, floorIndex, LSN_ENTRIES_PER_PAGE, locationAt } from "./lsn-pages.js";
+import {
+  type BlockLocation,
+  floorIndex,
+  LSN_ENTRIES_PER_PAGE,
+  locationAt,
+  lsnOfEntry,
+  timeOfEntry,
+} from "./lsn-pages.js";
 import { mayContain } from "./name-filter.js";
 import type { NameHash } from "./name-hash.js";
 import { readI64, readU64 } from "./number-fields.js";
@@ -48,6 +55,19 @@ export interface SegmentReads {
   readonly scans: Set<ByteStream>;
 }
 
+interface IndexSearch {
+  readonly ofRoot: (root: Buffer, at: number) => number;
+  readonly ofEntry: (page: Buffer, index: number) => number;
+}
+
+const BY_LSN: IndexSearch = { ofRoot: readU64, ofEntry: lsnOfEntry };
+const BY_TIME: IndexSearch = { ofRoot: (root, at) => readI64(root, at + 8), ofEntry: timeOfEntry };
+
+function floorInPage({ bytes, header }: CachedPage, value: number, search: IndexSearch): number {
+  const index = floorIndex(header.entryCount, value, (entry) => search.ofEntry(bytes, entry));
+  return header.page * LSN_ENTRIES_PER_PAGE + Math.max(0, index);
+}
+
 /** A cached item's key is its offset in a file, below this, and the file's slot times this. */
 const FILE_BYTES_MAX = 2 ** 36;
 const PAGE_MEMORY_BYTES = PAGE_BYTES + 200;
@@ -61,7 +81,8 @@ export class SealedSegment {
   readonly #parts: SealedParts;
   readonly #slot: number;
   readonly #storeCrc: number;
-  #root: Promise<Buffer> | null = null;
+  #root: Buffer | null = null;
+  #rootReading: Promise<Buffer> | null = null;
   /** Reads in flight, so that two who need the same bytes read them once. */
   readonly #pending = new Map<number, Promise<Cached>>();
 
@@ -163,19 +184,17 @@ export class SealedSegment {
   }
 
   #rootEntries(): Promise<Buffer> {
-    this.#root ??= this.#readRoot();
-    return this.#root;
+    this.#rootReading ??= this.#readRoot().finally(() => {
+      this.#rootReading = null;
+    });
+    return this.#rootReading;
   }
 
   async #readRoot(): Promise<Buffer> {
-    try {
-      const root = await this.#read(this.#parts.root, this.trailer.lsnPageCount * ROOT_ENTRY_BYTES);
-      if (crc32(root) !== this.trailer.rootCrc) throw sealedDamage(this.#place(this.#parts.root), "no LSN root");
-      return root;
-    } catch (error) {
-      this.#root = null; // so that it is read again: what failed may have been the moment
-      throw error;
-    }
+    const root = await this.#read(this.#parts.root, this.trailer.lsnPageCount * ROOT_ENTRY_BYTES);
+    if (crc32(root) !== this.trailer.rootCrc) throw sealedDamage(this.#place(this.#parts.root), "no LSN root");
+    this.#root = root;
+    return root;
   }
 
   /** Where block `index` is; 0 is the first. */
@@ -185,21 +204,22 @@ export class SealedSegment {
   }
 
   /** The last block whose value is at most `value`, 0 when there is none. */
-  async #floorBlock(value: number, ofRoot: (root: Buffer, at: number) => number, key: "firstLsn" | "recordedAt") {
-    const root = await this.#rootEntries();
-    const pageCount = this.trailer.lsnPageCount;
-    const page = Math.max(
+  async #floorBlock(value: number, search: IndexSearch): Promise<number> {
+    const page = this.#floorPage(this.#root ?? (await this.#rootEntries()), value, search);
+    return floorInPage(await this.#lsnPage(page), value, search);
+  }
+
+  #floorPage(root: Buffer, value: number, search: IndexSearch): number {
+    const count = this.trailer.lsnPageCount;
+    return Math.max(
       0,
-      floorIndex(pageCount, value, (index) => ofRoot(root, index * ROOT_ENTRY_BYTES)),
+      floorIndex(count, value, (index) => search.ofRoot(root, index * ROOT_ENTRY_BYTES)),
     );
-    const { bytes, header } = await this.#lsnPage(page);
-    const index = floorIndex(header.entryCount, value, (entry) => locationAt(bytes, entry)[key]);
-    return page * LSN_ENTRIES_PER_PAGE + Math.max(0, index);
   }
 
   /** The block that holds an LSN of this segment. */
   indexOf(lsn: number): Promise<number> {
-    return this.#floorBlock(lsn, readU64, "firstLsn");
+    return this.#floorBlock(lsn, BY_LSN);
   }
 
   /** Block `index`, from the cache where it is there. */
@@ -208,6 +228,21 @@ export class SealedSegment {
     const item = await this.#cached(location.fileOffset, () => this.#readBlock(location));
     assert(item.kind === "block", "blocks and pages have offsets of their own");
     return item;
+  }
+
+  /** The block that holds `lsn`, if nothing has to be read for it. */
+  cachedBlock(lsn: number): SealedBlock | null {
+    if (this.#root === null) return null;
+    const page = this.#cachedPage(this.#parts.lsnPages, this.#floorPage(this.#root, lsn, BY_LSN));
+    if (page === null) return null;
+    const index = floorInPage(page, lsn, BY_LSN) % LSN_ENTRIES_PER_PAGE;
+    const item = this.#reads.cache.get(this.#slot + locationAt(page.bytes, index).fileOffset);
+    return item?.kind === "block" ? item : null;
+  }
+
+  #cachedPage(first: number, page: number): CachedPage | null {
+    const item = this.#reads.cache.get(this.#slot + first + page * PAGE_BYTES);
+    return item?.kind === "page" ? item : null;
   }
 
   async #readBlock(location: BlockLocation): Promise<SealedBlock> {
@@ -273,10 +308,47 @@ export class SealedSegment {
     }
   }
 
-  /** Whether the segment can hold a stream with that hash; read once, and kept while there is room. */
-  async mayHold(hash: NameHash): Promise<boolean> {
+  /** What the index says of a stream, null when the segment holds nothing of it; without waiting where everything is in memory. */
+  stream(name: Uint8Array, hash: NameHash): StreamEntry | null | Promise<StreamEntry | null> {
+    const { bucketCount } = this.trailer;
+    if (bucketCount === 0) return null;
+    const filter = this.#reads.filters.get(this.#slot);
+    if (filter === undefined) return this.#readStream(name, hash);
+    if (!mayContain(filter.bytes, hash.low, hash.high)) return null;
+    let page = bucketOf(hash.high, bucketCount);
+    for (let steps = 0; steps < this.trailer.streamPageCount; steps++) {
+      const cached = this.#cachedPage(this.#parts.streamPages, page);
+      if (cached === null || cached.header.kind !== "names") break;
+      const entry = findEntry(cached.bytes, cached.header.contentEnd, hash.low, hash.high, name);
+      if (entry === "damaged") break; // told by the promise
+      if (entry !== null || cached.header.nextPage === NO_PAGE) return entry;
+      page = cached.header.nextPage;
+    }
+    return this.#readStream(name, hash);
+  }
+
+  async #readStream(name: Uint8Array, hash: NameHash): Promise<StreamEntry | null> {
+    if (!(await this.#mayHold(hash))) return null;
+    let page = bucketOf(hash.high, this.trailer.bucketCount);
+    // Bounded, because damage that holds its CRC could lead in a circle.
+    for (let steps = 0; steps < this.trailer.streamPageCount; steps++) {
+      const read = await this.#streamPage("names", page);
+      const entry = this.#entryIn(read, name, hash);
+      if (entry !== null || read.header.nextPage === NO_PAGE) return entry;
+      page = read.header.nextPage;
+    }
+    throw sealedDamage(this.#place(this.#parts.streamPages), "a bucket that goes on for ever");
+  }
+
+  #entryIn({ bytes, header }: CachedPage, name: Uint8Array, hash: NameHash): StreamEntry | null {
+    const entry = findEntry(bytes, header.contentEnd, hash.low, hash.high, name);
+    if (entry !== "damaged") return entry;
+    throw sealedDamage(this.#place(this.#parts.streamPages + header.page * PAGE_BYTES), "no entries of streams");
+  }
+
+  /** By the name filter, which is read once and kept while there is room. */
+  async #mayHold(hash: NameHash): Promise<boolean> {
     const { filterBytes, filterCrc } = this.trailer;
-    if (filterBytes === 0) return false;
     let filter = this.#reads.filters.get(this.#slot)?.bytes;
     if (filter === undefined) {
       filter = await this.#read(this.#parts.filter, filterBytes);
@@ -286,47 +358,30 @@ export class SealedSegment {
     return mayContain(filter, hash.low, hash.high);
   }
 
-  /** What the index says of a stream; null when the segment holds nothing of it. */
-  async stream(name: Uint8Array, hash: NameHash): Promise<StreamEntry | null> {
-    const { bucketCount, streamPageCount } = this.trailer;
-    if (bucketCount === 0) return null;
-    let page = bucketOf(hash.high, bucketCount);
-    // Bounded, because damage that holds its CRC could lead in a circle.
-    for (let steps = 0; steps < streamPageCount; steps++) {
-      const { bytes, header } = await this.#streamPage("names", page);
-      const entry = findEntry(bytes, header.contentEnd, hash.low, hash.high, name);
-      if (entry === "damaged")
-        throw sealedDamage(this.#place(this.#parts.streamPages + page * PAGE_BYTES), "no entries");
-      if (entry !== null) return entry;
-      if (header.nextPage === NO_PAGE) return null;
-      page = header.nextPage;
-    }
-    throw sealedDamage(this.#place(this.#parts.streamPages), "a bucket that goes on for ever");
-  }
-
   /** LSNs of the stream's records with versions from `from` to `to`, of those that the entry has. */
-  async lsnsOf(entry: StreamEntry, from: number, to: number): Promise<number[]> {
+  lsnsOf(entry: StreamEntry, from: number, to: number): number[] | Promise<number[]> {
     const first = Math.max(0, from - entry.firstVersion);
     const end = Math.min(entry.count, to - entry.firstVersion + 1);
+    if (entry.postingPage !== null) return this.#readPostings(entry.postingPage, first, end);
     const lsns: number[] = [];
-    let page: CachedPage | null = null;
-    for (let index = first; index < end; index++) {
-      if (entry.postingPage === null) {
-        lsns.push(this.firstLsn + (entry.inline[index] as number));
-        continue;
+    for (let index = first; index < end; index++) lsns.push(this.firstLsn + (entry.inline[index] as number));
+    return lsns;
+  }
+
+  async #readPostings(firstPage: number, first: number, end: number): Promise<number[]> {
+    const lsns: number[] = [];
+    for (let index = first; index < end; ) {
+      const { bytes } = await this.#streamPage("postings", firstPage + Math.floor(index / POSTINGS_PER_PAGE));
+      for (let at = index % POSTINGS_PER_PAGE; at < POSTINGS_PER_PAGE && index < end; at++, index++) {
+        lsns.push(this.firstLsn + bytes.readUInt32LE(PAGE_HEADER_BYTES + at * 4));
       }
-      const at = index % POSTINGS_PER_PAGE;
-      if (page === null || at === 0) {
-        page = await this.#streamPage("postings", entry.postingPage + Math.floor(index / POSTINGS_PER_PAGE));
-      }
-      lsns.push(this.firstLsn + page.bytes.readUInt32LE(PAGE_HEADER_BYTES + at * 4));
     }
     return lsns;
   }
 
   /** The last LSN that was recorded at or before `timeUs`; the segment has one. */
   async lsnAt(timeUs: number): Promise<number> {
-    const index = await this.#floorBlock(timeUs, (root, at) => readI64(root, at + 8), "recordedAt");
+    const index = await this.#floorBlock(timeUs, BY_TIME);
     const { runs, firstLsn } = await this.block(index);
     const run = runs[floorIndex(runs.length, timeUs, (at) => runs[at]?.header.recordedAt ?? 0)];
     return run === undefined ? firstLsn - 1 : run.header.firstLsn + run.header.recordCount - 1;

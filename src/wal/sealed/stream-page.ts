@@ -21,7 +21,7 @@ export interface StreamEntry {
   readonly lastLsnOffset: number;
   /** The first page with its postings; null when they are `inline`. */
   readonly postingPage: number | null;
-  readonly inline: Uint32Array;
+  readonly inline: readonly number[];
 }
 
 /** Bytes of postings in an entry; null when they have no place there. */
@@ -127,7 +127,7 @@ export function findEntry(
 
 /** Where the name of an entry lies. */
 export function entryName(page: Buffer, at: number): { readonly start: number; readonly end: number } {
-  const fields = new VarintReader(page, at + ENTRY_HEADER_BYTES);
+  const fields = new VarintReader(page, at + ENTRY_HEADER_BYTES, page.length);
   const nameBytes = fields.next();
   for (let field = 0; field < 3; field++) fields.next();
   const end = Math.min(fields.at + nameBytes, page.length);
@@ -139,7 +139,7 @@ export function entryHash(page: Buffer, at: number): { readonly low: number; rea
 }
 
 export function decodeEntry(page: Buffer, at: number, end: number): StreamEntry | null {
-  const fields = new VarintReader(page.subarray(0, end), at + ENTRY_HEADER_BYTES);
+  const fields = new VarintReader(page, at + ENTRY_HEADER_BYTES, end);
   const nameBytes = fields.next();
   const count = fields.next();
   const firstVersion = fields.next();
@@ -149,14 +149,14 @@ export function decodeEntry(page: Buffer, at: number, end: number): StreamEntry 
   const head = { count, firstVersion, lastLsnOffset };
   if (flags === FLAG_POSTING_PAGES) {
     if (fields.at + 4 !== end) return null;
-    return { ...head, postingPage: page.readUInt32LE(fields.at), inline: new Uint32Array(0) };
+    return { ...head, postingPage: page.readUInt32LE(fields.at), inline: [] };
   }
   if (flags !== 0 || !(count <= end - fields.at)) return null;
-  const inline = new Uint32Array(count);
+  const inline: number[] = [];
   let lsn = 0;
   for (let index = 0; index < count; index++) {
     lsn += fields.next();
-    inline[index] = lsn;
+    inline.push(lsn);
   }
   return fields.at === end && lsn === lastLsnOffset ? { ...head, postingPage: null, inline } : null;
 }

@@ -377,6 +377,16 @@ test("opening reads one page of each segment, whatever it holds", async () => {
   await log.close();
 });
 
+test("more segments than files may be open are read all the same", async () => {
+  const made = makeLog(seededRandom(11), { frames: 150, streams: 9, recordsMax: 2, payloadMax: 3 });
+  const entries = await bench.merge(made, { segmentBytes: 1 });
+  assert.is(entries.length, 150);
+  const log = await bench.open(entries, { cacheBytesMax: 0 });
+  await assertHolds(log, made, 5);
+  assert.ok(openFiles().length - filesBefore.length <= 64 + 1);
+  await log.close();
+});
+
 test("a record of length 0 in a run with a leaf is one that was removed", async () => {
   const { SealedWriter } = await import("../../../src/wal/sealed/sealed-writer.js");
   const { HashChain, CHAIN_START } = await import("../../../src/wal/sealed/hash-chain.js");
