@@ -10,7 +10,7 @@ import { CHAIN_START } from "./hash-chain.js";
 import type { SealedEntry } from "./sealed-entry.js";
 import { type LogFrame, PAGE_BYTES, type SealedRun, storeCrcOf } from "./sealed-format.js";
 import { sealedPath } from "./sealed-name.js";
-import { SealedWriter, type SealedWriterOptions } from "./sealed-writer.js";
+import { SEALED_BLOCK_BYTES_DEFAULT, SealedWriter, type SealedWriterOptions } from "./sealed-writer.js";
 import { readTrailer } from "./segment-walk.js";
 
 const NO_BYTES = Buffer.alloc(0);
@@ -37,7 +37,7 @@ export async function mergeFrames(
   frames: AsyncIterable<LogFrame>,
   options: MergeOptions,
 ): Promise<readonly SealedEntry[]> {
-  const { through, voids = [], onProgress } = options;
+  const { through, voids = [], onProgress, blockBytes = SEALED_BLOCK_BYTES_DEFAULT } = options;
   const writer = new SealedWriter(options);
   let { recordedAt = 0 } = options;
   let recordBytes = 0;
@@ -47,8 +47,11 @@ export async function mergeFrames(
       recordedAt = frame.header.recordedAt;
       await addVoids(writer, voids, firstLsn - 1, recordedAt);
       if (firstLsn + recordCount <= writer.nextLsn) continue;
-      const pending = writer.add(asRun(writer.nextLsn > firstLsn ? withoutFirst(frame, writer.nextLsn) : frame));
-      if (pending !== null) await pending;
+      const rest = writer.nextLsn > firstLsn ? withoutFirst(frame, writer.nextLsn) : frame;
+      for (const run of runsOfFrame(rest, blockBytes / 2)) {
+        const pending = writer.add(run);
+        if (pending !== null) await pending;
+      }
       recordBytes += frame.body.length;
       onProgress?.(recordBytes);
     }
@@ -63,8 +66,28 @@ export async function mergeFrames(
   }
 }
 
-function asRun({ header, body }: LogFrame): SealedRun {
-  return { kind: "data", header, body, leaf: null };
+/** The frame cut between records, into runs that have about so many bytes. */
+function runsOfFrame({ header, body }: LogFrame, runBytes: number): SealedRun[] {
+  const runs: SealedRun[] = [];
+  const { recordedAt } = header;
+  let { firstLsn, recordCount } = header;
+  let start = 0;
+  if (body.length > runBytes) {
+    let lsn = firstLsn;
+    for (let at = 0; at + RECORD_HEADER_BYTES <= body.length; ) {
+      at += RECORD_HEADER_BYTES + body.readUInt32LE(at);
+      lsn++;
+      if (at - start < runBytes || body.length - at < runBytes / 2) continue;
+      const part = { firstLsn, recordCount: lsn - firstLsn, recordedAt };
+      runs.push({ kind: "data", header: part, body: body.subarray(start, at), leaf: null, goesOn: true });
+      recordCount -= part.recordCount;
+      firstLsn = lsn;
+      start = at;
+    }
+  }
+  const rest = { firstLsn, recordCount, recordedAt };
+  runs.push({ kind: "data", header: rest, body: body.subarray(start), leaf: null, goesOn: false });
+  return runs;
 }
 
 /** The voids that begin where the writer is, up to `lastLsn`. */
@@ -82,7 +105,7 @@ async function addVoids(
       recordCount: Math.min(through, lastLsn) - writer.nextLsn + 1,
       recordedAt,
     };
-    await writer.add({ kind: "void", header, body: NO_BYTES, leaf: null });
+    await writer.add({ kind: "void", header, body: NO_BYTES, leaf: null, goesOn: false });
   }
 }
 

@@ -7,8 +7,8 @@ import { PAGE_BYTES, roundUpToPage } from "./sealed-format.js";
 
 const OPEN_FILES_MAX = 64;
 const READS_MAX = 16;
-/** Most blocks, those of a frame with a thousand small records included; mapping memory for each read costs more than the read. */
-const POOLED_BYTES = 256 * 1024;
+/** All blocks but those of large records, with the pages that they share with their neighbours: mapping memory for a read costs more than the read. */
+const POOLED_BYTES = 64 * 1024;
 
 interface OpenFile {
   readonly file: Promise<DirectFile>;

@@ -22,7 +22,7 @@
  *         40     32  hash of the chain before the first run
  *       4092      4  CRC of bytes 0 … 4091
  *
- * A *block* is a header of 64 bytes and its body, back to back with its neighbours. It holds whole runs, about 32 KiB of them:
+ * A *block* is a header of 64 bytes and its body, back to back with its neighbours. It holds whole runs, about 16 KiB of them:
  *
  *          0      4  magic "VRVB"
  *          4      2  compression of the body: 0 none, 1 raw deflate
@@ -38,22 +38,24 @@
  *         56      4  CRC of the stored bytes
  *         60      4  CRC of bytes 0 … 59, seeded with the store CRC
  *
- * A *run* is what one frame of the log held, a header of 32 bytes, perhaps a leaf, and the frame's body as it was there (format.ts):
+ * A *run* is what one frame of the log held, a header of 32 bytes, perhaps a leaf, and the records as they were there (format.ts). A frame that
+ * is longer than about half a block is several runs, cut between records: who needs one record must not read a thousand.
  *
  *          0      8  first LSN
  *          8      8  recordedAt in µs since 1970, two's complement
  *         16      4  record count: LSNs that the run covers
- *         20      4  bytes of the body
+ *         20      4  bytes of the records
  *         24      2  kind: 1 DATA, 2 VOID: LSNs that no record ever had, 3 REMOVED: all its records were removed
- *         26      2  flags: 1 a leaf of 32 bytes follows this header
+ *         26      2  flags: 1 a leaf of 32 bytes follows this header, 2 the next run is of the same frame
  *         28      4  0
  *
- * VOID and REMOVED have no body. Runs are dense: each begins behind the last LSN of the one before. A DATA run of which some records were removed has
- * records of length 0 in their places, CRCs that were computed anew, and a leaf.
+ * VOID and REMOVED have no records. Runs are dense: each begins behind the last LSN of the one before. The runs of a frame are in one segment.
+ * A DATA run of which some records were removed has records of length 0 in their places, CRCs that were computed anew, and a leaf.
  *
- * *Hash chain*: the leaf of a run is the SHA-256 of bytes 0 … 23 of its header and its body; the chain's value after a run is the
- * SHA-256 of the value before and the leaf. It begins with 32 zeros at LSN 1. A run that lost records keeps the leaf that it had, so the
- * chain of a store never changes, whatever is removed, compressed or compacted: runs are never merged and never split.
+ * *Hash chain*: the leaf of a frame is the SHA-256 of bytes 0 … 15 of its first run's header, the records of all its runs, and their number
+ * as u32; the chain's value after a frame is the SHA-256 of the value before and the leaf. It begins with 32 zeros at LSN 1. A frame that
+ * lost records keeps the leaf that it had, in each of its runs, so the chain of a store never changes, whatever is removed, compressed or
+ * compacted: frames are never merged and never divided otherwise.
  *
  * *Pages* are 4096 bytes with a header of 24:
  *
@@ -135,8 +137,8 @@ export const PAGE_BYTES: number = BLOCK_BYTES;
 export const HASH_BYTES = 32;
 export const BLOCK_HEADER_BYTES = 64;
 export const RUN_HEADER_BYTES = 32;
-/** Of a run's header, and of what its leaf is the hash of. */
-export const LEAF_PREFIX_BYTES = 24;
+/** Of a run's header: what a leaf is the hash of begins with them. */
+export const LEAF_PREFIX_BYTES = 16;
 
 export const COMPRESSION_NONE = 0;
 export const COMPRESSION_DEFLATE = 1;
@@ -149,6 +151,7 @@ const BLOCK_CRC_AT = 60;
 export const RUN_KINDS = ["data", "void", "removed"] as const;
 export type RunKind = (typeof RUN_KINDS)[number];
 const FLAG_LEAF = 1;
+const FLAG_GOES_ON = 2;
 
 /** What does not decode: `unsupported` was written by a newer version, `foreign` for another store. */
 export type Undecodable =
@@ -290,8 +293,10 @@ export interface LogFrame {
 
 export interface SealedRun extends LogFrame {
   readonly kind: RunKind;
-  /** The leaf that the run had before records of it were removed; else null. */
+  /** The leaf that its frame had before records of it were removed; else null. */
   readonly leaf: Buffer | null;
+  /** Whether the next run is of the same frame. */
+  readonly goesOn: boolean;
 }
 
 export function runBytes(run: SealedRun): number {
@@ -300,13 +305,13 @@ export function runBytes(run: SealedRun): number {
 
 /** Fills the header, and the leaf behind it; returns where the body begins. */
 export function encodeRunHeader(target: Buffer, at: number, run: SealedRun): number {
-  const { header, body, kind, leaf } = run;
+  const { header, body, kind, leaf, goesOn } = run;
   writeU64(target, at, header.firstLsn);
   writeI64(target, at + 8, header.recordedAt);
   target.writeUInt32LE(header.recordCount, at + 16);
   target.writeUInt32LE(body.length, at + 20);
   target.writeUInt16LE(RUN_KINDS.indexOf(kind) + 1, at + 24);
-  target.writeUInt16LE(leaf === null ? 0 : FLAG_LEAF, at + 26);
+  target.writeUInt16LE((leaf === null ? 0 : FLAG_LEAF) | (goesOn ? FLAG_GOES_ON : 0), at + 26);
   target.writeUInt32LE(0, at + 28);
   if (leaf === null) return at + RUN_HEADER_BYTES;
   target.set(leaf, at + RUN_HEADER_BYTES);
@@ -318,8 +323,9 @@ export function decodeRun(source: Buffer, at: number): SealedRun | null {
   if (at + RUN_HEADER_BYTES > source.length) return null;
   const kind = RUN_KINDS[source.readUInt16LE(at + 24) - 1];
   const flags = source.readUInt16LE(at + 26);
-  if (kind === undefined || flags > FLAG_LEAF) return null;
-  const start = at + RUN_HEADER_BYTES + (flags === FLAG_LEAF ? HASH_BYTES : 0);
+  if (kind === undefined || flags > (FLAG_LEAF | FLAG_GOES_ON)) return null;
+  const hasLeaf = (flags & FLAG_LEAF) !== 0;
+  const start = at + RUN_HEADER_BYTES + (hasLeaf ? HASH_BYTES : 0);
   const end = start + source.readUInt32LE(at + 20);
   if (end > source.length || (kind !== "data" && end !== start)) return null;
   const header = {
@@ -327,8 +333,8 @@ export function decodeRun(source: Buffer, at: number): SealedRun | null {
     recordCount: source.readUInt32LE(at + 16),
     recordedAt: readI64(source, at + 8),
   };
-  const leaf = flags === FLAG_LEAF ? source.subarray(at + RUN_HEADER_BYTES, start) : null;
-  return { kind, header, body: source.subarray(start, end), leaf };
+  const leaf = hasLeaf ? source.subarray(at + RUN_HEADER_BYTES, start) : null;
+  return { kind, header, body: source.subarray(start, end), leaf, goesOn: (flags & FLAG_GOES_ON) !== 0 };
 }
 
 export function storeCrcOf(storeId: Uint8Array): number {

@@ -24,7 +24,7 @@ import { StreamTable } from "./stream-table.js";
 
 const MEBIBYTE = 1024 * 1024;
 export const SEALED_SEGMENT_BYTES_DEFAULT: number = 256 * MEBIBYTE;
-const BLOCK_BYTES_DEFAULT = 32 * 1024;
+export const SEALED_BLOCK_BYTES_DEFAULT: number = 16 * 1024;
 /** Of memory for a segment's indexes. */
 const INDEX_BYTES_MAX_DEFAULT: number = 96 * MEBIBYTE;
 const TWO_TO_32 = 0x1_0000_0000;
@@ -51,7 +51,7 @@ export interface SealedWriterOptions {
   readonly segmentBytes?: number;
   /** Default `"none"`. */
   readonly compression?: "none" | "deflate";
-  /** A block ends when it has so many plain bytes. Default 32 KiB. */
+  /** A block ends when it has so many plain bytes. Default 16 KiB. */
   readonly blockBytes?: number;
   /** A segment also ends when its indexes take so much memory. Default 96 MiB. */
   readonly indexBytesMax?: number;
@@ -103,7 +103,8 @@ export class SealedWriter {
     }
     this.#nextLsn += recordCount;
     const segment = this.#segment;
-    if (segment === null || this.#isFull(segment, run)) return this.#addToNext(run);
+    const isWithinFrame = this.#chain.isOpen;
+    if (segment === null || (!isWithinFrame && this.#isFull(segment, run))) return this.#addToNext(run);
     return this.#addTo(segment, run);
   }
 
@@ -127,7 +128,7 @@ export class SealedWriter {
   }
 
   async #startSegment(firstLsn: number): Promise<OpenSegment> {
-    const { io, directory, storeId, compression = "none", blockBytes = BLOCK_BYTES_DEFAULT } = this.#options;
+    const { io, directory, storeId, compression = "none", blockBytes = SEALED_BLOCK_BYTES_DEFAULT } = this.#options;
     const number = this.#nextNumber++;
     const file = await DirectFile.create(io, temporaryPath(directory, number));
     const plan = { storeId, number, firstLsn, compression, blockBytes };
@@ -156,6 +157,7 @@ export class SealedWriter {
 
   /** Ends the last segment, and returns all in LSN order. */
   async finish(): Promise<readonly SealedEntry[]> {
+    assert(!this.#chain.isOpen, "the last run ends its frame");
     await this.#endSegment();
     this.#status = "ended";
     this.#memory.buffers.unmap();

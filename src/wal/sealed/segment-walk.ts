@@ -99,7 +99,8 @@ async function walkBlocks(segment: WalkedSegment, trailer: SealedTrailer, visito
   }
   const { lastLsn, firstLsn } = trailer;
   const place = { path, offset: trailer.blocksEnd, firstLsn, lastLsn };
-  if (!chain.value.equals(trailer.hash)) throw sealedDamage(place, "the hash chain does not end as it should");
+  if (chain.isOpen || !chain.value.equals(trailer.hash))
+    throw sealedDamage(place, "the hash chain does not end as it should");
   const isAsCounted =
     found.lastLsn === lastLsn &&
     found.runCount === trailer.runCount &&

@@ -223,7 +223,7 @@ test("a source that fails, and a writer that is given up, leave nothing", async 
   await rejects(merging, (error) => error.message === "source");
   const writer = new SealedWriter({ ...options, firstNumber: 1, after });
   for await (const { header, body } of toAsync(largeLog().frames)) {
-    await writer.add({ kind: "data", header, body, leaf: null });
+    await writer.add({ kind: "data", header, body, leaf: null, goesOn: false });
   }
   await writer.abandon();
   await writer.abandon();
