@@ -69,7 +69,6 @@ class IndexCheck {
   readonly #continued = new Map<number, number>();
   readonly #posted = new Map<number, ExpectedPostings>();
   readonly #postings = new Map<number, Uint32Array>();
-  readonly #hashes: { low: number; high: number }[] = [];
 
   constructor(path: string, options: VerifyOptions) {
     this.#path = path;
@@ -127,7 +126,6 @@ class IndexCheck {
     this.#seen[stream] = 1;
     this.#streamCount++;
     const { low, high } = entryHash(bytes, at);
-    this.#hashes.push({ low, high });
     const lsns = this.#sorted();
     const start = this.#starts[stream] as number;
     if (entry.postingPage === null) {
@@ -167,8 +165,11 @@ class IndexCheck {
   }
 
   filter(filter: Buffer, trailer: SealedTrailer): void {
-    const isWhole = filter.length === filterBytes(trailer.streamCount);
-    if (isWhole && this.#hashes.every(({ low, high }) => mayContain(filter, low, high))) return;
+    let isWhole = filter.length === filterBytes(trailer.streamCount);
+    for (let stream = 0; stream < this.#table.streamCount; stream++) {
+      isWhole &&= mayContain(filter, this.#table.hashLow(stream), this.#table.hashHigh(stream));
+    }
+    if (isWhole) return;
     throw this.#damage(trailer, trailer.streamPageCount, "a name filter without one of its names");
   }
 
