@@ -100,13 +100,7 @@ export class EventSource {
   readonly #decoder: EventDecoder;
   readonly #isClosed: () => boolean;
 
-  constructor(
-    log: LogView,
-    index: StreamIndex,
-    follower: LogFollower,
-    decoder: EventDecoder,
-    isClosed: () => boolean,
-  ) {
+  constructor(log: LogView, index: StreamIndex, follower: LogFollower, decoder: EventDecoder, isClosed: () => boolean) {
     this.#log = log;
     this.#index = index;
     this.#follower = follower;

@@ -1,10 +1,17 @@
 /** The event store: streams of events over one log, open for writing. */
 
 import { StoreError } from "../errors.js";
-import { type Frame, type HeadTable, type IoDescription, type RecordKey, type RecoveryReport, Wal, type WalStats } from "../wal/index.js";
+import {
+  type Frame,
+  type HeadTable,
+  type IoDescription,
+  type RecoveryReport,
+  Wal,
+  type WalStats,
+} from "../wal/index.js";
 import { Appender, type AppendOptions, type StreamAppend } from "./appender.js";
 import type { AppendResult, BufferedResult } from "./batch-ledger.js";
-import { EnvelopeView } from "./envelope.js";
+import { envelopeKey } from "./envelope-key.js";
 import type { Durability, EventInput } from "./event.js";
 import type { EventCursor } from "./event-cursor.js";
 import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
@@ -15,6 +22,8 @@ import { EventDecoder, type StoredEvent } from "./recorded-event.js";
 import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";
 import { StreamIndex } from "./stream-index.js";
 import { StreamReplay } from "./stream-replay.js";
+
+const SEAL_WORKER = new URL("./seal-worker.js", import.meta.url);
 
 /** Counts since the store was opened, but for `lastLsn`, `segments` and `streams`. */
 export interface EventStoreStats extends WalStats {
@@ -48,16 +57,11 @@ export class EventStore {
     const registry = SchemaRegistry.load(checked.schemas, codecs, checked.strictSchemas);
     const index = new StreamIndex();
     const replay = new StreamReplay(index);
-    const view = new EnvelopeView();
-    const keyOf = (body: Buffer, start: number, end: number): RecordKey => {
-      view.decode(body, start, end);
-      return { nameStart: view.streamStart, nameEnd: view.streamEnd, version: view.version };
-    };
     const opening = {
       onFrame: (frame: Frame) => replay.addFrame(frame),
       onRecovered: (heads: HeadTable) => index.enterAll(heads),
     };
-    const wal = await Wal.open(directory, { ...checked, keyOf }, opening);
+    const wal = await Wal.open(directory, { ...checked, keyOf: envelopeKey(), sealWorker: SEAL_WORKER }, opening);
     return new EventStore(wal, index, new LogFollower(wal, index, replay), registry, checked);
   }
 

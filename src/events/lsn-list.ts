@@ -20,7 +20,8 @@ export class LsnList {
   /** `lsn` is greater than the last. */
   push(lsn: number): void {
     const lsns = this.#lsns;
-    if (this.#length === lsns.length || (lsn >= UINT32_END && lsns instanceof Uint32Array)) this.#lsns = this.#grown(lsn);
+    if (this.#length === lsns.length || (lsn >= UINT32_END && lsns instanceof Uint32Array))
+      this.#lsns = this.#grown(lsn);
     this.#lsns[this.#length++] = lsn;
   }
 

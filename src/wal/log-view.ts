@@ -21,7 +21,11 @@ import { LogReader } from "./log-reader.js";
 import { scanLog } from "./log-scan.js";
 import { MANIFEST_NAME, type Manifest, readManifest } from "./manifest.js";
 import { currentManifest } from "./manifest-change.js";
+import type { LogFrame } from "./sealed/sealed-format.js";
+import { SealedLog } from "./sealed/sealed-log.js";
+import { sealedDirectory } from "./sealed/sealed-name.js";
 import { type CoreFiles, listLog } from "./segment-name.js";
+import { TieredReader } from "./tiered-reader.js";
 import { READ_CHUNK_BYTES, READ_CHUNKS_MAX } from "./wal.js";
 
 /** A writer can be seen between two of its writes, which then looks like damage; but damage stays where it is, and that does not. */
@@ -50,7 +54,7 @@ export class LogView {
   readonly #onFrame: (frame: Frame) => void;
   readonly #knownWatermark: () => number | null;
   readonly #index = new LogIndex();
-  readonly #reader: LogReader;
+  readonly #reader: TieredReader;
   readonly #listeners = new AdvanceListeners();
   /** Frames that were read and are not known to be durable yet: those that were in flight together. */
   #pending: PlacedFrame[] = [];
@@ -84,8 +88,16 @@ export class LogView {
       const found = await readManifest(real);
       // One that cannot be believed is for the scan to judge.
       const manifest = found.kind === "manifest" ? found.manifest : NO_MANIFEST;
-      const view = new LogView(real, { io, pool, onFrame }, manifest, options);
-      await view.#scan();
+      const storeId = Buffer.from(manifest.storeId, "hex");
+      // Empty: the scan knows the manifest that counts.
+      const sealed = await SealedLog.open({ io, pool, directory: sealedDirectory(real), storeId }, []);
+      const view = new LogView(real, { io, pool, onFrame, sealed }, { ...manifest, sealed: [] }, options);
+      try {
+        await view.#scan();
+      } catch (error) {
+        await view.#reader.close();
+        throw error;
+      }
       return view;
     } catch (error) {
       await io.close();
@@ -96,7 +108,7 @@ export class LogView {
 
   private constructor(
     directory: string,
-    parts: { io: BlockIo; pool: BufferPool; onFrame: (frame: Frame) => void },
+    parts: { io: BlockIo; pool: BufferPool; onFrame: (frame: Frame) => void; sealed: SealedLog },
     manifest: Manifest,
     options: LogViewOptions,
   ) {
@@ -107,7 +119,7 @@ export class LogView {
     this.#pool = parts.pool;
     this.#onFrame = parts.onFrame;
     this.#knownWatermark = options.watermark ?? (() => null);
-    this.#reader = new LogReader({
+    const hot = new LogReader({
       ...parts,
       directory,
       storeId: this.storeId,
@@ -117,6 +129,7 @@ export class LogView {
       tails: () =>
         [...this.#position.cores].map(([core, at]) => ({ core, segment: at.segment, endOffset: at.fileOffset })),
     });
+    this.#reader = new TieredReader({ directory, manifest, hot, sealed: parts.sealed });
   }
 
   /** Takes a frame that was read, and delivers those that turn out to be durable. */
@@ -169,7 +182,7 @@ export class LogView {
     const newest = manifest.incarnations.at(-1)?.incarnation ?? 0;
     this.#segmentPaths = new Set();
     this.#notice(facts);
-    this.#reader.useManifest(
+    await this.#reader.useManifest(
       manifest,
       facts.segments.filter(({ incarnation }) => incarnation < newest),
     );
@@ -274,7 +287,7 @@ export class LogView {
     const manifest = await currentManifest(this.directory);
     const isSame = manifest.incarnations.at(-1)?.incarnation === incarnation;
     if (!isSame || !(await this.#catchUp(changed, manifest, attestedLsn, wantedLsn))) await this.#scan();
-    else this.#reader.useManifest(manifest, []);
+    else await this.#reader.useManifest(manifest, []);
     this.#seenManifest = manifestName;
     this.#show();
   }
@@ -298,15 +311,15 @@ export class LogView {
     }
   }
 
-  frames(after: number, through: number): AsyncGenerator<Frame, void, undefined> {
+  frames(after: number, through: number): AsyncGenerator<LogFrame, void, undefined> {
     return this.#reader.frames(after, through);
   }
 
-  framesBackwards(through: number): AsyncGenerator<Frame, void, undefined> {
+  framesBackwards(through: number): AsyncGenerator<LogFrame, void, undefined> {
     return this.#reader.framesBackwards(through);
   }
 
-  frameOf(lsn: number): Promise<Frame> {
+  frameOf(lsn: number): Promise<LogFrame> {
     return this.#reader.frameOf(lsn);
   }
 

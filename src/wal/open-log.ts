@@ -16,6 +16,8 @@ import { STORE_ID_BYTES } from "./format.js";
 import { scanLog } from "./log-scan.js";
 import { clipped } from "./lsn-ranges.js";
 import { firstSegmentOf, type Incarnation, type Manifest, writeManifest } from "./manifest.js";
+import type { SealedLog } from "./sealed/sealed-log.js";
+import { openSealedTier } from "./sealed-tier.js";
 import { coreDirectory, listLog } from "./segment-name.js";
 
 const LOCK_RETRY_MS = 20;
@@ -81,6 +83,7 @@ export interface RecoveredLog {
   readonly found: FoundLog;
   readonly manifest: Manifest;
   readonly incarnation: Incarnation;
+  readonly sealed: SealedLog;
 }
 
 /**
@@ -97,8 +100,14 @@ export async function recoverLog(
   await settleWrites(place, options.busyWaitMs, options.onWaiting);
   let found = await findLog(place, onFrame);
   if (found === "absent") found = await foundNew(place, options.nowUs);
-  await syncDirectory(place.directory);
-  return { found, ...(await fence(place, found)) };
+  const sealed = await openSealedTier(place, found.manifest);
+  try {
+    await syncDirectory(place.directory);
+    return { found, sealed, ...(await fence(place, found)) };
+  } catch (error) {
+    await sealed.close();
+    throw error;
+  }
 }
 
 async function foundNew(place: LogPlace, nowUs: number): Promise<FoundLog> {

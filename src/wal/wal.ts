@@ -4,8 +4,8 @@
  * Knows bytes and LSNs, no events. attaching (recovering, where no writer lives) → open → closing → closed | failed.
  */
 
-import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { StoreError } from "../errors.js";
 import {
   type BlockIo,
@@ -20,6 +20,7 @@ import { AdvanceListeners } from "./advance-listeners.js";
 import { AttachLock } from "./attach-lock.js";
 import { type Attachment, attach } from "./attachment.js";
 import type { AppendTicket, Batch } from "./batch.js";
+import { Checkpointer, type CheckpointReport, type Sealer } from "./checkpoint.js";
 import { type Clock, wallClock } from "./clock.js";
 import { Company } from "./company.js";
 import type { CoreState } from "./control-file.js";
@@ -34,8 +35,13 @@ import { firstSegmentOf } from "./manifest.js";
 import { endIncarnation } from "./manifest-change.js";
 import { type RecoveredLog, recoverLog } from "./open-log.js";
 import type { KeyOf } from "./record-key.js";
+import { sealInWorker } from "./seal-worker.js";
+import type { LogFrame } from "./sealed/sealed-format.js";
+import type { SealedLog } from "./sealed/sealed-log.js";
 import { coreDirectory, listSegments } from "./segment-name.js";
+import { makeDirectory } from "./store-directory.js";
 import type { TakeoverReport } from "./takeover.js";
+import { TieredReader } from "./tiered-reader.js";
 import { asStoreError, isLackOfSpace, logFull } from "./write-failure.js";
 
 export const READ_CHUNK_BYTES: number = 1024 * 1024;
@@ -53,9 +59,13 @@ export interface WalOptions {
   readonly onWaiting: (path: string) => void;
   /** Which stream a record belongs to: taking over a dead writer asks for it. */
   readonly keyOf: KeyOf;
+  /** The module of the thread that makes checkpoints, which calls `serveSealing` with the same `keyOf`. */
+  readonly sealWorker: URL;
   readonly clock?: Clock;
   /** Opens the I/O; `openIo` unless something stands between the log and the device. */
   readonly openIo?: typeof openIo;
+  /** Makes checkpoints in another way than by the worker. */
+  readonly seal?: Sealer;
 }
 
 /** What an opener hears of the log before anybody else can append. */
@@ -88,7 +98,8 @@ export class Wal {
   readonly #exclusiveLock: AttachLock | null;
   readonly #writer: CoreWriter;
   readonly #company: Company;
-  readonly #reader: LogReader;
+  readonly #reader: TieredReader;
+  readonly #checkpointer: Checkpointer;
   /** Segments with frames that were there at opening, and those written since. */
   #segmentCount: number;
   #lastSegment = 0;
@@ -150,7 +161,7 @@ export class Wal {
         }
         opening.onFrame(frame);
       });
-    const place = { ...options, directory, io: held.io, isExclusive: options.exclusive };
+    const place = { ...options, ...held, directory, isExclusive: options.exclusive };
     const attachment = await attach(place, recover);
     const { heads, recovered } = attachment;
     try {
@@ -171,6 +182,7 @@ export class Wal {
       return wal;
     } catch (error) {
       leave(attachment);
+      await attachment.sealed.close();
       throw error;
     }
   }
@@ -228,8 +240,18 @@ export class Wal {
       takeAttachLock: () => this.#takeAttachLock(),
       fail: (error) => this.#writer.fail(error),
     });
-    const { manifest } = attachment;
-    this.#reader = new LogReader({ ...parts, directory, storeId, manifest, settled, tails: () => this.#tails() });
+    const { manifest, sealed } = attachment;
+    const tails = (): CoreTail[] => this.#tails();
+    const hot = new LogReader({ ...parts, directory, storeId, manifest, settled, tails });
+    this.#reader = new TieredReader({ directory, manifest, hot, sealed });
+    this.#checkpointer = new Checkpointer({
+      ...place,
+      reader: this.#reader,
+      watermark: () => this.watermark,
+      tails,
+      takeAttachLock: () => this.#takeAttachLock(),
+      seal: options.seal ?? ((task, words) => sealInWorker(options.sealWorker, task, words)),
+    });
   }
 
   /** Readers must know where the cores end: behind it they would read ahead into MiBs of zeros for every new event. */
@@ -351,17 +373,32 @@ export class Wal {
     return stop;
   }
 
+  /**
+   * Seals everything up to W, and removes the files that are not needed any more; null when another writer is doing it.
+   *
+   * @throws StoreError `ERR_IO_FAILED`, `ERR_WAL_CORRUPT`, `ERR_WAL_FAILED`, `ERR_STORE_CLOSED`: then nothing was removed
+   */
+  async checkpoint(): Promise<CheckpointReport | null> {
+    this.#writer.assertWritable();
+    return this.#checkpointer.run();
+  }
+
+  /** What is sealed, as far as this process knows. */
+  get sealed(): SealedLog {
+    return this.#reader.sealed;
+  }
+
   /** The frames with LSNs in (`after`, `through`]; `through` ≤ W. */
-  frames(after: number, through: number): AsyncGenerator<Frame, void, undefined> {
+  frames(after: number, through: number): AsyncGenerator<LogFrame, void, undefined> {
     return this.#reader.frames(after, through);
   }
 
   /** The frames with LSNs up to `through`, the newest first. */
-  framesBackwards(through: number): AsyncGenerator<Frame, void, undefined> {
+  framesBackwards(through: number): AsyncGenerator<LogFrame, void, undefined> {
     return this.#reader.framesBackwards(through);
   }
 
-  frameOf(lsn: number): Promise<Frame> {
+  frameOf(lsn: number): Promise<LogFrame> {
     return this.#reader.frameOf(lsn);
   }
 
@@ -373,9 +410,11 @@ export class Wal {
 
   async #close(): Promise<void> {
     let isClean = false;
+    const stopping = this.#checkpointer.stop();
     try {
       isClean = await this.#writer.close();
     } finally {
+      await stopping;
       // However it ended, nothing is left that keeps others from opening the store.
       this.#isClosed = true;
       this.#listeners.tell(this.watermark);
@@ -458,29 +497,6 @@ async function nextSegment(directory: string, { manifest, owner: { core } }: Att
   const newest = manifest.incarnations.at(-1);
   const first = newest === undefined ? 1 : firstSegmentOf(newest, core);
   return Math.max((segments.at(-1)?.segment ?? 0) + 1, first);
-}
-
-/** Makes the directory and those above it, durably, and returns its real path. */
-async function makeDirectory(directory: string): Promise<string> {
-  const made: string[] = [];
-  try {
-    makeMissing(resolve(directory), made);
-    for (const path of made) await syncDirectory(dirname(path));
-    return realpathSync(directory);
-  } catch (error) {
-    const { code: errno = "unknown", message } = error as NodeJS.ErrnoException;
-    const what = `no store can be made in ${directory}: ${message}`;
-    throw new StoreError("ERR_IO_FAILED", what, { directory, errno }, { cause: error });
-  }
-}
-
-/** Not by mkdir with `recursive`: in a file system that takes no directories, as /proc, Node 20 tries for ever. */
-function makeMissing(path: string, made: string[]): void {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
-  const parent = dirname(path);
-  if (parent !== path) makeMissing(parent, made);
-  mkdirSync(path);
-  made.push(path);
 }
 
 /** Whether there is a store in the directory. */

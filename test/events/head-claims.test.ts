@@ -88,7 +88,10 @@ test("another writer's version is not answered from before it is visible, whethe
   await settled();
   a.seal();
   await settled();
-  assert.equal([first, ...waiting].map(({ outcome }) => outcome), new Array(6).fill("waiting"));
+  assert.equal(
+    [first, ...waiting].map(({ outcome }) => outcome),
+    new Array(6).fill("waiting"),
+  );
   a.write();
   await settled();
   b.commit();
@@ -230,7 +233,10 @@ test("appendMany over the same streams in any order, by several writers, is made
     appendMany(a, "u"),
   ].map(watch);
   await commitAll(a, b);
-  assert.ok(works.every(({ outcome }) => Array.isArray(outcome)), JSON.stringify(works));
+  assert.ok(
+    works.every(({ outcome }) => Array.isArray(outcome)),
+    JSON.stringify(works),
+  );
   for (const [stream, version] of [
     ["s", 4],
     ["t", 3],
@@ -324,7 +330,12 @@ test("ids are found across writers who take turns, also behind events without on
     }
   }
   for (let more = 0; more < 12; more++) {
-    void watch(a.append("s", Array.from({ length: 100 }, (_, index) => withId(`more ${more}-${index}`))));
+    void watch(
+      a.append(
+        "s",
+        Array.from({ length: 100 }, (_, index) => withId(`more ${more}-${index}`)),
+      ),
+    );
     a.commit();
   }
   assert.is((await b.append("s", withId("28"), 28)).duplicate, true);
@@ -399,7 +410,10 @@ test("appends that wait for a buffer keep their order, and what waits for a stre
   await settled();
   b.commit();
   await settled();
-  assert.equal([foreign, ...waiting].map(({ outcome }) => outcome), [2, 1, 1, 2]);
+  assert.equal(
+    [foreign, ...waiting].map(({ outcome }) => outcome),
+    [2, 1, 1, 2],
+  );
 });
 
 test("whatever several writers do, and whatever is refused, versions have no gaps and every answer is true", async () => {
@@ -440,7 +454,9 @@ test("whatever several writers do, and whatever is refused, versions have no gap
       const stream = random.pick(streams);
       const count = 1 + random.integer(2);
       const id = `${random.integer(60)}`;
-      const list = Array.from({ length: count }, (_, index) => (random.integer(2) === 0 ? withId(`${id}-${index}`) : E));
+      const list = Array.from({ length: count }, (_, index) =>
+        random.integer(2) === 0 ? withId(`${id}-${index}`) : E,
+      );
       const expected = random.pick(["any", "exists", writer.appender.visibleVersion(stream)] as const);
       outcomes.push(writer.append(stream, list, expected).then((result) => note(stream, count, result), failed));
     }
@@ -473,7 +489,10 @@ test("whatever several writers do, and whatever is refused, versions have no gap
     await writer.follower.catchUp();
     for (const stream of streams) {
       const version = versions.get(stream) ?? 0;
-      assert.equal([writer.appender.visibleVersion(stream), writer.index.get(stream)?.indexedVersion], [version, version]);
+      assert.equal(
+        [writer.appender.visibleVersion(stream), writer.index.get(stream)?.indexedVersion],
+        [version, version],
+      );
     }
   }
   assert.ok(tally.conflicts > 0 && tally.refused > 0 && tally.duplicates > 0, JSON.stringify(tally));

@@ -24,7 +24,10 @@ async function append(writer: SharedWriter, stream: string, count = 1): Promise<
   const work = writer.append(stream, new Array<EventInput>(count).fill(E));
   for (let isDone = false; !isDone; ) {
     writer.commit();
-    isDone = await Promise.race([work.then(() => true), new Promise<boolean>((resolve) => setImmediate(resolve, false))]);
+    isDone = await Promise.race([
+      work.then(() => true),
+      new Promise<boolean>((resolve) => setImmediate(resolve, false)),
+    ]);
   }
 }
 
@@ -34,7 +37,10 @@ async function versionsRead(writer: SharedWriter, stream: string): Promise<numbe
 
 test("a writer that is alone reads nothing", async () => {
   for (let index = 0; index < 20; index++) await append(a, `s${index % 3}`, 2);
-  assert.equal(await versionsRead(a, "s0"), [...new Array(14).keys()].map((at) => at + 1));
+  assert.equal(
+    await versionsRead(a, "s0"),
+    [...new Array(14).keys()].map((at) => at + 1),
+  );
   assert.equal([a.framesRead, a.index.indexedThrough], [0, 40]);
 });
 

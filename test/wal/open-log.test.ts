@@ -216,21 +216,24 @@ test(
 test("a frame lost behind one that follows it is an orphan's end: both are cut and counted, and LSNs are taken anew", async () => {
   // Two writes in flight at once: the second lands, the first does not.
   const real = { io: null as BlockIo | null };
+  let crashed = "";
   const { wal } = await openLog(directory, {
     ...options,
     openIo: (demand, path) => {
       const faulty = faultyIo(openIo(demand, path));
       let frameCount = 0;
-      faulty.decide = (operation) => (isFrame(operation) && ++frameCount === 2 ? "doLater" : null);
+      faulty.decide = (operation) => {
+        if (!isFrame(operation) || ++frameCount !== 2) return null;
+        setTimeout(() => {
+          crashed = copyStore(directory);
+          for (const entry of [...faulty.withheld]) entry.release();
+        }, 60);
+        return "doLater";
+      };
       real.io = faulty.io;
-      setTimeout(() => {
-        crashed = copyStore(directory);
-        for (const entry of [...faulty.withheld]) entry.release();
-      }, 60);
       return faulty.io;
     },
   });
-  let crashed = "";
   await append(wal, ["a"], "now");
   await Promise.all([append(wal, ["lost"], "now"), append(wal, ["orphan"], "now")]);
   await wal.close();

@@ -22,6 +22,7 @@ import {
   readLog,
   recordsOf,
   ringCount,
+  SEAL_WORKER,
   segmentFiles,
   snapshot,
 } from "./support/log-fixture.js";
@@ -133,6 +134,7 @@ test("an opening that fails gives back its lock, its files and its ring, whateve
         maxWriters: 64,
         onWaiting: () => {},
         keyOf,
+        sealWorker: SEAL_WORKER,
       },
       {
         onFrame: () => {

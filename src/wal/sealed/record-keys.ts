@@ -2,19 +2,10 @@
 
 import { StoreError } from "../../errors.js";
 import { RECORD_HEADER_BYTES } from "../format.js";
+import type { KeyOf } from "../record-key.js";
 import type { SealedRun } from "./sealed-format.js";
 import { NAME_BYTES_MAX } from "./stream-page.js";
 import type { StreamTable } from "./stream-table.js";
-
-/** Where a record's stream name lies, and its version in that stream. */
-export interface RecordKey {
-  readonly nameStart: number;
-  readonly nameEnd: number;
-  readonly version: number;
-}
-
-/** The key of the record in `body[start, end)`. May hand out the same object again and again. */
-export type KeyOf = (body: Buffer, start: number, end: number) => RecordKey;
 
 /**
  * Notes every record of the run, and returns how many of its records were removed.

@@ -2,6 +2,7 @@
 
 import { crc32 } from "node:zlib";
 import { assert } from "../../assert.js";
+import { isStoreError } from "../../errors.js";
 import type { BufferPool } from "../../ffi/index.js";
 import { scanBlocks } from "./block-scan.js";
 import type { ByteLru } from "./byte-lru.js";
@@ -105,7 +106,9 @@ export class SealedSegment {
   static async open(reads: SegmentReads, path: string, entry: SealedEntry, slot: number): Promise<SealedSegment> {
     const { firstLsn, lastLsn, byteLength } = entry;
     const place = { path, offset: Math.max(0, byteLength - PAGE_BYTES), firstLsn, lastLsn };
-    const found = await reads.files.byteLength(path);
+    const found = await reads.files.byteLength(path).catch((error: unknown) => {
+      throw isStoreError(error, "ERR_WAL_CORRUPT") ? sealedDamage(place, "it is missing") : error;
+    });
     if (found !== byteLength) throw sealedDamage(place, `${found} bytes instead of ${byteLength}`);
     const page = byteLength < PAGE_BYTES ? null : await reads.files.read(path, place.offset, PAGE_BYTES);
     if (page === null) throw sealedDamage(place, "the trailer cannot be read");

@@ -1,10 +1,11 @@
 /** Verifies a sealed segment to its last byte, its stream index against its records included. */
 
 import { type BlockIo, BufferPool, DirectFile } from "../../ffi/index.js";
+import type { KeyOf } from "../record-key.js";
 import { filterBytes, mayContain } from "./name-filter.js";
 import { hashName, type NameHasher } from "./name-hash.js";
 import { NO_PAGE, PAGE_HEADER_BYTES, type PageHeader } from "./page.js";
-import { type KeyOf, noteRecords } from "./record-keys.js";
+import { noteRecords } from "./record-keys.js";
 import { sealedDamage } from "./sealed-damage.js";
 import { PAGE_BYTES } from "./sealed-format.js";
 import { partsOf, type SealedTrailer } from "./sealed-trailer.js";

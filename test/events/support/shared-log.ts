@@ -63,7 +63,11 @@ export class SharedLog {
 
   /** W passes every durable batch that has none before it that is not. */
   advance(): void {
-    for (let first = this.#sealed[0]; first !== undefined && first.batch.status === "durable"; first = this.#sealed[0]) {
+    for (
+      let first = this.#sealed[0];
+      first !== undefined && first.batch.status === "durable";
+      first = this.#sealed[0]
+    ) {
       const { batch, writer } = first;
       this.#sealed.shift();
       const body = Buffer.from(batch.bytes.subarray(FRAME_HEADER_BYTES, batch.used));

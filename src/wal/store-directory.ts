@@ -1,0 +1,29 @@
+/** Making the directory of a store. */
+
+import { mkdirSync, realpathSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { StoreError } from "../errors.js";
+import { syncDirectory } from "../ffi/index.js";
+
+/** Makes the directory and those above it, durably, and returns its real path. */
+export async function makeDirectory(directory: string): Promise<string> {
+  const made: string[] = [];
+  try {
+    makeMissing(resolve(directory), made);
+    for (const path of made) await syncDirectory(dirname(path));
+    return realpathSync(directory);
+  } catch (error) {
+    const { code: errno = "unknown", message } = error as NodeJS.ErrnoException;
+    const what = `no store can be made in ${directory}: ${message}`;
+    throw new StoreError("ERR_IO_FAILED", what, { directory, errno }, { cause: error });
+  }
+}
+
+/** Not by mkdir with `recursive`: in a file system that takes no directories, as /proc, Node 20 tries for ever. */
+function makeMissing(path: string, made: string[]): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  const parent = dirname(path);
+  if (parent !== path) makeMissing(parent, made);
+  mkdirSync(path);
+  made.push(path);
+}
