@@ -92,8 +92,8 @@ export class AppendPlacer {
   }
 
   /**
-   * Sees to it that the stream has an entry in the head table. Null: it has one. A stream without one, that nobody has written to since
-   * the log was opened, is what it was then; it gets none for an append that is refused, for `problem` say.
+   * Sees to it that the stream has an entry in the head table. Null: it has one. A stream without one, that nobody has written to, gets none
+   * for an append that is refused, for `problem` say.
    */
   #resolveHead(head: StreamHead, request: AppendRequest, problem: StoreError | null): Unplaced | null {
     if (this.#claims.find(head)) return null;

@@ -1,7 +1,14 @@
 /** The event store opened for reading only, beside a writer or without one. */
 
 import { StoreError } from "../errors.js";
-import { type Frame, type IoDescription, LogView, type RecoveryReport } from "../wal/index.js";
+import {
+  type CoreState,
+  type Frame,
+  type IoDescription,
+  LogView,
+  type LsnRange,
+  type RecoveryReport,
+} from "../wal/index.js";
 import type { EventCursor } from "./event-cursor.js";
 import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
 import { LogFollower } from "./log-follower.js";
@@ -13,8 +20,8 @@ import { StreamIndex } from "./stream-index.js";
 import { StreamReplay } from "./stream-replay.js";
 
 /**
- * The events of a store that is read only: writes nothing and takes no lock. Sees what was there at the last `refresh`; subscriptions
- * go on only when somebody calls that.
+ * The events of a store that is read only: writes nothing and takes no lock. Sees what was there at the last `refresh`; while somebody
+ * listens or subscribes it follows the writers by itself.
  */
 export class EventReader {
   readonly readOnly = true;
@@ -71,6 +78,14 @@ export class EventReader {
     const head = this.#index.get(stream);
     if (head === undefined) checkStreamName(stream);
     return head?.versionAt(this.watermark) ?? 0;
+  }
+
+  get voids(): readonly LsnRange[] {
+    return this.#log.voids;
+  }
+
+  cores(): readonly CoreState[] {
+    return this.#log.cores();
   }
 
   /** Looks whether a writer has gone on; true when there is more to read. */

@@ -2,6 +2,7 @@
 
 import { StoreError } from "../errors.js";
 import {
+  type CoreState,
   type Frame,
   type HeadTable,
   type IoDescription,
@@ -105,6 +106,10 @@ export class EventStore {
 
   stats(): EventStoreStats {
     return { ...this.#wal.stats, streams: this.#index.streamCount };
+  }
+
+  cores(): readonly CoreState[] {
+    return this.#wal.cores();
   }
 
   streamVersion(stream: string): number {

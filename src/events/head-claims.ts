@@ -56,8 +56,8 @@ export class HeadClaims {
   }
 
   /**
-   * Makes an entry for a stream that has none: nobody has written to it since the log was opened, so that the index of that moment has its
-   * version. False: somebody else makes one just now.
+   * Makes an entry for a stream that has none: recovery has entered all streams that there were, so nobody has written to this one, or it
+   * is as this process has indexed it. False: somebody else makes one just now.
    */
   insert(head: StreamHead): boolean {
     head.entry = this.#heads.insert(Buffer.from(head.name), head.indexedVersion);

@@ -1,9 +1,11 @@
 /** The store opened for reading only: the same reads as `Store`, and nothing that writes. */
 
 import type {
+  CoreState,
   EventMap,
   EventReader,
   IoDescription,
+  LsnRange,
   ReadAllOptions,
   ReadStreamOptions,
   RecordedEvent,
@@ -45,6 +47,19 @@ export class StoreReader<Events extends EventMap = EventMap> {
   /** What reading the log found. */
   get recovery(): RecoveryReport {
     return this.#events.recovery;
+  }
+
+  /**
+   * Of a store that is being written: what every writer that was attached since the log was recovered tells of itself: its slot (`core`), how often that was attached
+   * (`generation`), whether it is still there, and what it has had acknowledged.
+   */
+  cores(): readonly CoreState[] {
+    return this.#events.cores();
+  }
+
+  /** LSNs that writers took and died with, first and last of each range: no event has them, and none ever will. Ascending. */
+  get voids(): readonly LsnRange[] {
+    return this.#events.voids;
   }
 
   stats(): { readonly lastLsn: number; readonly segments: number; readonly streams: number } {

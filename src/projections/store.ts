@@ -4,6 +4,7 @@ import type {
   AppendOptions,
   AppendResult,
   BufferedResult,
+  CoreState,
   Durability,
   EventInput,
   EventMap,
@@ -83,6 +84,14 @@ export class Store<Events extends EventMap = EventMap> {
   /** What opening found and did. */
   get recovery(): RecoveryReport {
     return this.#events.recovery;
+  }
+
+  /**
+   * What every writer that was attached since the log was recovered tells of itself: its slot (`core`), how often that was attached
+   * (`generation`), whether it is still there, and what it has had acknowledged.
+   */
+  cores(): readonly CoreState[] {
+    return this.#events.cores();
   }
 
   stats(): EventStoreStats {

@@ -93,7 +93,7 @@ function lockOf(directory: string, core: number, free: OwnerLock[]): OwnerLock {
 
 async function first(place: AttachPlace, free: OwnerLock[], recover: () => Promise<RecoveredLog>): Promise<Attachment> {
   const recovered = await recover();
-  endOldControl(place.directory);
+  endOldControl(place);
   const { facts } = recovered.found;
   const { manifest, sealed } = recovered;
   const storeId = Buffer.from(manifest.storeId, "hex");
@@ -118,7 +118,7 @@ async function first(place: AttachPlace, free: OwnerLock[], recover: () => Promi
 }
 
 /** Readers that still follow the incarnation before learn that it is over. */
-function endOldControl(directory: string): void {
+function endOldControl({ directory, io }: AttachPlace): void {
   let control: ControlFile;
   try {
     control = ControlFile.open(directory, null, "write");
@@ -126,6 +126,7 @@ function endOldControl(directory: string): void {
     return; // none, or one of another version: nobody follows it
   }
   control.end();
+  io.wake(control.file, control.turnOffset);
   control.close();
 }
 

@@ -60,10 +60,11 @@ export interface CheckpointPlace {
   readonly seal: Sealer;
 }
 
-/** Those that are still of use: the newest, and those with records above the checkpoint. */
-function livingIncarnations(incarnations: readonly Incarnation[], checkpointLsn: number): Incarnation[] {
-  const newest = incarnations.at(-1);
-  return incarnations.filter((entry) => entry === newest || (entry.lastLsn ?? 0) > checkpointLsn);
+/** Only those that are still of use: the newest, and those with records above the checkpoint. */
+function withLivingIncarnations(manifest: Manifest): Manifest {
+  const newest = manifest.incarnations.at(-1);
+  const isOfUse = (entry: Incarnation): boolean => entry === newest || (entry.lastLsn ?? 0) > manifest.checkpointLsn;
+  return { ...manifest, incarnations: manifest.incarnations.filter(isOfUse) };
 }
 
 export class Checkpointer {
@@ -147,12 +148,9 @@ export class Checkpointer {
     if ((await mkdir(sealedDirectory(directory), { recursive: true })) !== undefined) await syncDirectory(directory);
     Atomics.store(this.#words, SEAL_WORD.recordBytes, 0n);
     const entries = await this.#seal({ work: "merge", manifest, through, segments: [] });
-    return this.#commit((current) => ({
-      ...current,
-      checkpointLsn: through,
-      sealed: [...current.sealed, ...entries],
-      incarnations: livingIncarnations(current.incarnations, through),
-    }));
+    return this.#commit((current) =>
+      withLivingIncarnations({ ...current, checkpointLsn: through, sealed: [...current.sealed, ...entries] }),
+    );
   }
 
   /** The files that were replaced stay until no manifest lists them: until the next checkpoint. */
@@ -192,7 +190,7 @@ export class Checkpointer {
     const names = await droppableSegments({ io, directory, tailSegmentOf }, manifest);
     if (names.length === 0) return { count: 0, byteLength: 0 };
     // A checkpoint that failed can have left a manifest of which nobody knows whether it is durable.
-    if (!isDurable) await this.#commit((current) => current);
+    if (!isDurable) await this.#commit(withLivingIncarnations);
     return dropSegments(names);
   }
 }

@@ -145,6 +145,11 @@ export class ControlFile {
     return Number(Atomics.load(this.file.bigint64, LONG.counter));
   }
 
+  /** LSNs up to this one are void, and no batch gets them. Alone, before anybody else can take any. */
+  skipThrough(lsn: number): void {
+    if (lsn > this.counter) Atomics.store(this.file.bigint64, LONG.counter, BigInt(lsn));
+  }
+
   /** The highest recordedAt given to a batch so far. */
   get latestRecordedAt(): number {
     return this.file.float64[LONG.recordedAt] as number;

@@ -42,6 +42,8 @@ export interface CursorSource {
   /** The first segment of the next incarnation. */
   readonly endSegment: number;
   readonly tailOf: (core: number) => CoreTail | null;
+  /** A frame of the core behind all that is wanted, where one is known. */
+  readonly limit: FramePosition | null;
 }
 
 interface OpenSegment {
@@ -129,7 +131,7 @@ export class CoreCursor {
       await this.close();
       if (this.#isFenced || !(await this.#goOn())) {
         this.#isAtEnd = true;
-        const isQuiet = this.#source.tailOf(this.core) === null;
+        const isQuiet = this.#source.tailOf(this.core) === null && !this.#isAtLimit;
         this.#position = { ...this.#position, isQuiet };
         return;
       }
@@ -140,12 +142,20 @@ export class CoreCursor {
     }
   }
 
+  get #isAtLimit(): boolean {
+    const { limit } = this.#source;
+    const { segment, fileOffset } = this.#position;
+    if (limit === null || segment < limit.segment) return false;
+    return segment > limit.segment || fileOffset >= limit.fileOffset;
+  }
+
   #segment(number: number): KnownSegment | undefined {
     return this.#source.catalog.between(this.core, number, number + 1)[0];
   }
 
   /** Opens what is to be read next: the segment at the position, or a later one that goes on from it. False: there is none yet. */
   async #goOn(): Promise<boolean> {
+    if (this.#isAtLimit) return false;
     const { segment, fileOffset } = this.#position;
     const tail = this.#source.tailOf(this.core);
     const current = this.#segment(segment);
@@ -206,7 +216,9 @@ export class CoreCursor {
     try {
       door.checkOpen();
       const isTail = tail?.segment === segment.segment;
-      const end = isTail ? tail.endOffset : (segment.endOffset ?? (await file.byteLength()));
+      const { limit } = this.#source;
+      const written = isTail ? tail.endOffset : (segment.endOffset ?? (await file.byteLength()));
+      const end = limit?.segment === segment.segment ? Math.min(written, limit.fileOffset) : written;
       door.checkOpen();
       const place = { storeId, core: this.core, incarnation: incarnation.incarnation, segment: segment.segment };
       const stream = new FrameStream(file, door.pool, place, fileOffset, end, true);

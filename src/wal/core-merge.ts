@@ -1,6 +1,7 @@
 /** The cores of one incarnation, read side by side: finds the frame that holds the next LSN, whichever core wrote it. */
 
 import { CoreCursor, type CoreTail, type CursorPosition } from "./core-cursor.js";
+import type { FramePosition } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import type { DamagedPlace } from "./log-facts.js";
 import { firstSegmentOf, type Incarnation } from "./manifest.js";
@@ -14,6 +15,8 @@ export interface MergeSource {
   /** Null for the newest. */
   readonly nextIncarnation: Incarnation | null;
   readonly tailOf: (core: number) => CoreTail | null;
+  /** A frame of the core behind all that is wanted, where one is known. */
+  readonly limitOf: (core: number) => FramePosition | null;
   /** Where to begin in a core that has these segments. */
   readonly startIn: (core: number, segments: readonly KnownSegment[]) => Promise<CursorPosition>;
 }
@@ -39,7 +42,9 @@ export class CoreMerge {
       const segments = catalog.between(core, first, endSegment);
       if (segments.length === 0) continue;
       const position = await startIn(core, segments);
-      this.#cursors.push(new CoreCursor({ ...this.#source, core, endSegment }, position));
+      const known = this.#source.limitOf(core);
+      const limit = known !== null && known.segment >= first && known.segment < endSegment ? known : null;
+      this.#cursors.push(new CoreCursor({ ...this.#source, core, endSegment, limit }, position));
     }
     await this.settle(after);
   }

@@ -494,6 +494,8 @@ export class CoreWriter {
     if (this.#status !== "open" || this.#attestedLsn === this.#watermark) return true;
     const openRecords = this.#open?.recordCount ?? 0;
     if (openRecords > 0 || this.#full.length > 0 || this.#inFlight.length > 0) return false;
+    // An empty batch left open has its epoch already, and epochs rise in the order of the writes.
+    if (this.#open !== null) this.#dropEmptyBatch(this.#open);
     const buffer = this.#buffers.take(0);
     assert(buffer !== null, "an idle writer has buffers");
     this.#full.push(new Batch(buffer, this.#nextEpoch++, this.#written));

@@ -3,12 +3,14 @@
 export type { IoDemand, IoDescription } from "../ffi/index.js";
 export type { AppendTicket, Batch } from "./batch.js";
 export type { CheckpointReport } from "./checkpoint.js";
+export type { CoreState } from "./control-file.js";
 export type { SealDemand } from "./core-writer.js";
 export type { RecoveryReport } from "./find-log.js";
 export { RECORD_HEADER_BYTES } from "./format.js";
 export type { HeadTable } from "./head-table.js";
 export { inspectSegment, type SegmentItem } from "./inspect-segment.js";
 export { LogView } from "./log-view.js";
+export type { LsnRange } from "./lsn-ranges.js";
 export { checkOptionNames, choiceOption, integerOption } from "./options.js";
 export type { KeyOf, RecordKey } from "./record-key.js";
 export { serveSealing } from "./seal-worker.js";

@@ -101,14 +101,17 @@ export class Lanes {
 
   /** The batch has its LSNs: others may judge whether it is committed. */
   sealed(slot: number, epoch: number): void {
-    Atomics.store(this.#file.bigint64, (slotOffset(slot) >> 3) + SLOT_LONG.sealedEpoch, BigInt(epoch));
+    const { bigint64 } = this.#file;
+    const at = (slotOffset(slot) >> 3) + SLOT_LONG.sealedEpoch;
+    assert(Number(bigint64[at]) < epoch, "epochs rise in the order of the writes");
+    Atomics.store(bigint64, at, BigInt(epoch));
     Atomics.add(this.#file.int32, WORD.turn, 1);
   }
 
   // Everybody.
 
-  /** Computes W, and publishes it when it has risen. The counter first, then the lanes. */
-  advanceWatermark(): number {
+  /** W as it is now. The counter first, then the lanes. */
+  watermark(): number {
     const { bigint64, float64, int32 } = this.#file;
     let watermark = Number(Atomics.load(bigint64, LONG.counter));
     const slotEnd = Atomics.load(int32, WORD.attached);
@@ -126,6 +129,13 @@ export class Lanes {
         }
       }
     }
+    return Math.max(watermark, Number(Atomics.load(bigint64, LONG.watermark)));
+  }
+
+  /** Computes W, and publishes it when it has risen. */
+  advanceWatermark(): number {
+    const { bigint64 } = this.#file;
+    const watermark = this.watermark();
     let published = Atomics.load(bigint64, LONG.watermark);
     while (Number(published) < watermark) {
       const seen = Atomics.compareExchange(bigint64, LONG.watermark, published, BigInt(watermark));

@@ -82,6 +82,11 @@ export class LogReader {
     this.#catalog = new SegmentCatalog(source.directory, this.#door, source.settled);
   }
 
+  /** LSNs that no record has, as the newest manifest that was read says. */
+  get voids(): readonly LsnRange[] {
+    return this.#voids;
+  }
+
   /** A later manifest; with another newest incarnation what is known of files is forgotten. */
   useManifest(manifest: Manifest, settled: readonly ScannedSegment[]): void {
     const isSame = manifest.incarnations.at(-1)?.incarnation === this.#manifest.incarnations.at(-1)?.incarnation;
@@ -110,7 +115,7 @@ export class LogReader {
     try {
       while (delivered < through) {
         this.#checkOpen();
-        merge ??= await this.#beginMerge(delivered, firstIncarnation);
+        merge ??= await this.#beginMerge(delivered, through, firstIncarnation);
         const cursor = merge?.holderOf(delivered + 1) ?? null;
         if (cursor !== null && !cursor.position.isVerified && !isManifestFresh) {
           await this.#readManifest();
@@ -161,7 +166,7 @@ export class LogReader {
   }
 
   /** Opens the cores of the incarnation that holds what follows `delivered`; null when there is none. */
-  async #beginMerge(delivered: number, firstIncarnation: number): Promise<CoreMerge | null> {
+  async #beginMerge(delivered: number, through: number, firstIncarnation: number): Promise<CoreMerge | null> {
     if (!this.#catalog.isListed) await this.#catalog.list();
     const { incarnations } = this.#manifest;
     const index = incarnations.findIndex(
@@ -179,6 +184,7 @@ export class LogReader {
       incarnation,
       nextIncarnation: incarnations[index + 1] ?? null,
       tailOf: this.#tailOf,
+      limitOf: (core) => this.#source.index.of(core).after(through),
       startIn: async (core, segments) =>
         positions?.get(core) ?? (await this.#startIn(core, segments, incarnation, delivered + 1)),
     });
@@ -317,14 +323,16 @@ export class LogReader {
     const { storeId } = this.#source;
     const hint = this.#source.index.of(core).before(lsn);
     if (hint === null) return null;
+    const behind = this.#source.index.of(core).after(lsn);
     const { incarnations } = this.#manifest;
     const index = incarnations.findLastIndex((entry) => firstSegmentOf(entry, core) <= hint.segment);
     const incarnation = incarnations[index];
     if (incarnation === undefined || lsn > (incarnation.lastLsn ?? Number.POSITIVE_INFINITY)) return null;
     const next = incarnations[index + 1];
     const endSegment = next === undefined ? Number.POSITIVE_INFINITY : firstSegmentOf(next, core);
-    const place = { door: this.#door, catalog: this.#catalog, storeId, incarnation, endSegment, tailOf: this.#tailOf };
-    const cursor = new CoreCursor({ ...place, core }, at(hint, true));
+    const limit = behind !== null && behind.segment < endSegment ? behind : null;
+    const files = { door: this.#door, catalog: this.#catalog, tailOf: this.#tailOf };
+    const cursor = new CoreCursor({ ...files, storeId, core, incarnation, endSegment, limit }, at(hint, true));
     try {
       await cursor.advance(lsn - 1);
       const { frame } = cursor;

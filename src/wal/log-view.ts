@@ -13,12 +13,15 @@ import { assert } from "../assert.js";
 import { isStoreError, StoreError } from "../errors.js";
 import { type BlockIo, BufferPool, type IoDescription, openIo } from "../ffi/index.js";
 import { AdvanceListeners } from "./advance-listeners.js";
+import type { CoreState } from "./control-file.js";
 import { acceptedLog, judgeLog, type RecoveryReport } from "./find-log.js";
 import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
+import { LiveControl } from "./live-control.js";
 import type { LogFacts, LogPosition, ScanPosition } from "./log-facts.js";
 import { LogReader } from "./log-reader.js";
 import { scanLog } from "./log-scan.js";
+import type { LsnRange } from "./lsn-ranges.js";
 import { MANIFEST_NAME, type Manifest, readManifest } from "./manifest.js";
 import { currentManifest } from "./manifest-change.js";
 import type { LogFrame } from "./sealed/sealed-format.js";
@@ -36,11 +39,8 @@ const CHANGING_SEGMENTS_MAX = 3;
 /** Reading on until what others attest is there: a core that was read first can have been written since. */
 const PASSES_MAX = 4;
 
-/** What of a store a view needs to know beside its files. */
-export interface LogViewOptions {
-  /** W, where somebody knows it: the view then serves up to it, also what the log itself does not attest yet. */
-  readonly watermark?: () => number | null;
-}
+/** With listeners and nobody who tells of news the files are looked at so often. */
+const LOOK_AGAIN_MS = 100;
 
 /** What changes whenever a writer has written: by core, names, sizes and times of its segments. */
 type FileStates = ReadonlyMap<number, string>;
@@ -52,7 +52,8 @@ export class LogView {
   readonly #io: BlockIo;
   readonly #pool: BufferPool;
   readonly #onFrame: (frame: Frame) => void;
-  readonly #knownWatermark: () => number | null;
+  readonly #live: LiveControl;
+  #lookTimer: NodeJS.Timeout | null = null;
   readonly #index = new LogIndex();
   readonly #reader: TieredReader;
   readonly #listeners = new AdvanceListeners();
@@ -75,11 +76,7 @@ export class LogView {
    *
    * @throws StoreError `ERR_STORE_NOT_FOUND`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`, `ERR_WAL_FOREIGN`
    */
-  static async open(
-    directory: string,
-    onFrame: (frame: Frame) => void,
-    options: LogViewOptions = {},
-  ): Promise<LogView> {
+  static async open(directory: string, onFrame: (frame: Frame) => void): Promise<LogView> {
     const path = await manifestIn(directory);
     const real = realpathSync(directory);
     const io = openIo("auto", path);
@@ -91,11 +88,14 @@ export class LogView {
       const storeId = Buffer.from(manifest.storeId, "hex");
       // Empty: the scan knows the manifest that counts.
       const sealed = await SealedLog.open({ io, pool, directory: sealedDirectory(real), storeId }, []);
-      const view = new LogView(real, { io, pool, onFrame, sealed }, { ...manifest, sealed: [] }, options);
+      const view = new LogView(real, { io, pool, onFrame, sealed }, { ...manifest, sealed: [] });
       try {
         await view.#scan();
       } catch (error) {
+        view.#live.stop();
         await view.#reader.close();
+        await io.close();
+        view.#live.close();
         throw error;
       }
       return view;
@@ -110,7 +110,6 @@ export class LogView {
     directory: string,
     parts: { io: BlockIo; pool: BufferPool; onFrame: (frame: Frame) => void; sealed: SealedLog },
     manifest: Manifest,
-    options: LogViewOptions,
   ) {
     this.directory = directory;
     this.storeId = Buffer.from(manifest.storeId, "hex");
@@ -118,7 +117,10 @@ export class LogView {
     this.#io = parts.io;
     this.#pool = parts.pool;
     this.#onFrame = parts.onFrame;
-    this.#knownWatermark = options.watermark ?? (() => null);
+    this.#live = new LiveControl(directory, parts.io, {
+      onNews: () => this.#hearNews(),
+      hasListeners: () => this.#listeners.size > 0,
+    });
     const hot = new LogReader({
       ...parts,
       directory,
@@ -180,6 +182,7 @@ export class LogView {
     if (judged === "absent") throw noStore(this.directory);
     const { manifest, facts } = judged;
     const newest = manifest.incarnations.at(-1)?.incarnation ?? 0;
+    this.#live.follow(this.storeId, newest);
     this.#segmentPaths = new Set();
     this.#notice(facts);
     await this.#reader.useManifest(
@@ -211,7 +214,7 @@ export class LogView {
   /** What is durable and there is visible now. */
   #show(): void {
     const { lastLsn, attestedLsn } = this.#position;
-    const durableLsn = Math.max(attestedLsn, this.#knownWatermark() ?? 0);
+    const durableLsn = Math.max(attestedLsn, this.#live.watermark ?? 0);
     this.#watermark = Math.max(this.#watermark, Math.min(lastLsn, durableLsn));
     this.#deliverThrough(this.#watermark);
     assert(this.#report !== null, "a log that is shown was judged");
@@ -279,7 +282,8 @@ export class LogView {
     const manifestName = await newestManifestName(this.directory);
     const changed = await this.#see(await listLog(this.directory, 0));
     const { lastLsn, attestedLsn, incarnation } = this.#position;
-    const wantedLsn = Math.max(attestedLsn, this.#knownWatermark() ?? 0);
+    this.#live.follow(this.storeId, incarnation);
+    const wantedLsn = Math.max(attestedLsn, this.#live.watermark ?? 0);
     if (changed.length === 0 && manifestName === this.#seenManifest && lastLsn >= wantedLsn) {
       if (wantedLsn > this.#watermark) this.#show();
       return;
@@ -323,18 +327,55 @@ export class LogView {
     return this.#reader.frameOf(lsn);
   }
 
+  /** LSNs that writers took and lost: no record has them. Ascending. */
+  get voids(): readonly LsnRange[] {
+    return this.#reader.voids;
+  }
+
+  /** What the cores of a store that is being written tell of themselves; nothing where nobody writes. */
+  cores(): CoreState[] {
+    return this.#live.cores();
+  }
+
+  /** With a listener the view follows the writers by itself, and `refresh` needs not be called. */
   onAdvance(listener: (watermark: number) => void): () => void {
-    return this.#listeners.add(listener);
+    const stop = this.#listeners.add(listener);
+    this.#live.arm();
+    this.#lookLater();
+    return stop;
+  }
+
+  #hearNews(): void {
+    if (this.#status === "closed") return;
+    // Who listens has no call that could fail: what is wrong the next one who asks is told.
+    void this.refresh().then(
+      () => this.#lookLater(),
+      () => this.#lookLater(),
+    );
+  }
+
+  /** While nobody tells of news: writers that come later make a control file of their own. */
+  #lookLater(): void {
+    if (this.#lookTimer !== null || this.#status === "closed" || this.#listeners.size === 0 || this.#live.isLive)
+      return;
+    this.#lookTimer = setTimeout(() => {
+      this.#lookTimer = null;
+      this.#hearNews();
+    }, LOOK_AGAIN_MS);
+    this.#lookTimer.unref();
   }
 
   async close(): Promise<void> {
     if (this.#status === "closed") return;
     this.#status = "closed";
+    this.#live.stop();
+    if (this.#lookTimer !== null) clearTimeout(this.#lookTimer);
     await this.#refreshing?.catch(() => {}); // its caller is told
     this.#listeners.tell(this.#watermark);
     await this.#reader.close();
     await this.#io.close();
     this.#pool.close();
+    this.#live.close();
   }
 }
 

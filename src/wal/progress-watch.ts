@@ -49,7 +49,7 @@ export class ProgressWatch implements Completion {
     const control = this.#control;
     this.#setSleeping(true);
     const turn = control.turn;
-    const watermark = control.lanes.advanceWatermark();
+    const watermark = control.lanes.watermark();
     const blocker = control.lanes.blockerOf(watermark, this.#slot);
     this.#isAsleep = true;
     this.#sleepsOnTurn = blocker === null;

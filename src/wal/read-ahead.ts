@@ -13,7 +13,7 @@ import {
 const READS_MAX = 4;
 /** A reader that finds the pool empty reads through memory of its own: waiting for readers that wait themselves could take for ever. */
 const OWN_BUFFER_BYTES = 64 * 1024;
-/** The first read of who may want little: more than it needs is read again by the next one. */
+/** The first read of who may want little; each further one is twice as large, and none ahead of need until they have their full size. */
 const FIRST_READ_BYTES = 64 * 1024;
 /** What a block that cannot be read shows: neither a header nor zeros, so it ends nothing and is damage wherever a frame should be. */
 const UNREADABLE_BYTE = 0xff;
@@ -38,8 +38,8 @@ export class ReadAhead {
   readonly #end: number;
   readonly #pending: PendingRead[] = [];
   #nextOffset: number;
-  /** One small read, until somebody wants more than that. */
-  #isSmall: boolean;
+  /** The largest read for now. */
+  #readBytesMax: number;
   #lent: PendingRead | null = null;
 
   /** `from` lies on a block boundary; `end` is the file's size or less. `startsSmall`: often little of the range is wanted. */
@@ -48,18 +48,17 @@ export class ReadAhead {
     this.#pool = pool;
     this.#nextOffset = from;
     this.#end = end;
-    this.#isSmall = startsSmall;
+    this.#readBytesMax = startsSmall ? FIRST_READ_BYTES : pool.bufferBytes;
   }
 
   #start(): void {
-    const readsMax = this.#isSmall ? 1 : READS_MAX;
-    const bytesMax = this.#isSmall ? FIRST_READ_BYTES : Number.MAX_SAFE_INTEGER;
+    const readsMax = this.#readBytesMax < this.#pool.bufferBytes ? 1 : READS_MAX;
     while (this.#pending.length < readsMax && this.#nextOffset < this.#end) {
       const pooled = this.#pool.take();
       if (pooled === null && this.#pending.length > 0) return;
       const buffer = pooled ?? new AlignedBuffer(OWN_BUFFER_BYTES);
       const wanted = Math.ceil((this.#end - this.#nextOffset) / BLOCK_BYTES) * BLOCK_BYTES;
-      const length = Math.min(buffer.byteLength, bytesMax, wanted);
+      const length = Math.min(buffer.byteLength, this.#readBytesMax, wanted);
       const fileOffset = this.#nextOffset;
       const result = this.#read(buffer, length, fileOffset);
       this.#pending.push({ buffer, isOwn: pooled === null, fileOffset, result });
@@ -94,7 +93,7 @@ export class ReadAhead {
   async next(): Promise<Chunk | null> {
     this.#giveBack();
     this.#start();
-    this.#isSmall = false;
+    this.#readBytesMax = Math.min(2 * this.#readBytesMax, this.#pool.bufferBytes);
     const read = this.#pending.shift();
     if (read === undefined) return null;
     this.#lent = read;

@@ -2,7 +2,7 @@
 
 import { type BlockIo, DirectFile } from "../ffi/index.js";
 
-const OPEN_FILES_MAX = 16;
+const OPEN_FILES_MAX = 64;
 
 interface OpenFile {
   readonly file: Promise<DirectFile>;

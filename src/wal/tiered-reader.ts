@@ -8,6 +8,7 @@
 import { isStoreError } from "../errors.js";
 import type { ScannedSegment } from "./log-facts.js";
 import type { LogReader } from "./log-reader.js";
+import type { LsnRange } from "./lsn-ranges.js";
 import type { Manifest } from "./manifest.js";
 import { currentManifest } from "./manifest-change.js";
 import type { LogFrame } from "./sealed/sealed-format.js";
@@ -47,6 +48,11 @@ export class TieredReader {
 
   get sealed(): SealedLog {
     return this.#sealed;
+  }
+
+  /** LSNs that no record has, as far as the manifest tells of them: it does not tell of all that are sealed. */
+  get voids(): readonly LsnRange[] {
+    return this.#hot.voids;
   }
 
   /** The manifest that is read by. */

@@ -31,14 +31,14 @@ import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import type { HeadTable } from "./head-table.js";
 import { LogReader } from "./log-reader.js";
-import { firstSegmentOf } from "./manifest.js";
 import { endIncarnation } from "./manifest-change.js";
+import { nextSegment } from "./next-segment.js";
 import { type RecoveredLog, recoverLog } from "./open-log.js";
 import type { KeyOf } from "./record-key.js";
 import { sealInWorker } from "./seal-worker.js";
 import type { LogFrame } from "./sealed/sealed-format.js";
 import type { SealedLog } from "./sealed/sealed-log.js";
-import { coreDirectory, listSegments } from "./segment-name.js";
+import { coreDirectory } from "./segment-name.js";
 import { makeDirectory } from "./store-directory.js";
 import type { TakeoverReport } from "./takeover.js";
 import { TieredReader } from "./tiered-reader.js";
@@ -166,13 +166,14 @@ export class Wal {
     const { heads, recovered } = attachment;
     try {
       await syncDirectory(join(directory, "wal")); // the core's directory can be new
-      const firstSegment = await nextSegment(directory, attachment);
+      const firstSegment = await nextSegment({ directory, io: held.io }, attachment);
       const wal = new Wal(directory, { ...held, index, firstSegment }, attachment, { ...options, clock });
       try {
         await wal.#writer.start();
         if (recovered !== null) {
           const { facts } = recovered.found;
           await wal.#rewrite(unattested.filter(({ header }) => header.firstLsn > facts.attestedLsn));
+          attachment.control.skipThrough(facts.lastLsn);
           opening.onRecovered(heads);
         }
       } catch (error) {
@@ -267,6 +268,7 @@ export class Wal {
 
   async #rewrite(frames: readonly Frame[]): Promise<void> {
     for (const { header, body } of frames) {
+      this.#attachment.control.skipThrough(header.firstLsn - 1); // voids
       await new Promise<void>((resolve, reject) => {
         const ticket: AppendTicket = { committed: () => resolve(), failed: reject };
         this.#writer.rewrite(header.firstLsn, header.recordCount, header.recordedAt, body, ticket);
@@ -446,8 +448,10 @@ export class Wal {
       const isLast = !Array.from({ length: control.attachedCount }, (_, core) => core).some((core) =>
         control.isLive(core),
       );
-      if (isClean && isLast) {
-        await this.#endIncarnation();
+      // What others have written since this one looked last counts too. With something pending it is for recovery to say where it ends.
+      const lastLsn = control.lanes.advanceWatermark();
+      if (isClean && isLast && lastLsn === control.counter) {
+        await this.#endIncarnation(lastLsn);
         control.end();
       }
       if (control.hasSleepers(this.slot)) this.#io.wake(control.file, control.turnOffset);
@@ -458,9 +462,9 @@ export class Wal {
     }
   }
 
-  async #endIncarnation(): Promise<void> {
+  async #endIncarnation(lastLsn: number): Promise<void> {
     try {
-      await endIncarnation(this.directory, this.watermark);
+      await endIncarnation(this.directory, lastLsn);
     } catch (error) {
       // On a full disk it stays undone: the manifest would only have said what the log says itself.
       if (!isLackOfSpace(asStoreError(error))) throw error;
@@ -489,14 +493,6 @@ function leave({ control, heads, owner }: Attachment): void {
   heads.close();
   control.close();
   owner.release();
-}
-
-/** A generation writes files of its own, behind those that the manifest gives to incarnations before. */
-async function nextSegment(directory: string, { manifest, owner: { core } }: Attachment): Promise<number> {
-  const segments = await listSegments(coreDirectory(directory, core));
-  const newest = manifest.incarnations.at(-1);
-  const first = newest === undefined ? 1 : firstSegmentOf(newest, core);
-  return Math.max((segments.at(-1)?.segment ?? 0) + 1, first);
 }
 
 /** Whether there is a store in the directory. */

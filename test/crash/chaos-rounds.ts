@@ -68,23 +68,30 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
       voidLsns: voids.lsns,
     };
   } catch (error) {
+    const failures = new Set([error as Error, ...(await run.failures())]);
     await run.kill();
-    const kept = keep(place, random.seed, oracle, run.stderr);
-    throw new Error(`with SEED=${random.seed}: ${(error as Error).message}\nleft in ${kept}`, { cause: error });
+    const reasons = [...failures].map(({ message }) => message);
+    const kept = keep(place, random.seed, {
+      "receipts.txt": [...oracle.receipts],
+      "stderr.txt": [run.stderr],
+      "failures.txt": reasons,
+    });
+    const others = failures.size > 1 ? ` (and ${failures.size - 1} more failures, in failures.txt)` : "";
+    const message = `with SEED=${random.seed}: ${reasons[0]}${others}\nleft in ${kept}`;
+    throw new Error(message, { cause: error });
   } finally {
     await run.kill();
   }
 }
 
 /** Moves the store to where nobody removes it, with what the writers were told and what they said. */
-function keep(place: string, seed: number, oracle: ChaosOracle, stderr: string): string {
-  writeFileSync(join(place, "receipts.txt"), `${[...oracle.receipts].join("\n")}\n`);
-  writeFileSync(join(place, "stderr.txt"), stderr);
+function keep(place: string, seed: number, files: Readonly<Record<string, readonly string[]>>): string {
+  for (const [name, lines] of Object.entries(files)) writeFileSync(join(place, name), `${lines.join("\n")}\n`);
   // The test runner removes its own directory in the end, and all that is in it.
   const base = process.env["VARVE_TEST_DIR"] === undefined ? dirname(place) : dirname(dirname(place));
   const kept = join(base, `varve-chaos-${seed}-${process.pid}`);
   mkdirSync(kept, { recursive: true });
-  for (const name of ["store", "receipts.txt", "stderr.txt"]) {
+  for (const name of ["store", ...Object.keys(files)]) {
     try {
       renameSync(join(place, name), join(kept, name));
     } catch (error) {

@@ -18,6 +18,7 @@ const CHANGE_MS = 60_000;
 const READY_MS = 30_000;
 const LAST_LOOK_MS = 2_000;
 const POLL_MS = 10;
+const AFTERMATH_MS = 500;
 /** Every so many acts all are killed at once, and half way between them all close and open again. */
 const ACTS_PER_CYCLE = 14;
 const REST_MS_MAX = 120;
@@ -102,7 +103,8 @@ export class ChaosRun {
   /** Has loaded its modules already: the next life begins at once. */
   #spare: ChaosChild | null = null;
   #lives = 0;
-  #failure: Error | null = null;
+  /** The first one ends the run; what others say of it soon after can be the cause. */
+  readonly #failures: Error[] = [];
 
   constructor(setting: ChaosSetting, random: SeededRandom, oracle: ChaosOracle) {
     this.#setting = setting;
@@ -125,6 +127,12 @@ export class ChaosRun {
 
   get tally(): ChaosTally {
     return this.#tally;
+  }
+
+  /** All that went wrong, for a file beside the store: one writer's failure is often another's consequence. */
+  async failures(): Promise<readonly Error[]> {
+    await delay(AFTERMATH_MS);
+    return this.#failures;
   }
 
   /** What all processes said on their standard error. */
@@ -197,7 +205,7 @@ export class ChaosRun {
   }
 
   #fail(error: unknown): void {
-    this.#failure ??= error instanceof Error ? error : new Error(String(error));
+    this.#failures.push(error instanceof Error ? error : new Error(String(error)));
   }
 
   /** Throws what has gone wrong meanwhile. */
@@ -212,7 +220,8 @@ export class ChaosRun {
         this.#fail(new Error(`writer ${name} is stuck: it has been ${status} for ${CHANGE_MS} ms`));
       }
     }
-    if (this.#failure !== null) throw this.#failure;
+    const [failure] = this.#failures;
+    if (failure !== undefined) throw failure;
   }
 
   async #pause(ms: number): Promise<void> {
@@ -406,7 +415,7 @@ export class ChaosRun {
       seat.child = null;
       for (const place of seat.places) setStatus(place, "gone");
       void child.ended.then(() => {
-        if (this.#failure === null) this.#occupy(seat);
+        if (this.#failures.length === 0) this.#occupy(seat);
       });
     }
   }

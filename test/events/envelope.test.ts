@@ -51,6 +51,16 @@ interface Fields {
   readonly metadata: string | null;
 }
 
+const EMPTY: PreparedEvent = {
+  typeField: typeField("T"),
+  payload: "",
+  payloadBytes: 0,
+  content: CONTENT_PROTOBUF,
+  id: null,
+  metadata: null,
+  byteLengthMax: 0,
+};
+
 const test = suite("events/envelope");
 const Envelope = new protobuf.Root()
   .loadSync(join(PROJECT_ROOT, "schemas/varve/v1/envelope.proto"))
@@ -200,6 +210,25 @@ function isMalformed(bytes: Uint8Array): boolean {
     throw error;
   }
 }
+
+test("payloads in memory that is used again and again are written whole, at every length and place", () => {
+  const random = seededRandom();
+  const target = Buffer.alloc(1024);
+  const payloads = [new Uint8Array(200), Buffer.alloc(250).subarray(17)];
+  for (let round = 0; round < 1000; round++) {
+    const payload = payloads[round < 500 ? 0 : 1] as Uint8Array;
+    const payloadBytes = random.integer(130);
+    payload.set(random.bytes(payloadBytes));
+    const prepared = { ...EMPTY, payload, payloadBytes };
+    const start = random.integer(100);
+    target.fill(MARGIN_BYTE);
+    const end = encodeEnvelope(target, start, streamField("s"), 1, prepared);
+    const view = new EnvelopeView();
+    view.decode(target, start, end);
+    sameBytes(target.subarray(view.payloadStart, view.payloadEnd), payload.subarray(0, payloadBytes));
+    assert.ok(target.subarray(end).every((byte) => byte === MARGIN_BYTE));
+  }
+});
 
 test("protobufjs reads what is written here", () => {
   const random = seededRandom();

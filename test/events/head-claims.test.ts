@@ -269,6 +269,10 @@ test("what is refused is taken back to the batch before it, while that one is no
   const waiting = watch(b.append("s", E));
   await settled();
   assert.equal([refused.outcome, waiting.outcome], ["ERR_WAL_FULL", "waiting"]);
+  assert.equal(
+    [a, b].map(({ appender }) => appender.visibleVersion("s")),
+    [0, 0],
+  );
   a.write();
   await settled();
   void watch(a.append("new", E, "absent"));
@@ -360,10 +364,20 @@ test("readers see a stream's version as soon as it is visible and not before, wh
   assert.equal(versions(), [3, 3]);
   a.commit();
   assert.equal(versions(), [4, 4]);
-  void watch(b.append("s", E));
-  assert.equal(versions(), [4, 4]);
-  b.commit();
-  assert.equal(versions(), [5, 5]);
+  for (const [writer, events] of [
+    [a, E],
+    [b, E],
+    [b, [E, E]],
+    [a, [E, E]],
+    [a, [E, E]],
+  ] as const) {
+    const [before] = versions() as [number];
+    void watch(writer.append("s", events));
+    assert.equal(versions(), [before, before]);
+    writer.commit();
+    const after = before + (Array.isArray(events) ? 2 : 1);
+    assert.equal(versions(), [after, after]);
+  }
 });
 
 test("a head whose lock is not given back is waited for, and then given up without anything written", async () => {
@@ -379,11 +393,17 @@ test("a head whose lock is not given back is waited for, and then given up witho
   assert.is(short.outcome, 2);
   assert.ok(b.heads.tryLock(entry));
   await rejects(a.append("s", E), "ERR_WAL_BUSY");
-  await rejects(appendMany(a, "t", "s"), "ERR_WAL_BUSY");
+  const streams = ["r", "t", "u", "v", "w", "x"];
+  await rejects(appendMany(a, "s", ...streams), "ERR_WAL_BUSY");
+  for (const stream of streams) {
+    const other = b.heads.find(Buffer.from(stream));
+    assert.ok(b.heads.tryLock(other), `${stream} was let go of`);
+    b.heads.unlock(other);
+  }
   b.heads.unlock(entry);
-  const after = watch(appendMany(a, "t", "s"));
+  const after = watch(appendMany(a, "s", ...streams));
   await commitAll(a);
-  assert.equal(after.outcome, [1, 3]);
+  assert.equal(after.outcome, [3, 1, 1, 1, 1, 1, 1]);
 });
 
 test("an append that waits for a writer which does not go on is refused with its reason, and the next one is made", async () => {

@@ -119,11 +119,9 @@ test("in whatever order batches are entered and read, the index is what the log 
       const work = writer.append(stream, new Array<EventInput>(1 + random.integer(4)).fill(E));
       writer.commit();
       writer.tell();
-      for (let lsn = (await work).lsn, list = lsns.get(stream) as number[]; ; ) {
-        const { version } = await work;
-        for (let at = list.length + 1; at <= version; at++) list.push(lsn - version + at);
-        break;
-      }
+      const { lsn, version } = await work;
+      const list = lsns.get(stream) as number[];
+      for (let at = list.length + 1; at <= version; at++) list.push(lsn - version + at);
     }
   }
   await Promise.all(reading);

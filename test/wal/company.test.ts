@@ -71,6 +71,18 @@ test("two writers write one log: LSNs are dense over both, and each reads what t
   await wal.close();
 });
 
+test("who closes last ends the log behind what others wrote since it looked", async () => {
+  const { wal: idle } = await openLog(directory);
+  const { wal: busy } = await openLog(directory);
+  await append(busy, ["a"], "now");
+  await append(busy, ["b"], "now");
+  await closeAll(busy, idle);
+  const { wal, recovered } = await openLog(directory);
+  assert.equal(recovered, ["a", "b"]);
+  assert.is(wal.recovery.row, "@I");
+  await wal.close();
+});
+
 test("writers at once: every append has its own LSN, recordedAt never falls, and a later opener reads all in that order", async () => {
   const opened = await Promise.all([1, 2, 3].map(() => openLog(directory)));
   const wals = opened.map(({ wal }) => wal);

@@ -1,4 +1,4 @@
-import { FrameIndex } from "../../src/wal/frame-index.js";
+import { FrameIndex, LogIndex } from "../../src/wal/frame-index.js";
 import { assert } from "../support/assert.js";
 import { suite } from "../support/suite.js";
 
@@ -57,4 +57,24 @@ test("a log of many small frames takes few entries", () => {
   for (let at = index.before(1); at !== null; at = index.after(index.firstLsnBefore(at.fileOffset / 4096)))
     entryCount++;
   assert.is(entryCount, 1024);
+});
+
+test("a frame that is no further than what is known changes nothing", () => {
+  const index = indexOf(10);
+  index.add(1, 7, 4 * KIBIBYTE);
+  index.add(41, 7, 4 * KIBIBYTE);
+  assert.equal(index.before(1), { segment: 1, fileOffset: 4 * KIBIBYTE });
+  assert.is(index.before(95)?.segment, 1);
+});
+
+test("a stretch backwards is 64 KiB of each core that wrote there, and idle cores do not lengthen it", () => {
+  const index = new LogIndex();
+  assert.is(index.stretchBefore(100), 1);
+  index.of(7).add(1, 1, 4 * KIBIBYTE);
+  // Two cores that take turns: 64 KiB each, one record.
+  for (let lsn = 2; lsn <= 201; lsn++) index.of(lsn % 2).add(lsn, 1, 4 * KIBIBYTE + (lsn >> 1) * 64 * KIBIBYTE);
+  // As many entries as there are cores known, the idle ones included.
+  const coreCount = 8;
+  for (let lsn = 20; lsn <= 201; lsn++) assert.is(index.stretchBefore(lsn), lsn - coreCount + 1);
+  assert.is(index.stretchBefore(5), 1);
 });

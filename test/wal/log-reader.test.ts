@@ -35,6 +35,7 @@ interface ReaderParts {
   readonly index?: LogIndex;
   readonly settled?: readonly ScannedSegment[];
   readonly tails?: () => readonly CoreTail[] | null;
+  readonly bufferBytes?: number;
 }
 
 async function withReader<Result>(
@@ -44,7 +45,7 @@ async function withReader<Result>(
 ): Promise<Result> {
   const filesBefore = openFiles();
   const faulty = faultyIo(openIo("buffered", join(log.directory, "lock")));
-  const pool = new BufferPool(64 * KIBIBYTE, 16);
+  const pool = new BufferPool(parts.bufferBytes ?? 64 * KIBIBYTE, 16);
   const reader = new LogReader({
     io: faulty.io,
     pool,
@@ -231,6 +232,19 @@ test("a single record of a core costs one small read where the index is close, w
     const before = faulty.operations.length;
     await reader.frameOf(1 + 42 * 7);
     assert.is(faulty.operations.length, before);
+  });
+});
+
+test("reads begin small and grow, for most who read want little", async () => {
+  const log = new HandLog(1024 * BLOCK);
+  log.begin(1);
+  const writer = log.writer(0);
+  for (let lsn = 1; lsn <= 1000; lsn++) writer.data(lsn, 1);
+  const parts = { bufferBytes: 1024 * KIBIBYTE, ...(await knownOf(log)) };
+  await withReader(log, parts, async (reader, faulty) => {
+    assert.equal((await read(reader.frames(0, 1000))).flatMap(recordsOf), recordsThrough(1000));
+    const lengths = faulty.operations.map(({ length }) => length / KIBIBYTE);
+    assert.equal(lengths.slice(0, 6), [64, 128, 256, 512, 1024, 1024]);
   });
 });
 

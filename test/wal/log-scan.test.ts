@@ -103,6 +103,17 @@ test("cores that all end with a seal serve without a doubt", async () => {
   assert.equal([report.row, records.length], ["@I", 18]);
 });
 
+test("a seal that attests less than its own core wrote is none", async () => {
+  const log = new HandLog();
+  log.begin(1);
+  const a = log.writer(0);
+  a.data(1, 2);
+  a.control("SEAL", 3, 1);
+  // So the file that lost its zeros behind it is damaged.
+  const error = (await rejects(look(log.directory), "ERR_WAL_CORRUPT")) as StoreError;
+  assert.is(error.details["path"], a.path);
+});
+
 test("a control frame in the middle of a core belongs to its chain, and attests", async () => {
   const { log, writers, frames } = threeCores();
   (writers[1] as HandWriter).control("ATTEST", 19, 18);

@@ -3,12 +3,22 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { StoreError } from "../../src/errors.js";
+import { ControlFile } from "../../src/wal/control-file.js";
+import { LONG } from "../../src/wal/control-layout.js";
 import { LogView } from "../../src/wal/log-view.js";
 import { assert, rejects } from "../support/assert.js";
 import { seededRandom } from "../support/seeded-random.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
-import { damage, type HandFrame, HandLog, type HandWriter, lose, recordsThrough } from "./support/hand-log.js";
+import {
+  damage,
+  type HandFrame,
+  HandLog,
+  type HandWriter,
+  lose,
+  recordsThrough,
+  STORE_ID,
+} from "./support/hand-log.js";
 import {
   append,
   copyStore,
@@ -140,19 +150,39 @@ test("beside a writer it follows, once each and in order, over segments, closing
   await view.close();
 });
 
-test("an idle writer attests what it wrote, so that the view comes to see all of it", async () => {
+test("an idle writer attests what it wrote, so that also after a crash a view sees all of it", async () => {
   const { wal } = await openLog(directory);
-  const { view, delivered } = await openView();
   await append(wal, ["a"]);
   await append(wal, ["b"]);
-  await view.refresh();
-  assert.equal(delivered, ["a"]);
+  assert.equal(await viewRecords(copyStore(directory)), ["a"]);
   await new Promise((resolve) => setTimeout(resolve, 250));
+  assert.equal(await viewRecords(copyStore(directory)), ["a", "b"]);
+  await wal.close();
+});
+
+test("beside a writer it serves what that one has had acknowledged, and with a listener it follows", async () => {
+  const { wal } = await openLog(directory);
+  await append(wal, ["a"], "now");
+  const { view, delivered } = await openView();
+  assert.equal(delivered, ["a"]);
+  await append(wal, ["b"], "now");
   assert.is(await view.refresh(), true);
   assert.equal(delivered, ["a", "b"]);
   assert.is(await view.refresh(), false);
-  await view.close();
+  const heard: number[] = [];
+  const stop = view.onAdvance((watermark) => heard.push(watermark));
+  for (let lsn = 3; lsn <= 5; lsn++) {
+    await append(wal, [`${lsn}`], "now");
+    while (heard.at(-1) !== lsn) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
   await wal.close();
+  const { wal: next } = await openLog(directory);
+  await append(next, ["6"], "now");
+  while (heard.at(-1) !== 6) await new Promise((resolve) => setTimeout(resolve, 1));
+  stop();
+  assert.equal(delivered, ["a", "b", "3", "4", "5", "6"]);
+  await view.close();
+  await next.close();
 });
 
 test("a writer under load is never taken for a damaged store", async () => {
@@ -210,10 +240,22 @@ test("a store without its manifests, or of another kind, refuses with its reason
 });
 
 /** A view of a log that is written by hand. */
-async function viewOf(log: HandLog, watermark: () => number | null = () => null) {
+async function viewOf(log: HandLog) {
   const delivered: string[] = [];
-  const view = await LogView.open(log.directory, (frame) => delivered.push(...recordsOf(frame)), { watermark });
+  const view = await LogView.open(log.directory, (frame) => delivered.push(...recordsOf(frame)));
   return { view, delivered };
+}
+
+/** A control file that says how far W is, as the writers of that log would have one. */
+function controlOf(log: HandLog, durableLsn: number): { set: (lsn: number) => void; close: () => void } {
+  const start = { storeId: STORE_ID, incarnation: 1, durableLsn, lastRecordedAt: 0, slotCount: 1 };
+  const control = ControlFile.create(log.directory, start);
+  return {
+    set: (lsn) => {
+      control.file.bigint64[LONG.counter] = BigInt(lsn);
+    },
+    close: () => control.close(),
+  };
 }
 
 test("of many cores it serves what any of them attests, up to the first hole", async () => {
@@ -239,13 +281,13 @@ test("who knows W makes it serve up to there, and never what is not there", asyn
   const [a, b] = [log.writer(0), log.writer(1)] as const;
   a.data(1, 1);
   b.data(2, 1);
-  let known: number | null = 1;
-  const { view, delivered } = await viewOf(log, () => known);
+  const known = controlOf(log, 1);
+  const { view, delivered } = await viewOf(log);
   assert.equal([view.watermark, delivered], [1, recordsThrough(1)]);
-  known = 2;
+  known.set(2);
   assert.is(await view.refresh(), true);
   assert.equal([view.watermark, delivered], [2, recordsThrough(2)]);
-  known = 4;
+  known.set(4);
   a.data(3, 1);
   assert.is(await view.refresh(), true);
   assert.equal([view.watermark, delivered], [3, recordsThrough(3)]);
@@ -253,6 +295,7 @@ test("who knows W makes it serve up to there, and never what is not there", asyn
   await view.refresh();
   assert.equal(await readLog(view), recordsThrough(4));
   await view.close();
+  known.close();
 });
 
 test("it goes on where it was: what was read is not read again", async () => {

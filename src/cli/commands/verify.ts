@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { StoreError } from "../../errors.js";
+import type { LsnRange } from "../../events/index.js";
 import { type CommonOptions, schemaOption, storeCommand } from "../arguments.js";
 import { isDecodable } from "../event-line.js";
 import type { CommandContext } from "../program.js";
@@ -21,10 +22,13 @@ export function verifyCommand({ output, stderr }: CommandContext): Command {
           const versions = new Map<string, number>();
           const undecoded = new Set<string>();
           let lsn = 0;
+          let eventCount = 0;
           for await (const events of reader.readBatches(0)) {
             for (const event of events) {
-              if (event.lsn !== lsn + 1) throw broken(`LSN ${event.lsn} follows LSN ${lsn}`, event.lsn);
+              if (event.lsn !== behindVoids(reader.voids, lsn))
+                throw broken(`LSN ${event.lsn} follows LSN ${lsn}`, event.lsn);
               lsn = event.lsn;
+              eventCount++;
               const version = (versions.get(event.stream) ?? 0) + 1;
               if (event.version !== version)
                 throw broken(`${event.stream} has version ${event.version} after ${version - 1}`, lsn);
@@ -35,12 +39,23 @@ export function verifyCommand({ output, stderr }: CommandContext): Command {
             }
             progress.update(() => `${formatCount(lsn)} of ${formatCount(reader.watermark)} events`);
           }
-          if (lsn !== reader.watermark) throw broken(`the log ends at LSN ${lsn}, not at ${reader.watermark}`, lsn);
+          if (behindVoids(reader.voids, lsn) <= reader.watermark)
+            throw broken(`the log ends at LSN ${lsn}, not at ${reader.watermark}`, lsn);
           progress.stop();
           const undecodedTypes = [...undecoded];
-          const result = { ok: true, events: lsn, streams: versions.size, undecodedTypes, recovery: reader.recovery };
+          const events = eventCount;
+          const voidLsns = reader.watermark - eventCount;
+          const result = {
+            ok: true,
+            events,
+            lastLsn: lsn,
+            voidLsns,
+            streams: versions.size,
+            undecodedTypes,
+            recovery: reader.recovery,
+          };
           await output.print(result, () => {
-            const sum = `${formatCount(lsn)} events in ${formatCount(versions.size)} streams: all there, nothing damaged`;
+            const sum = `${formatCount(eventCount)} events in ${formatCount(versions.size)} streams: all there, nothing damaged`;
             if (undecoded.size === 0) return sum;
             return `${sum}\nnot decoded, for want of their --schema: ${undecodedTypes.join(", ")}`;
           });
@@ -49,6 +64,13 @@ export function verifyCommand({ output, stderr }: CommandContext): Command {
         progress.stop();
       }
     });
+}
+
+/** The LSN that the next event has: a void belongs to a writer that died with it. */
+function behindVoids(voids: readonly LsnRange[], lsn: number): number {
+  let next = lsn + 1;
+  for (const [from, through] of voids) if (next >= from && next <= through) next = through + 1;
+  return next;
 }
 
 function broken(what: string, lsn: number): StoreError {

@@ -150,7 +150,9 @@ export async function viewRecords(directory: string): Promise<Records> {
 /** A copy of the store as a crash now would leave it: what was written is there, nobody holds it. */
 export function copyStore(directory: string): string {
   const copy = join(temporaryDirectory(), "store");
-  cpSync(directory, copy, { recursive: true, preserveTimestamps: true });
+  // What is only in memory a crash takes with it.
+  const filter = (path: string): boolean => !path.endsWith("/control");
+  cpSync(directory, copy, { recursive: true, preserveTimestamps: true, filter });
   return copy;
 }
 
