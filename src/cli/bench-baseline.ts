@@ -4,16 +4,19 @@ import { type IoBaseline, measureBaseline } from "../ffi/index.js";
 import type { LatencySummary } from "./latency-histogram.js";
 
 /** Bare writes measured before the load and again after it: the machine is shared, and its speed moves. */
-const BASELINE_WRITES = 1_000;
+const BASELINE_WRITES_MAX = 1_000;
 
-/** Runs a measurement between two halves of the baseline. */
+/** Runs a measurement of so many events between two halves of the baseline. */
 export async function besideBaseline<Figures>(
   directory: string,
+  events: number,
   measure: () => Promise<Figures>,
 ): Promise<{ readonly figures: Figures; readonly baseline: IoBaseline }> {
-  const before = await measureBaseline(directory, BASELINE_WRITES);
+  // A yardstick need not take longer than what it is held against.
+  const writeCount = Math.min(events, BASELINE_WRITES_MAX);
+  const before = await measureBaseline(directory, writeCount);
   const figures = await measure();
-  return { figures, baseline: meanOf(before, await measureBaseline(directory, BASELINE_WRITES)) };
+  return { figures, baseline: meanOf(before, await measureBaseline(directory, writeCount)) };
 }
 
 function meanOf(before: IoBaseline, after: IoBaseline): IoBaseline {

@@ -3,6 +3,7 @@
  * memory that the graph takes.
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { AppendResult, BufferedResult, Durability, EventInput } from "../events/index.js";
@@ -35,6 +36,7 @@ const EVENTS_PER_APPEND = 1_000;
 const APPENDS_IN_FLIGHT_MAX = 64;
 const VALID_FROM = Date.UTC(2024, 0, 1) * 1_000;
 const MICROSECONDS_APART = 1_000;
+const SETTLING_MS = 100;
 const LABELS = ["Person", "Account", "Document", "Device"];
 
 /** Appends one event per node and edge: the nodes with two properties, the edges between nodes that look random. */
@@ -104,10 +106,11 @@ export function rateOf(events: number, elapsedMs: number): Rate {
 export async function measureMemory(): Promise<number> {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
-  // Some memory is given back by finalizers, which run in a later turn.
+  // Some memory is given back by finalizers, which run in a later turn; and timers of a store that was closed a moment ago
+  // hold its buffers until they have run out.
   for (let round = 0; round < 3; round += 1) {
     collect();
-    await new Promise((resolve) => setImmediate(resolve));
+    await delay(SETTLING_MS);
   }
   // `external` counts the array buffers already.
   const { heapUsed, external } = process.memoryUsage();

@@ -24,7 +24,7 @@ export type WriterOrder = "start" | "close";
 
 export type WriterReport =
   | { readonly kind: "ready"; readonly io: WriterIo }
-  | { readonly kind: "done"; readonly acks: AckCounts; readonly latencies: LatencyCounts; readonly blocks: number };
+  | { readonly kind: "done"; readonly acks: AckCounts; readonly latencies: LatencyCounts };
 
 /** Which I/O the writer's store uses. */
 export interface WriterIo {
@@ -34,22 +34,18 @@ export interface WriterIo {
   readonly reason: string | null;
 }
 
-/** Keeps this thread's event loop from turning, again and again. */
-class LoopBlocker {
-  readonly #timer: NodeJS.Timeout;
-  count = 0;
-
-  constructor({ blockMs, everyMs }: BlockPlan) {
-    this.#timer = setInterval(() => {
-      this.count += 1;
-      const endMs = performance.now() + blockMs;
-      while (performance.now() < endMs);
-    }, everyMs);
-  }
-
-  stop(): void {
-    clearInterval(this.#timer);
-  }
+/** Keeps this thread's event loop from turning, at once and again and again. Returns how to stop. */
+function blockLoop({ blockMs, everyMs }: BlockPlan): () => void {
+  const block = (): void => {
+    const endMs = performance.now() + blockMs;
+    while (performance.now() < endMs);
+  };
+  const first = setImmediate(block);
+  const timer = setInterval(block, everyMs);
+  return () => {
+    clearImmediate(first);
+    clearInterval(timer);
+  };
 }
 
 await servePeer<WriterTask, WriterOrder, WriterReport>(async (task, parent) => {
@@ -60,12 +56,12 @@ await servePeer<WriterTask, WriterOrder, WriterReport>(async (task, parent) => {
     const { backend, driver, direct, reason } = store.io;
     parent.tell({ kind: "ready", io: { io: backend, driver, direct, reason } });
     await parent.next();
-    const blocker = task.block === null ? null : new LoopBlocker(task.block);
+    const unblock = task.block === null ? null : blockLoop(task.block);
     const timeline = new AckTimeline();
     const histogram = await run.measure(timeline);
     const acks = timeline.end();
-    blocker?.stop();
-    parent.tell({ kind: "done", acks, latencies: histogram.toCounts(), blocks: blocker?.count ?? 0 });
+    unblock?.();
+    parent.tell({ kind: "done", acks, latencies: histogram.toCounts() });
     // The others may still be measuring, and a store that is closed beside them is work.
     await parent.next();
   } finally {

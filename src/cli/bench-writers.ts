@@ -93,8 +93,8 @@ async function runAndCheck(plan: WritersPlan, place: WritersPlace, mode: Mode): 
     block: writer === 0 ? plan.block : null,
   }));
   try {
-    const run = await runWriters(plan, place.signal, tasks);
-    let { fault } = run;
+    const run = await runWriters(plan.kind, place.signal, tasks);
+    let fault: string | null = null;
     for (const [index, store] of stores.entries()) {
       const written = writtenBy(plan.load, plan.writers / stores.length, index * concurrency);
       fault ??= await withReader(store, [place.proto], (reader) => findFault(reader, written));
@@ -105,9 +105,13 @@ async function runAndCheck(plan: WritersPlan, place: WritersPlace, mode: Mode): 
   }
 }
 
-async function runWriters(plan: WritersPlan, signal: AbortSignal, tasks: readonly WriterTask[]): Promise<WritersRun> {
+async function runWriters(
+  kind: PeerKind,
+  signal: AbortSignal,
+  tasks: readonly WriterTask[],
+): Promise<Omit<WritersRun, "fault">> {
   const module = new URL("./bench-writer.js", import.meta.url);
-  const writers: readonly Writer[] = tasks.map((task) => new Peer(plan.kind, module, task, signal));
+  const writers: readonly Writer[] = tasks.map((task) => new Peer(kind, module, task, signal));
   try {
     const ready = await Promise.all(writers.map((writer) => next(writer, "ready")));
     for (const writer of writers) writer.send("start");
@@ -120,7 +124,6 @@ async function runWriters(plan: WritersPlan, signal: AbortSignal, tasks: readonl
       rates: eventsPerSecond,
       latencies: done.map(({ latencies }) => latencies),
       io: (ready[0] as { readonly io: WriterIo }).io,
-      fault: plan.block !== null && done[0]?.blocks === 0 ? "writer 0 was done before it blocked: more events" : null,
     };
   } finally {
     await Promise.all(writers.map((writer) => writer.kill()));

@@ -12,7 +12,7 @@ export interface EventSelection {
   readonly follow?: true;
 }
 
-// A reader learns of another process's appends by looking.
+// The subscription follows writers by itself; only who looks is told when the store cannot be read any more.
 const LOOK_INTERVAL_MS = 100;
 
 /** Yields the selected events. Ends quietly when the signal is aborted. */

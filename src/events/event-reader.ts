@@ -1,4 +1,4 @@
-/** The event store opened for reading only, beside a writer or without one. */
+/** The event store opened for reading only, beside writers or without any. */
 
 import { StoreError } from "../errors.js";
 import {
@@ -20,7 +20,7 @@ import { StreamIndex } from "./stream-index.js";
 import { StreamReplay } from "./stream-replay.js";
 
 /**
- * The events of a store that is read only: writes nothing and takes no lock. Sees what was there at the last `refresh`; while somebody
+ * The events of a store that is read only: writes no data and takes no lock. Sees what was there at the last `refresh`; while somebody
  * listens or subscribes it follows the writers by itself.
  */
 export class EventReader {
@@ -88,7 +88,7 @@ export class EventReader {
     return this.#log.cores();
   }
 
-  /** Looks whether a writer has gone on; true when there is more to read. */
+  /** Looks whether writers have gone on; true when there is more to read. */
   refresh(): Promise<boolean> {
     return this.#log.refresh();
   }

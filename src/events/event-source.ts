@@ -22,7 +22,7 @@ export interface LogView {
 /** `"forwards"`: oldest first. */
 export type Direction = "forwards" | "backwards";
 
-/** What of a stream is read. The stream's end is where it is when reading is asked for. */
+/** What of a stream is read. The stream's end is where it is when reading is asked for, whoever wrote it. */
 export interface ReadStreamOptions {
   /** First version to read, default 1; backwards: default the last. Beyond the end there is nothing to read; backwards it begins there. */
   readonly from?: number;

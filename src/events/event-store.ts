@@ -26,7 +26,10 @@ import { StreamReplay } from "./stream-replay.js";
 
 const SEAL_WORKER = new URL("./seal-worker.js", import.meta.url);
 
-/** Counts since the store was opened, but for `lastLsn`, `segments` and `streams`. */
+/**
+ * What this writer has written since it opened the store (`cores()` has the others'), and of the store as far as this writer knows it:
+ * `lastLsn`, which is W; `segments`, those that it found when it recovered the log and its own since; `streams`.
+ */
 export interface EventStoreStats extends WalStats {
   /** Streams that have durable events, as far as the log was looked at: other writers' events are when a stream is read. */
   readonly streams: number;

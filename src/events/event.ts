@@ -53,7 +53,7 @@ export type RecordedEvent<Events extends EventMap = EventMap> = {
     readonly stream: string;
     /** The event's place in its stream, from 1. */
     readonly version: number;
-    /** The event's place in the whole store, from 1, without gaps. */
+    /** The event's place in the whole store, from 1. Rising; the only gaps are LSNs that a writer took and died with, which no event ever has. */
     readonly lsn: number;
     /** Transaction time in µs since 1970: never decreasing along the LSNs, whatever the clock did. */
     readonly recordedAt: number;

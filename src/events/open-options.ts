@@ -23,13 +23,20 @@ export interface EventStoreOptions {
   readonly io?: IoDemand;
   /** Size of a segment of the log. Default 64 MiB; an append can be as large as half of it, and 32 MiB at most. */
   readonly segmentBytes?: number;
-  /** Be the only writer: refuse to open beside others, and let nobody open beside this one. Default false. */
+  /**
+   * Be the only writer: refuse to open beside others, and let no other writer open beside this one; both with `ERR_STORE_LOCKED`, within
+   * 200 ms. Readers are let in. Default false.
+   */
   readonly exclusive?: boolean;
-  /** Refuse to open where so many writers are at it already. Default 64, the most there can be. */
+  /** Refuse to open, with `ERR_STORE_WRITERS`, where so many writers have the store open already. Default 64, the most there can be. */
   readonly maxWriters?: number;
-  /** How long to wait for others: for the writes of a killed writer that are still in flight, for one that opens. Default 30,000. */
+  /**
+   * How long to wait for others, in ms. When opening: for the writes of a killed writer that are still in flight, and for others that open
+   * or close; then `ERR_STORE_BUSY`. When appending: for a writer that is alive and has a stream's newest events in a batch that
+   * does not become durable; then `ERR_WAL_BUSY`. Default 30,000.
+   */
   readonly busyWaitMs?: number;
-  /** Told the file for whose writes in flight opening waits. Default: a process warning. */
+  /** Told the file for whose writes in flight opening, or taking over a dead writer, waits. Default: a process warning. */
   readonly onWaiting?: (path: string) => void;
 }
 

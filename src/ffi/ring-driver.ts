@@ -2,7 +2,7 @@
  * What a `Ring` needs of whatever set it up: the shared memory, and a way into the kernel.
  *
  * Set up without IORING_SETUP_COOP_TASKRUN: what is linked behind a write has to start also while this thread is busy in JavaScript, and
- * with that flag it would wait for the thread's next entry into the kernel. (Leaving it out costs nothing that could be measured.)
+ * with that flag it would wait for the thread's next entry into the kernel, which may be the next tick of the clock.
  */
 
 import type { RingAbilities } from "./ring-abilities.js";

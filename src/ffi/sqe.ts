@@ -98,7 +98,8 @@ export function nopEntry(): Entry {
 
 /**
  * Copies the mailbox to the done word: a read of the mapped file into its own mapping. It runs in the thread that submitted, which the
- * kernel interrupts for it; a buffered write to the file would be handed to a kernel thread first (measured: 35 to 80 µs later).
+ * kernel interrupts for it, together with the write's completion. A buffered write to the file would go through a kernel thread, which on
+ * a busy machine gets its turn milliseconds later (measured: one in ten).
  */
 export function mailboxEntry({ file, mailboxOffset, doneOffset }: Publication): Entry {
   const into = addressIn(file, doneOffset);

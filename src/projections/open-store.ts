@@ -14,12 +14,15 @@ export interface ReaderOptions {
 /**
  * Opens the store in a directory for writing, creating it where there is none.
  *
- * One process at a time: a second opener is refused within 200 ms. What a killed owner left is recovered first: every acknowledged
- * event is there, no append is half there; `store.recovery` says what was found. Damage to data known to be durable refuses to open.
+ * Beside others: up to 64 threads and processes have it open at once and append to one log. Who comes while none of them lives recovers
+ * the log first: every acknowledged event is there, no append is half there; damage to data known to be durable refuses to open. Who
+ * comes later attaches to what is there, without reading the log. `store.recovery` says which it was and what was found. With
+ * `exclusive`, company is refused.
  *
  * @throws TypeError, RangeError for a wrong option
- * @throws StoreError `ERR_STORE_LOCKED`, `ERR_STORE_BUSY`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`, `ERR_WAL_FOREIGN`,
- *   `ERR_IO_UNSUPPORTED`, `ERR_EVENTS_SCHEMA`
+ * @throws StoreError `ERR_STORE_LOCKED`, `ERR_STORE_WRITERS`, `ERR_STORE_BUSY`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`,
+ *   `ERR_WAL_FOREIGN`, `ERR_WAL_FULL`, `ERR_IO_FAILED`, `ERR_IO_UNSUPPORTED`, `ERR_EVENTS_SCHEMA`
+ * @throws StoreError `ERR_WAL_FAILED` while writers that a failed write has stopped still have the store open
  *
  * @example
  * ```ts
@@ -35,9 +38,13 @@ export async function openStore<Events extends EventMap = EventMap>(
 }
 
 /**
- * Opens the store in a directory for reading only, beside a writer or without one. Writes nothing and takes no lock.
+ * Opens the store in a directory for reading only, beside writers or without any. Takes no lock, and writes nothing but, beside writers,
+ * that it sleeps until they have news.
  *
- * Sees what the log itself attests as durable, which after a crash can be a few milliseconds less than the next writer will find.
+ * Beside writers it sees what they have had acknowledged; without any, or where it may not write the control file, what the log itself
+ * attests as durable, which after a crash can be a few milliseconds less than the next writer will find. It follows them while
+ * somebody subscribes or a graph runs on it: told by them, or by looking every 100 ms where they cannot tell it. Otherwise it sees what
+ * was there when it was opened, or at the last `refresh`.
  *
  * @throws StoreError `ERR_STORE_NOT_FOUND`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`, `ERR_WAL_FOREIGN`, `ERR_EVENTS_SCHEMA`
  */

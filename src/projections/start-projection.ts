@@ -10,8 +10,8 @@ import { type ProjectionReport, type RunnerOptions, settingsOf } from "./runner-
 import { findStart } from "./runner-start.js";
 import { Track } from "./track.js";
 
-// Two runners of one name on one store would overwrite each other's checkpoint. Other processes are kept out by the
-// store's own lock, and read-only openers write nothing.
+// Two runners of one name on one open store would overwrite each other's checkpoint. Those of other writers do, and are not kept from
+// it: a checkpoint is believed only when it is whole, so at worst a save fails and more is replayed. Read-only openers save nothing.
 const runningNames = new WeakMap<object, Set<string>>();
 
 /**

@@ -16,7 +16,7 @@ import type {
 import type { Graph } from "./graph/graph.js";
 import { type StartedGraph, startGraph } from "./graph/start-graph.js";
 
-/** A store that is read beside its writer, or without one. Made by `openReader`. */
+/** A store that is read beside its writers, or without any. Made by `openReader`. */
 export class StoreReader<Events extends EventMap = EventMap> {
   readonly #events: EventReader;
   #graph: Promise<StartedGraph> | null = null;
@@ -35,7 +35,7 @@ export class StoreReader<Events extends EventMap = EventMap> {
     return this.#events.storeId;
   }
 
-  /** The highest LSN that the log attested as durable when it was last looked at. */
+  /** W as it was when the store was last looked at, by `refresh` or because somebody listens: the highest LSN that is read. */
   get watermark(): number {
     return this.#events.watermark;
   }
@@ -50,14 +50,17 @@ export class StoreReader<Events extends EventMap = EventMap> {
   }
 
   /**
-   * Of a store that is being written: what every writer that was attached since the log was recovered tells of itself: its slot (`core`), how often that was attached
-   * (`generation`), whether it is still there, and what it has had acknowledged.
+   * Of a store that is being written, what every writer that was attached since the log was recovered tells of itself: its slot (`core`),
+   * how often that was attached (`generation`), whether it is still there, and what it has had acknowledged. Else nothing.
    */
   cores(): readonly CoreState[] {
     return this.#events.cores();
   }
 
-  /** LSNs that writers took and died with, first and last of each range: no event has them, and none ever will. Ascending. */
+  /**
+   * LSNs that writers took and died with, first and last of each range, ascending: no event has them, and none ever will. As the
+   * store's manifest said when it was last looked at.
+   */
   get voids(): readonly LsnRange[] {
     return this.#events.voids;
   }
@@ -66,28 +69,34 @@ export class StoreReader<Events extends EventMap = EventMap> {
     return this.#events.stats();
   }
 
+  /** The stream's version up to the reader's watermark, which is the number of its events; 0 for a stream that does not exist. */
   streamVersion(stream: string): number {
     return this.#events.streamVersion(stream);
   }
 
-  /** Looks whether a writer has gone on; true when there is more to read. */
+  /**
+   * Looks whether writers have gone on; true when there is more to read. Not needed while somebody subscribes or a graph runs on the
+   * reader: then it follows by itself.
+   */
   refresh(): Promise<boolean> {
     return this.#events.refresh();
   }
 
+  /** A stream's events by version, forwards or backwards, up to the reader's watermark of the moment when reading is asked for. */
   readStream(stream: string, options?: ReadStreamOptions): AsyncIterableIterator<RecordedEvent<Events>> {
     return this.#events.readStream(stream, options) as AsyncIterableIterator<unknown> as AsyncIterableIterator<
       RecordedEvent<Events>
     >;
   }
 
+  /** All events in LSN order, forwards or backwards, up to the reader's watermark of the moment when reading is asked for. */
   readAll(options?: ReadAllOptions): AsyncIterableIterator<RecordedEvent<Events>> {
     return this.#events.readAll(options) as AsyncIterableIterator<unknown> as AsyncIterableIterator<
       RecordedEvent<Events>
     >;
   }
 
-  /** Follows the store for as long as somebody calls `refresh`. */
+  /** All events after an LSN, then every new one that writers have had acknowledged: without anybody calling `refresh`. */
   subscribe(options?: SubscribeOptions): AsyncIterableIterator<RecordedEvent<Events>> {
     return this.#events.subscribe(options) as AsyncIterableIterator<unknown> as AsyncIterableIterator<
       RecordedEvent<Events>
@@ -104,7 +113,7 @@ export class StoreReader<Events extends EventMap = EventMap> {
     >;
   }
 
-  /** The bi-temporal graph as of the watermark; it follows when `refresh` finds more. Written to no file. */
+  /** The bi-temporal graph as of the watermark. It follows the writers, and saves nothing. */
   async graph(): Promise<Graph> {
     this.#graph ??= startGraph(this.#events, null);
     return (await this.#graph).graph;

@@ -71,7 +71,7 @@ export class Store<Events extends EventMap = EventMap> {
     return this.#events.storeId;
   }
 
-  /** W: the highest LSN that is durable and visible; 0 when the store is empty. */
+  /** W: the highest LSN that is durable with all below it, whoever wrote them, and so visible; 0 when the store is empty. */
   get watermark(): number {
     return this.#events.watermark;
   }
@@ -81,7 +81,7 @@ export class Store<Events extends EventMap = EventMap> {
     return this.#events.io;
   }
 
-  /** What opening found and did. */
+  /** What opening found and did; nothing, with the row `"attached"`, where other writers had the store open. */
   get recovery(): RecoveryReport {
     return this.#events.recovery;
   }
@@ -98,7 +98,7 @@ export class Store<Events extends EventMap = EventMap> {
     return this.#events.stats();
   }
 
-  /** The stream's version, which is the number of its events; 0 for a stream that does not exist. */
+  /** The stream's version, which is the number of its visible events, whoever wrote them; 0 for a stream that does not exist. Reads no log. */
   streamVersion(stream: string): number {
     return this.#events.streamVersion(stream);
   }
@@ -108,12 +108,15 @@ export class Store<Events extends EventMap = EventMap> {
    *
    * Resolves as the durability says: with `"sync"` and `"group"` when the events survive a power cut. Appending the same event ids
    * again at the same expected version answers as the first time, with `duplicate: true`; with `"any"`, the stream's newest 1,000
-   * ids are looked at. Waits while the buffers are full.
+   * ids are looked at. Waits while the buffers are full, and while the stream's newest events are another writer's and not durable yet:
+   * versions are judged over all writers, and never by what can still be lost.
    *
    * @throws TypeError for wrong types and unknown options.
    * @throws StoreError `ERR_EVENTS_VERSION_CONFLICT`, `ERR_EVENTS_INVALID_STREAM`, `ERR_EVENTS_INVALID_EVENT`, `ERR_EVENTS_SCHEMA`,
    *   `ERR_EVENTS_DUPLICATE_ID`, `ERR_WAL_TOO_LARGE`, `ERR_WAL_FULL`: nothing was written.
-   * @throws StoreError `ERR_WAL_OUTCOME_UNKNOWN`: a write failed; whether the events exist is known after reopening.
+   * @throws StoreError `ERR_WAL_BUSY`: another writer is alive, has the stream, and did not go on for `busyWaitMs`; nothing was written.
+   * @throws StoreError `ERR_WAL_OUTCOME_UNKNOWN`: a write failed, of this writer or another; whether the events exist is known after
+   *   reopening.
    * @throws StoreError `ERR_WAL_FAILED`, `ERR_STORE_CLOSED`
    *
    * @example
@@ -172,7 +175,11 @@ export class Store<Events extends EventMap = EventMap> {
     return this.#events.appendMany(appends as readonly StreamAppend[], options) as Promise<AppendResult[]>;
   }
 
-  /** A stream's events by version, forwards or backwards. Ends at the version the stream has now. */
+  /**
+   * A stream's events by version, forwards or backwards. The stream's end is where it is when reading is asked for, whoever wrote it.
+   *
+   * A writer that attached beside others has not read the log: its first stream read does, and later ones read what others wrote since.
+   */
   readStream(stream: string, options?: ReadStreamOptions): AsyncIterableIterator<RecordedEvent<Events>> {
     return this.#events.readStream(stream, options) as AsyncIterableIterator<unknown> as AsyncIterableIterator<
       RecordedEvent<Events>
@@ -260,7 +267,7 @@ export class Store<Events extends EventMap = EventMap> {
     return { lsn, projections };
   }
 
-  /** Closes the projections, writes what is buffered, seals the log and frees the store. The second call waits for the first. */
+  /** Closes the projections, writes what is buffered, seals what this writer wrote and frees its place. The second call waits for the first. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

@@ -17,9 +17,7 @@ import { type AppendTicket, Batch } from "./batch.js";
 import { BatchBuffers } from "./batch-buffers.js";
 import type { Clock } from "./clock.js";
 import type { ControlFile } from "./control-file.js";
-import { LANE_COUNT } from "./control-layout.js";
 import {
-  encodeFrameHeader,
   FRAME_HEADER_BYTES,
   type FrameKind,
   frameBytes,
@@ -27,6 +25,7 @@ import {
   PREAMBLE_BYTES,
   RECORD_HEADER_BYTES,
 } from "./format.js";
+import { FrameSealer } from "./frame-sealer.js";
 import { IdleTimer } from "./idle-timer.js";
 import { type SegmentOwner, SegmentPipeline } from "./segment-pipeline.js";
 import {
@@ -39,6 +38,7 @@ import {
   poisoned,
   writeFailed,
 } from "./write-failure.js";
+import type { SealDemand, WriterCallbacks, WriterStats } from "./writer-contract.js";
 
 /** More writes at once split the callers into smaller batches without reaching more of the device (measured). */
 const WRITES_IN_FLIGHT_MAX = 2;
@@ -51,26 +51,6 @@ const ATTEST_AFTER_MS = 100;
 /** Bytes of the records of one append; above it an append is refused. */
 export const APPEND_BYTES_MAX: number = 32 * 1024 * 1024;
 
-export type SealDemand = "now" | "turn" | "later";
-
-export interface WriterCallbacks {
-  /** A frame with records became durable and its tickets were told. Called before the watermark is announced. */
-  readonly onFrame: (firstLsn: number, segment: number, fileOffset: number, byteLength: number) => void;
-  /** W moved. */
-  readonly onAdvance: (watermark: number) => void;
-  /** A batch took its LSNs: others can sleep until then. */
-  readonly onSealed: () => void;
-  /** Somebody else must act before this writer can go on. */
-  readonly onBlocked: () => void;
-}
-
-export interface WriterStats {
-  readonly frames: number;
-  readonly records: number;
-  readonly bytes: number;
-  readonly attestations: number;
-}
-
 export class CoreWriter {
   readonly appendBytesMax: number;
   /** What a segment holds behind its preamble: a larger frame would find no place in any. */
@@ -78,7 +58,7 @@ export class CoreWriter {
   readonly #io: BlockIo;
   readonly #owner: SegmentOwner;
   readonly #control: ControlFile;
-  readonly #clock: Clock;
+  readonly #sealer: FrameSealer;
   readonly #callbacks: WriterCallbacks;
   readonly #pipeline: SegmentPipeline;
   readonly #buffers = new BatchBuffers(BATCH_BYTES, BATCH_COUNT_MAX);
@@ -98,19 +78,11 @@ export class CoreWriter {
   #flushTimer: NodeJS.Timeout | null = null;
   readonly #idleTimer = new IdleTimer(ATTEST_AFTER_MS, () => this.#attest());
   #nextEpoch = 1;
-  #nextLane = 0;
   #placingTimer: NodeJS.Immediate | null = null;
   /** W as this writer knows it. */
   #watermark: number;
-  #attestedLsn: number;
-  #pendingRecords = 0;
+  readonly #counts = { frames: 0, records: 0, bytes: 0, pendingRecords: 0, attestations: 0 };
   #durableEpoch = 0;
-  #chainCrc = 0;
-  #lastRecordedAt: number;
-  #frameCount = 0;
-  #recordCount = 0;
-  #byteCount = 0;
-  #attestCount = 0;
 
   constructor(
     io: BlockIo,
@@ -123,12 +95,10 @@ export class CoreWriter {
     this.#io = io;
     this.#owner = owner;
     this.#control = control;
-    this.#clock = options.clock;
     this.#flushIntervalMs = options.flushIntervalMs;
     this.#callbacks = callbacks;
     this.#watermark = control.lanes.advanceWatermark();
-    this.#attestedLsn = this.#watermark;
-    this.#lastRecordedAt = control.latestRecordedAt;
+    this.#sealer = new FrameSealer(io, owner, control, options.clock, this.#watermark);
     this.#frameBytesMax = owner.segmentBytes - PREAMBLE_BYTES;
     // Half a segment, as documented: the rest is room for the record headers, and for what lies in the segment already.
     this.appendBytesMax = Math.min(APPEND_BYTES_MAX, owner.segmentBytes / 2);
@@ -172,12 +142,7 @@ export class CoreWriter {
   }
 
   get stats(): WriterStats {
-    return {
-      frames: this.#frameCount,
-      records: this.#recordCount,
-      bytes: this.#byteCount,
-      attestations: this.#attestCount,
-    };
+    return { ...this.#counts };
   }
 
   /** Throws what an append to this writer must be answered with, when it takes none. */
@@ -330,79 +295,13 @@ export class CoreWriter {
     return true;
   }
 
-  /** Publishes the batch, takes its LSNs, stamps it and submits it. False when the LSN lock was not to be had; then it is tried again. */
+  /** False when the LSN lock was not to be had; then it is tried again. */
   #seal(batch: Batch, kind: FrameKind): boolean {
-    assert(batch.segment !== null && batch.status === "open", "only a placed, open batch is sealed");
-    const { core, storeId, incarnation, generation } = this.#owner;
-    const { recordCount, fileOffset, byteLength, epoch } = batch;
-    const { lanes } = this.#control;
-    if (batch.lane < 0) {
-      batch.lane = this.#nextLane;
-      this.#nextLane = (this.#nextLane + 1) % LANE_COUNT;
-      const {
-        lane,
-        segment: { segment },
-      } = batch;
-      lanes.begin(core, { lane, epoch, recordCount, segment, fileOffset, byteLength });
-    }
-    const now = this.#clock();
-    if (recordCount > 0) {
-      const firstLsn = lanes.takeLsns(core, batch.lane, recordCount, now);
-      if (firstLsn < 0) return false;
-      batch.firstLsn = firstLsn;
-      batch.recordedAt = batch.firstRecordedAt ?? lanes.takenRecordedAt;
-    } else {
-      batch.firstLsn = this.#watermark + 1;
-      batch.recordedAt = Math.max(this.#lastRecordedAt, now);
-    }
-    lanes.sealed(core, epoch);
-    batch.status = "sealed";
-    this.#lastRecordedAt = batch.recordedAt;
-    const storedBytes = batch.used - FRAME_HEADER_BYTES;
-    batch.bytes.fill(0, batch.used, batch.byteLength); // no bytes of an earlier batch reach the disk
-    this.#chainCrc = encodeFrameHeader(batch.bytes, {
-      kind,
-      core,
-      storeId,
-      incarnation,
-      segment: batch.segment.segment,
-      fileOffset,
-      generation,
-      firstLsn: batch.firstLsn,
-      recordCount,
-      storedBytes,
-      previousCrc: this.#chainCrc,
-      recordedAt: batch.recordedAt,
-      durableLsn: this.#watermark,
-      bodyCrc: batch.bodyCrc,
-    });
-    this.#attestedLsn = this.#watermark;
-    this.#pendingRecords += recordCount;
+    if (!this.#sealer.seal(batch, kind, this.#watermark)) return false;
+    this.#counts.pendingRecords += batch.recordCount;
     this.#inFlight.push(batch);
-    this.#submit(batch);
     this.#callbacks.onSealed();
     return true;
-  }
-
-  #submit(batch: Batch): void {
-    assert(batch.segment !== null, "a sealed batch has its place");
-    const from = batch.writtenBytes;
-    const length = batch.byteLength - from;
-    const publication = {
-      file: this.#control.file,
-      mailboxOffset: this.#control.lanes.mailboxOffset(this.#owner.core, batch.lane),
-      doneOffset: this.#control.lanes.doneOffset(this.#owner.core, batch.lane),
-    };
-    this.#io.writePublished(
-      batch.segment.file.fd,
-      batch.buffer,
-      from,
-      length,
-      batch.fileOffset + from,
-      publication,
-      batch,
-    );
-    this.#io.submit();
   }
 
   /** The write of a batch has ended. */
@@ -418,14 +317,14 @@ export class CoreWriter {
       if (batch.segment !== null) this.#pipeline.finished(batch.segment);
       this.progress();
     } else if (result === -EAGAIN || result === -EINTR) {
-      this.#submit(batch); // the same bytes to the same place
+      this.#sealer.submit(batch); // the same bytes to the same place
     } else if (result >= BLOCK_BYTES && batch.shortWriteCount === 0) {
       batch.shortWriteCount++;
       batch.writtenBytes += Math.floor(result / BLOCK_BYTES) * BLOCK_BYTES;
-      this.#submit(batch);
+      this.#sealer.submit(batch);
     } else {
       if (batch.segment !== null) this.#pipeline.finished(batch.segment);
-      this.#fail(writeFailed(batch, result, missing));
+      this.fail(writeFailed(batch, result, missing));
     }
   };
 
@@ -433,7 +332,7 @@ export class CoreWriter {
   progress(): void {
     if (this.#status === "failed") return;
     if (this.#control.poisonedBy >= 0) {
-      this.#fail(poisoned(this.#control.poisonedBy));
+      this.fail(poisoned(this.#control.poisonedBy));
       return;
     }
     const watermark = this.#control.lanes.advanceWatermark();
@@ -445,28 +344,23 @@ export class CoreWriter {
       this.#inFlight.shift();
       acknowledged++;
       this.#durableEpoch = batch.epoch;
-      this.#frameCount++;
-      this.#recordCount += batch.recordCount;
-      this.#byteCount += batch.byteLength;
-      this.#pendingRecords -= batch.recordCount;
+      this.#counts.frames++;
+      this.#counts.records += batch.recordCount;
+      this.#counts.bytes += batch.byteLength;
+      this.#counts.pendingRecords -= batch.recordCount;
       if (batch.recordCount > 0) {
         this.#callbacks.onFrame(batch.firstLsn, batch.segment?.segment ?? 0, batch.fileOffset, batch.byteLength);
         const { tickets, firstLsn, recordedAt } = batch;
         for (let index = 0; index < tickets.length; index++)
           (tickets[index] as AppendTicket).committed(firstLsn, recordedAt);
       } else {
-        this.#attestCount++;
+        this.#counts.attestations++;
       }
       this.#buffers.release(batch.buffer);
       batch = this.#inFlight[0];
     }
     if (acknowledged > 0) {
-      this.#control.setCounts(this.#owner.core, {
-        frames: this.#frameCount,
-        records: this.#recordCount,
-        bytes: this.#byteCount,
-        pendingRecords: this.#pendingRecords,
-      });
+      this.#control.setCounts(this.#owner.core, this.#counts);
       this.#idleTimer.touch();
     }
     if (this.#sealOnCompletion) {
@@ -491,7 +385,7 @@ export class CoreWriter {
    * there is something to write first.
    */
   #attest(): boolean {
-    if (this.#status !== "open" || this.#attestedLsn === this.#watermark) return true;
+    if (this.#status !== "open" || this.#sealer.attestedLsn === this.#watermark) return true;
     const openRecords = this.#open?.recordCount ?? 0;
     if (openRecords > 0 || this.#full.length > 0 || this.#inFlight.length > 0) return false;
     // An empty batch left open has its epoch already, and epochs rise in the order of the writes.
@@ -512,7 +406,7 @@ export class CoreWriter {
       return;
     }
     if (!isLackOfSpace(error)) {
-      this.#fail(error);
+      this.fail(error);
       return;
     }
     this.#lackOfSpace = logFull(error);
@@ -537,13 +431,8 @@ export class CoreWriter {
     this.#wake();
   }
 
-  /** What somebody else found out: nothing can be trusted any more. */
-  fail(error: StoreError): void {
-    this.#fail(error);
-  }
-
   /** Fail-stop: a failed flush is forgotten by the kernel, so nothing after it can be trusted. */
-  #fail(error: StoreError): void {
+  fail(error: StoreError): void {
     if (this.#status === "failed") return;
     this.#status = "failed";
     this.#failure = error;
@@ -572,7 +461,7 @@ export class CoreWriter {
     await this.drain();
     if (this.#open !== null) this.#dropEmptyBatch(this.#open);
     this.#stopTimers();
-    const isSealed = this.#frameCount > 0 && this.#status === "closing" && (await this.#writeSeal());
+    const isSealed = this.#counts.frames > 0 && this.#status === "closing" && (await this.#writeSeal());
     const isClean = this.#status === "closing";
     try {
       if (isClean) await this.#pipeline.finish(isSealed);

@@ -11,9 +11,9 @@ import { type FoundManifest, firstSegmentOf, type Manifest, readManifest } from 
 import { decide, type RecoveryDecision, type RecoveryFacts } from "./recovery.js";
 import { type CoreFiles, listLog } from "./segment-name.js";
 
-/** What opening found and did. */
+/** What opening found and did. Who attached beside other writers read nothing: then both LSNs are W, and nothing was found. */
 export interface RecoveryReport {
-  /** The row of the decision table in src/wal/recovery.ts. */
+  /** The row of the decision table in src/wal/recovery.ts; `"attached"` for who attached beside other writers. */
   readonly row: string;
   /** The last LSN of the log. */
   readonly lastLsn: number;

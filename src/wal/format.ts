@@ -14,10 +14,10 @@
  *          4      2  format version
  *          6      2  core
  *          8     16  store id
- *         24      8  incarnation: how often the log had been opened for writing
+ *         24      8  incarnation: how often the log had been recovered for writing
  *         32      8  segment number
  *         40      8  first possible LSN
- *         48      4  generation of the core within the incarnation
+ *         48      4  generation: how often the core had been taken by a writer within the incarnation
  *         52      4  size of the file in blocks: it has that size before its first frame, and loses zeros only behind a seal
  *         56     32  salt, from which keys for this segment are derived when it is encrypted
  *         88      4  CRC-32C of bytes 0 … 87
@@ -27,7 +27,7 @@
  *     offset  bytes  field
  *          0      4  magic "VRVF"
  *          4      2  format version
- *          6      1  kind: 1 DATA, 2 VOID, 3 TAKEOVER, 4 ATTEST, 5 SEAL
+ *          6      1  kind: 1 DATA, 2 VOID (reserved), 3 TAKEOVER (reserved), 4 ATTEST, 5 SEAL
  *          7      1  compression: 0 none
  *          8      1  cipher: 0 none
  *          9      1  0
@@ -40,13 +40,13 @@
  *         48      8  offset of this header in the file
  *         56      4  generation
  *         60      4  key id: 0 without a cipher
- *         64      8  first LSN; for a frame without records the next LSN of the log
+ *         64      8  first LSN; for a frame without records W + 1
  *         72      4  record count
  *         76      4  stored bytes of the body
  *         80      4  plain bytes of the body, before compression and cipher
- *         84      4  header CRC of the frame before in this incarnation, 0 for its first
+ *         84      4  header CRC of the frame before of the same core and generation, 0 for its first
  *         88      8  recordedAt in µs since 1970, two's complement
- *         96      8  durable watermark W when the frame was submitted: what this frame attests
+ *         96      8  durable watermark W, over all cores, when the frame was submitted: what this frame attests
  *        104      8  salt reference: 0 means the preamble's
  *        112     16  authentication tag of the cipher
  *        128      4  body CRC: see below
@@ -61,15 +61,19 @@
  *
  * So the last record's CRC covers the bytes of all records in order, and is the frame's body CRC: one pass over the bytes gives both,
  * and a single record can still be checked alone. The body CRC of any other frame is the CRC-32C of its stored bytes. ATTEST and
- * SEAL have no body. VOID and TAKEOVER belong to logs of several cores.
+ * SEAL, the control frames, have no body: they only attest, and a seal is the last frame of a writer that closed. VOID and TAKEOVER are
+ * reserved and never written; a log with one is of a newer version. What a dead writer left void stands in the manifest.
  *
  * A frame is valid if and only if: the header CRC holds; magic, version and kind are known and no unknown required flag is set; store
  * id, core, incarnation, segment and offset are those of the place it was read from; the stored bytes lie within the file; the
  * record lengths add up to the stored bytes and their number to the count; every CRC of the body holds. Lengths are looked at only
  * after the header CRC holds, and before anything is allocated.
  *
- * The log in order: the frames of an incarnation, segment by segment, each chained to the one before by its header CRC, with first
- * LSN = last LSN + 1. What ends an incarnation is in the manifest (manifest.ts); what follows its last LSN is fenced and never read again.
+ * The log in order: a *core* is the place of one writer at a time, and has files of its own. Each writer (a generation of its core) begins a
+ * segment of its own and a chain of its own: its frames, segment by segment, name the header CRC of the one before, and their first LSNs
+ * rise, with gaps where other cores wrote. The frames of all cores of an incarnation, by first LSN, are dense: first LSN = last LSN + 1,
+ * but for the voids that the manifest lists. What ends an incarnation is there too (manifest.ts); what follows its last LSN is
+ * fenced and never read again, nor is a frame in a void, or one behind the end of its writer's chain.
  *
  * Given up for this: a record cannot be changed or removed in place, and an append alone in its batch takes a block of 4096 bytes.
  */

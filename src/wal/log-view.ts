@@ -1,8 +1,8 @@
 /**
- * The log of one store, for reading only: writes nothing, takes no lock, and works beside a writer in another process.
+ * The log of one store, for reading only: writes no data, takes no lock, and works beside writers in other threads and processes.
  *
- * Serves what the log attests as durable. After a crash that can be a few frames less than the next writer will find: whether those
- * are durable is not for a reader to decide.
+ * Beside writers that tell (live-control.ts) it serves up to W; else what the log attests as durable. After a crash that can be a few frames
+ * less than the next writer will find: whether those are durable is not for a reader to decide.
  */
 
 import { realpathSync } from "node:fs";
@@ -261,7 +261,7 @@ export class LogView {
     return this.#segmentPaths.size;
   }
 
-  /** Looks whether a writer has gone on; true when there is more to read. Who asks meanwhile gets the same answer. */
+  /** Looks whether writers have gone on; true when there is more to read. Who asks meanwhile gets the same answer. */
   refresh(): Promise<boolean> {
     this.#refreshing ??= this.#refresh().finally(() => {
       this.#refreshing = null;

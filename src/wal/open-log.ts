@@ -1,8 +1,8 @@
 /**
- * Opening a log for writing: finds out what is there, and obeys what was decided.
+ * Recovering a log that no writer has open: finds out what is there, and obeys what was decided.
  *
  * Wait for the I/O of killed owners by locking their segment files, sync them (what is read may not be durable yet), read, decide, fence with
- * a new manifest. What nobody attested is left to the writer to write once more. The store's lock is held.
+ * a new manifest. What nobody attested is left to the writer to write once more. The attach lock is held, and no owner lock is by anybody.
  */
 
 import { randomBytes } from "node:crypto";
@@ -88,7 +88,7 @@ export interface RecoveredLog {
 
 /**
  * Recovers the log for a new incarnation of writing, and fences what came before it.
- * The store's lock is held. What it returns as `found.facts` is what was read; `manifest` is the new one, whose newest incarnation is
+ * The attach lock is held. What it returns as `found.facts` is what was read; `manifest` is the new one, whose newest incarnation is
  * the one to write in.
  */
 export async function recoverLog(

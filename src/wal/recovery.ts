@@ -1,7 +1,8 @@
 /**
- * What opening does with what it finds, as a table.
+ * What an opener that finds no writer does with what it finds, as a table.
  *
- * P is the end of the longest run of records without a hole; Wmax the highest watermark that any valid header or the manifest attests. An
+ * P is the end of the longest run of records without a hole, over all cores; a void is none. Wmax is the highest watermark that any valid
+ * header or the manifest attests; it counts for all cores, whichever attests it. An
  * acknowledged record has LSN ≤ W at its acknowledgement, and everything ≤ Wmax is known to have been durable. So P < Wmax means that
  * durable data is gone, and P ≥ Wmax that only records of unknown outcome can be.
  *

@@ -24,6 +24,11 @@ function makeMissing(path: string, made: string[]): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
   const parent = dirname(path);
   if (parent !== path) makeMissing(parent, made);
-  mkdirSync(path);
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    // Somebody else opens it at the same moment; the name must be durable all the same.
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
+  }
   made.push(path);
 }

@@ -25,7 +25,7 @@ import { type Clock, wallClock } from "./clock.js";
 import { Company } from "./company.js";
 import type { CoreState } from "./control-file.js";
 import type { CoreTail } from "./core-cursor.js";
-import { CoreWriter, type SealDemand, type WriterStats } from "./core-writer.js";
+import { CoreWriter } from "./core-writer.js";
 import type { RecoveryReport } from "./find-log.js";
 import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
@@ -43,6 +43,7 @@ import { makeDirectory } from "./store-directory.js";
 import type { TakeoverReport } from "./takeover.js";
 import { TieredReader } from "./tiered-reader.js";
 import { asStoreError, isLackOfSpace, logFull } from "./write-failure.js";
+import type { SealDemand, WriterStats } from "./writer-contract.js";
 
 export const READ_CHUNK_BYTES: number = 1024 * 1024;
 export const READ_CHUNKS_MAX = 64;
@@ -54,7 +55,7 @@ export interface WalOptions {
   /** Refuse company, and be refused where there is some. */
   readonly exclusive: boolean;
   readonly maxWriters: number;
-  /** How long to wait for the writes of a killed owner, and for others that are alive. */
+  /** How long to wait for the writes of a killed writer, for others that come or go, and for batches of others that are alive. */
   readonly busyWaitMs: number;
   readonly onWaiting: (path: string) => void;
   /** Which stream a record belongs to: taking over a dead writer asks for it. */
@@ -112,7 +113,7 @@ export class Wal {
    * every record's frame in LSN order; else this writer attaches beside the others.
    *
    * @throws StoreError `ERR_STORE_LOCKED`, `ERR_STORE_BUSY`, `ERR_STORE_WRITERS`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`,
-   *   `ERR_WAL_FOREIGN`, `ERR_WAL_FULL`, `ERR_IO_UNSUPPORTED`
+   *   `ERR_WAL_FOREIGN`, `ERR_WAL_FULL`, `ERR_WAL_FAILED`, `ERR_IO_FAILED`, `ERR_IO_UNSUPPORTED`
    */
   static async open(directory: string, options: WalOptions, opening: WalOpening): Promise<Wal> {
     const path = await makeDirectory(directory);

@@ -45,20 +45,12 @@ for (const kind of ["thread", "process"]) {
 
 test("a writer that blocks its event loop is told apart from the others", async () => {
   const blocking = ["--block-ms", "30", "--block-every-ms", "40"];
-  const load = ["--concurrency", "1", "--events", "800", "--kind", "process", "--writers", "2"];
+  const load = ["--concurrency", "1", "--events", "60", "--kind", "process", "--writers", "2"];
   const result = await bench([...load, ...blocking]);
   assert.is(result["fault"], null);
   const [blocked, other] = result["perWriter"] as { latencyMs: { max: number } }[];
   assert.ok((blocked?.latencyMs.max ?? 0) >= 30, "who is blocked waits for itself");
   assert.equal((result["others"] as JsonObject)["latencyMs"], other?.latencyMs);
-});
-
-test("a run that is over before its writer was blocked says so", async () => {
-  const directory = temporaryDirectory();
-  const load = ["--concurrency", "1", "--events", "2", "--writers", "2", "--block-ms", "10000"];
-  const run = await runCli(["bench", "append", ...load, "--dir", directory, "--json"]);
-  assert.is(run.exitCode, 1);
-  assert.match(run.stdout, "before it blocked");
 });
 
 test("options that make no sense together are refused", async () => {

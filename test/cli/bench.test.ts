@@ -113,13 +113,13 @@ test("says what is wrong when an event is missing, changed, doubled, out of orde
 
 test("measures reading, replaying and the graph's memory, on a log that can be used again", async () => {
   const store = join(temporaryDirectory(), "store");
-  const parameters = ["bench", "replay", "--nodes", "500", "--edges", "1500", "--store", store];
+  const parameters = ["bench", "replay", "--nodes", "2000", "--edges", "6000", "--store", store];
   for (let round = 0; round < 2; round += 1) {
     // In a process of its own, whose memory nothing else moves.
     const [result = {}] = await runJson(parameters, { ownProcess: true });
     assert.is(result["fault"], null);
     const [readAll, replay] = [result["readAll"] as JsonObject, result["replay"] as JsonObject];
-    assert.equal([readAll["events"], replay["events"]], [2_000, 2_000]);
+    assert.equal([readAll["events"], replay["events"]], [8_000, 8_000]);
     for (const rate of [readAll, replay]) assert.ok(Number(rate["eventsPerSecond"]) > 0);
     assert.ok(Number(result["bytesPerEntity"]) > 0);
   }

@@ -38,9 +38,9 @@ export async function benchAppendWriters(context: CommandContext, options: Bench
         signal,
         onRun: (run: number) => progress.update(() => `run ${run} of ${2 * plan.pairs}`),
       };
-      const { figures, baseline } = await besideBaseline(directory, () => measureWriters(plan, place));
-      progress.stop();
       const { writers, kind, load } = plan;
+      const { figures, baseline } = await besideBaseline(directory, load.events, () => measureWriters(plan, place));
+      progress.stop();
       const { io, fault, ...rest } = figures;
       const events = load.events * writers;
       const result = { ...load, events, writers, kind, block: plan.block, ...rest, ...io, baseline, fault };
