@@ -18,7 +18,8 @@ export const STORE_ERROR_CODES = {
   ERR_WAL_CORRUPT: "data known to be durable is damaged or missing; nothing was changed",
   ERR_WAL_VERSION: "the files were written by a newer format than this one reads",
   ERR_WAL_FOREIGN: "a file of another store lies in this directory",
-  ERR_WAL_FAILED: "a write or sync of some writer failed; no append is taken until all have closed the store and it is reopened",
+  ERR_WAL_FAILED:
+    "a write or sync of some writer failed; no append is taken until all have closed the store and it is reopened",
   ERR_WAL_OUTCOME_UNKNOWN: "the append was in flight when a write failed; it may or may not exist after reopening",
   ERR_WAL_FULL: "no space for another segment; nothing was written and reading goes on",
   ERR_WAL_BUSY: "another writer is alive but does not go on, and this append depends on it; nothing was written",
