@@ -4,7 +4,6 @@
  * Knows bytes and LSNs, no events. attaching (recovering, where no writer lives) → open → closing → closed | failed.
  */
 
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { StoreError } from "../errors.js";
 import {
@@ -26,11 +25,12 @@ import { Company } from "./company.js";
 import type { CoreState } from "./control-file.js";
 import type { CoreTail } from "./core-cursor.js";
 import { CoreWriter } from "./core-writer.js";
-import type { RecoveryReport } from "./find-log.js";
+import { attachReport, type FrameListener, type RecoveryReport } from "./find-log.js";
 import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import type { HeadTable } from "./head-table.js";
 import { LogReader } from "./log-reader.js";
+import type { Manifest } from "./manifest.js";
 import { endIncarnation } from "./manifest-change.js";
 import { nextSegment } from "./next-segment.js";
 import { type RecoveredLog, recoverLog } from "./open-log.js";
@@ -75,6 +75,11 @@ export interface WalOpening {
   readonly onFrame: (frame: Frame) => void;
   /** All frames were told: the heads of their streams belong into the table. Only after a recovery. */
   readonly onRecovered: (heads: HeadTable) => void;
+  /**
+   * Everything up to that LSN is sealed, and is read from there: called before the first frame, where there is a checkpoint, and for each later
+   * one, whoever made it.
+   */
+  readonly onCheckpoint?: (checkpointLsn: number) => void;
 }
 
 export interface WalStats extends WriterStats {
@@ -104,6 +109,7 @@ export class Wal {
   /** Segments with frames that were there at opening, and those written since. */
   #segmentCount: number;
   #lastSegment = 0;
+  #heardCheckpointLsn = 0;
   readonly #listeners = new AdvanceListeners();
   #closing: Promise<void> | null = null;
   #isClosed = false;
@@ -152,23 +158,29 @@ export class Wal {
     /** Frames above the attested watermark so far: those that may have to be rewritten. */
     let unattested: Frame[] = [];
     let attestedLsn = 0;
+    const takeFrame: FrameListener = (frame, position) => {
+      index.of(position.core).add(frame.header.firstLsn, position.segment, position.fileOffset);
+      unattested.push(frame);
+      if (frame.header.durableLsn > attestedLsn) {
+        attestedLsn = frame.header.durableLsn;
+        unattested = unattested.filter(({ header }) => header.firstLsn > attestedLsn);
+      }
+      opening.onFrame(frame);
+    };
+    const tellCheckpoint = ({ checkpointLsn }: Manifest): void => {
+      if (checkpointLsn > 0) opening.onCheckpoint?.(checkpointLsn);
+    };
     const recover = (): Promise<RecoveredLog> =>
-      recoverLog({ ...held, directory }, { ...options, nowUs: clock() }, (frame, position) => {
-        index.of(position.core).add(frame.header.firstLsn, position.segment, position.fileOffset);
-        unattested.push(frame);
-        if (frame.header.durableLsn > attestedLsn) {
-          attestedLsn = frame.header.durableLsn;
-          unattested = unattested.filter(({ header }) => header.firstLsn > attestedLsn);
-        }
-        opening.onFrame(frame);
-      });
+      recoverLog({ ...held, directory }, { ...options, nowUs: clock() }, takeFrame, tellCheckpoint);
     const place = { ...options, ...held, directory, isExclusive: options.exclusive };
     const attachment = await attach(place, recover);
+    if (attachment.recovered === null) tellCheckpoint(attachment.manifest);
     const { heads, recovered } = attachment;
     try {
       await syncDirectory(join(directory, "wal")); // the core's directory can be new
       const firstSegment = await nextSegment({ directory, io: held.io }, attachment);
-      const wal = new Wal(directory, { ...held, index, firstSegment }, attachment, { ...options, clock });
+      const { onCheckpoint } = opening;
+      const wal = new Wal(directory, { ...held, index, firstSegment, onCheckpoint }, attachment, { ...options, clock });
       try {
         await wal.#writer.start();
         if (recovered !== null) {
@@ -191,7 +203,14 @@ export class Wal {
 
   private constructor(
     directory: string,
-    parts: { io: BlockIo; pool: BufferPool; lock: AttachLock; index: LogIndex; firstSegment: number },
+    parts: {
+      io: BlockIo;
+      pool: BufferPool;
+      lock: AttachLock;
+      index: LogIndex;
+      firstSegment: number;
+      onCheckpoint: ((checkpointLsn: number) => void) | undefined;
+    },
     attachment: Attachment,
     options: WalOptions & { clock: Clock },
   ) {
@@ -227,6 +246,7 @@ export class Wal {
         if (firstLsn > recoveredLsn) parts.index.of(this.slot).add(firstLsn, segment, fileOffset);
       },
       onAdvance: (watermark) => {
+        this.#hearCheckpoint();
         this.#listeners.tell(watermark);
         this.#company.wakeCommitted();
       },
@@ -245,7 +265,8 @@ export class Wal {
     const { manifest, sealed } = attachment;
     const tails = (): CoreTail[] => this.#tails();
     const hot = new LogReader({ ...parts, directory, storeId, manifest, settled, tails });
-    this.#reader = new TieredReader({ directory, manifest, hot, sealed });
+    const { onCheckpoint = () => {} } = parts;
+    this.#reader = new TieredReader({ directory, manifest, hot, sealed, onCheckpoint });
     this.#checkpointer = new Checkpointer({
       ...place,
       reader: this.#reader,
@@ -254,6 +275,14 @@ export class Wal {
       takeAttachLock: () => this.#takeAttachLock(),
       seal: options.seal ?? ((task, words) => sealInWorker(options.sealWorker, task, words)),
     });
+  }
+
+  /** Another writer has made a checkpoint: who only writes would else keep in memory what is sealed. */
+  #hearCheckpoint(): void {
+    const { checkpointLsn } = this.#attachment.control;
+    if (checkpointLsn <= this.#heardCheckpointLsn) return;
+    this.#heardCheckpointLsn = checkpointLsn;
+    this.#reader.refresh().catch(() => {}); // whoever reads looks again, and is told
   }
 
   /** Readers must know where the cores end: behind it they would read ahead into MiBs of zeros for every new event. */
@@ -391,6 +420,11 @@ export class Wal {
     return this.#reader.sealed;
   }
 
+  /** Reading of single streams in what is sealed. */
+  get tiers(): TieredReader {
+    return this.#reader;
+  }
+
   /** The frames with LSNs in (`after`, `through`]; `through` ≤ W. */
   frames(after: number, through: number): AsyncGenerator<LogFrame, void, undefined> {
     return this.#reader.frames(after, through);
@@ -473,20 +507,6 @@ export class Wal {
   }
 }
 
-/** Others had recovered the log before. */
-function attachReport(watermark: number): RecoveryReport {
-  return {
-    row: "attached",
-    lastLsn: watermark,
-    attestedLsn: watermark,
-    rewrittenRecords: 0,
-    orphanFrames: 0,
-    tornAt: null,
-    damagedManifests: [],
-    bytesRead: 0,
-  };
-}
-
 /** Opening failed after the attach: nobody else may take this for a living writer, nor for a dead one with something pending. */
 function leave({ control, heads, owner }: Attachment): void {
   control.detach(owner.core);
@@ -494,9 +514,4 @@ function leave({ control, heads, owner }: Attachment): void {
   heads.close();
   control.close();
   owner.release();
-}
-
-/** Whether there is a store in the directory. */
-export function isStore(directory: string): boolean {
-  return existsSync(join(directory, "lock"));
 }
