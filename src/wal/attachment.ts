@@ -10,7 +10,7 @@
  */
 
 import { StoreError } from "../errors.js";
-import type { BlockIo } from "../ffi/index.js";
+import type { BlockIo, BufferPool } from "../ffi/index.js";
 import { ControlFile } from "./control-file.js";
 import { SLOT_COUNT_MAX } from "./control-layout.js";
 import { HeadTable } from "./head-table.js";
@@ -19,12 +19,15 @@ import { currentManifest } from "./manifest-change.js";
 import type { RecoveredLog } from "./open-log.js";
 import { OwnerLock } from "./owner-lock.js";
 import type { KeyOf } from "./record-key.js";
+import type { SealedLog } from "./sealed/sealed-log.js";
+import { openSealedTier } from "./sealed-tier.js";
 import { listCores } from "./segment-name.js";
 import { type TakeoverReport, takeOver } from "./takeover.js";
 
 export interface AttachPlace {
   readonly directory: string;
   readonly io: BlockIo;
+  readonly pool: BufferPool;
   readonly keyOf: KeyOf;
   readonly isExclusive: boolean;
   readonly maxWriters: number;
@@ -42,6 +45,7 @@ export interface Attachment {
   /** What recovery found; null for whoever attached beside others. */
   readonly recovered: RecoveredLog | null;
   readonly takeovers: readonly TakeoverReport[];
+  readonly sealed: SealedLog;
 }
 
 /** The slot that this process has, and the slots of others by whether they live. */
@@ -89,22 +93,33 @@ function lockOf(directory: string, core: number, free: OwnerLock[]): OwnerLock {
 
 async function first(place: AttachPlace, free: OwnerLock[], recover: () => Promise<RecoveredLog>): Promise<Attachment> {
   const recovered = await recover();
+  try {
+    return begin(place, free, recovered);
+  } catch (error) {
+    await recovered.sealed.close();
+    throw error;
+  }
+}
+
+/** With a new control file and head table. */
+function begin(place: AttachPlace, free: OwnerLock[], recovered: RecoveredLog): Attachment {
   endOldControl(place);
   const { facts } = recovered.found;
-  const { manifest } = recovered;
+  const { manifest, sealed } = recovered;
   const storeId = Buffer.from(manifest.storeId, "hex");
+  const sealedRecordedAt = sealed.lastLsn > 0 ? sealed.highestRecordedAt : facts.lastRecordedAt;
   const control = ControlFile.create(place.directory, {
     storeId,
     incarnation: recovered.incarnation.incarnation,
     durableLsn: facts.attestedLsn, // what is to be rewritten counts as durable only then
-    lastRecordedAt: facts.lastRecordedAt,
+    lastRecordedAt: Math.max(facts.lastRecordedAt, sealedRecordedAt),
     slotCount: SLOT_COUNT_MAX,
   });
   try {
     const owner = lockOf(place.directory, 0, free);
     const heads = HeadTable.create(place.directory, { slot: 0, generation: control.generationOf(0) + 1 });
     const generation = control.attach(0, process.pid);
-    return { storeId, manifest, control, heads, owner, generation, recovered, takeovers: [] };
+    return { storeId, manifest, control, heads, owner, generation, recovered, takeovers: [], sealed };
   } catch (error) {
     control.close();
     throw error;
@@ -130,7 +145,9 @@ async function beside(place: AttachPlace, free: OwnerLock[], heldCores: readonly
   const storeId = Buffer.from(manifest.storeId, "hex");
   const incarnation = manifest.incarnations.at(-1)?.incarnation ?? 0;
   const control = ControlFile.open(directory, storeId, "write");
+  let sealed: SealedLog | null = null;
   try {
+    sealed = await openSealedTier(place, manifest);
     if (control.incarnation !== incarnation || control.isEnded) {
       const message = `the control file is of incarnation ${control.incarnation}, the log of ${incarnation}`;
       throw new StoreError("ERR_WAL_CORRUPT", message, { path: ControlFile.path(directory) });
@@ -154,9 +171,10 @@ async function beside(place: AttachPlace, free: OwnerLock[], heldCores: readonly
     const takeovers = dead.length === 0 ? [] : await takeOver({ ...place, storeId, control, heads }, dead);
     if (control.isLive(core)) throw new StoreError("ERR_STORE_BUSY", `core ${core} could not be taken over`, { core });
     const generation = control.attach(core, process.pid);
-    return { storeId, manifest, control, heads, owner, generation, recovered: null, takeovers };
+    return { storeId, manifest, control, heads, owner, generation, recovered: null, takeovers, sealed };
   } catch (error) {
     control.close();
+    await sealed?.close();
     throw error;
   }
 }

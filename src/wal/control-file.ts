@@ -164,6 +164,16 @@ export class ControlFile {
     return Number(Atomics.load(this.file.bigint64, LONG.watermark));
   }
 
+  /** LSN of the last checkpoint that anybody told of; 0 when nobody did. */
+  get checkpointLsn(): number {
+    return Number(Atomics.load(this.file.bigint64, LONG.checkpoint));
+  }
+
+  /** What the manifest says already. */
+  publishCheckpoint(lsn: number): void {
+    Atomics.store(this.file.bigint64, LONG.checkpoint, BigInt(lsn));
+  }
+
   /** Changes whenever LSNs are taken, and somebody comes or goes. */
   get turn(): number {
     return Atomics.load(this.file.int32, WORD.turn);

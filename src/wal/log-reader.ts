@@ -90,8 +90,13 @@ export class LogReader {
   /** A later manifest; with another newest incarnation what is known of files is forgotten. */
   useManifest(manifest: Manifest, settled: readonly ScannedSegment[]): void {
     const isSame = manifest.incarnations.at(-1)?.incarnation === this.#manifest.incarnations.at(-1)?.incarnation;
+    const isCheckpoint = manifest.checkpointLsn > this.#manifest.checkpointLsn;
     this.#manifest = manifest;
     this.#voids = voidsOf(manifest);
+    if (isCheckpoint) {
+      this.#door.files.closeIdle(); // dropped files take space for as long as somebody has them open
+      this.#source.index.dropThrough(manifest.checkpointLsn);
+    }
     if (isSame) return;
     this.#catalog = new SegmentCatalog(this.#source.directory, this.#door, settled);
     this.#ends.clear();
@@ -262,14 +267,12 @@ export class LogReader {
     }
   }
 
-  /** The frames with LSNs up to `through`, the newest first. */
-  async *framesBackwards(through: number): AsyncGenerator<Frame, void, undefined> {
+  /** The frames with LSNs in (`after`, `through`], the newest first. */
+  async *framesBackwards(through: number, after = 0): AsyncGenerator<Frame, void, undefined> {
     let upper = through;
-    while (upper > 0) {
+    while (upper > after) {
       // One stretch of the index at a time is read forwards, and handed out from its end.
-      const { checkpointLsn } = this.#manifest;
-      const known = this.#source.index.stretchBefore(upper) - 1;
-      const lower = upper > checkpointLsn ? Math.max(known, checkpointLsn) : known;
+      const lower = Math.max(this.#source.index.stretchBefore(upper) - 1, after);
       const stretch: Frame[] = [];
       let byteLength = 0;
       let isCut = false;

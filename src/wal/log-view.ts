@@ -24,7 +24,11 @@ import { scanLog } from "./log-scan.js";
 import type { LsnRange } from "./lsn-ranges.js";
 import { MANIFEST_NAME, type Manifest, readManifest } from "./manifest.js";
 import { currentManifest } from "./manifest-change.js";
+import type { LogFrame } from "./sealed/sealed-format.js";
+import { SealedLog } from "./sealed/sealed-log.js";
+import { sealedDirectory } from "./sealed/sealed-name.js";
 import { type CoreFiles, listLog } from "./segment-name.js";
+import { TieredReader } from "./tiered-reader.js";
 import { READ_CHUNK_BYTES, READ_CHUNKS_MAX } from "./wal.js";
 
 /** A writer can be seen between two of its writes, which then looks like damage; but damage stays where it is, and that does not. */
@@ -41,17 +45,25 @@ const LOOK_AGAIN_MS = 100;
 /** What changes whenever a writer has written: by core, names, sizes and times of its segments. */
 type FileStates = ReadonlyMap<number, string>;
 
+/** What a reader hears of the log. */
+export interface ViewListener {
+  /** The frame of visible records that are not sealed, in LSN order. */
+  readonly onFrame: (frame: Frame) => void;
+  /** What lies at or below that LSN is sealed: frames follow that lie above it, also where some between were not told. */
+  readonly onCheckpoint?: (checkpointLsn: number) => void;
+}
+
 export class LogView {
   readonly directory: string;
   readonly storeId: Uint8Array;
   readonly io: IoDescription;
   readonly #io: BlockIo;
   readonly #pool: BufferPool;
-  readonly #onFrame: (frame: Frame) => void;
+  readonly #listener: ViewListener;
   readonly #live: LiveControl;
   #lookTimer: NodeJS.Timeout | null = null;
   readonly #index = new LogIndex();
-  readonly #reader: LogReader;
+  readonly #reader: TieredReader;
   readonly #listeners = new AdvanceListeners();
   /** Frames that were read and are not known to be durable yet: those that were in flight together. */
   #pending: PlacedFrame[] = [];
@@ -62,17 +74,18 @@ export class LogView {
   #segmentPaths = new Set<string>();
   #report: RecoveryReport | null = null;
   #watermark = 0;
+  #checkpointLsn = 0;
   #seenStates: FileStates = new Map();
   #seenManifest = "";
   #status: "open" | "closed" = "open";
   #refreshing: Promise<boolean> | null = null;
 
   /**
-   * Reads the log once; `onFrame` gets the frames of all visible records in LSN order.
+   * Reads what is not sealed of the log once, and tells of it.
    *
    * @throws StoreError `ERR_STORE_NOT_FOUND`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`, `ERR_WAL_FOREIGN`
    */
-  static async open(directory: string, onFrame: (frame: Frame) => void): Promise<LogView> {
+  static async open(directory: string, listener: ViewListener): Promise<LogView> {
     const path = await manifestIn(directory);
     const real = realpathSync(directory);
     const io = openIo("auto", path);
@@ -81,11 +94,15 @@ export class LogView {
       const found = await readManifest(real);
       // One that cannot be believed is for the scan to judge.
       const manifest = found.kind === "manifest" ? found.manifest : NO_MANIFEST;
-      const view = new LogView(real, { io, pool, onFrame }, manifest);
+      const storeId = Buffer.from(manifest.storeId, "hex");
+      // Empty: the scan knows the manifest that counts.
+      const sealed = await SealedLog.open({ io, pool, directory: sealedDirectory(real), storeId }, []);
+      const view = new LogView(real, { io, pool, listener, sealed }, { ...manifest, sealed: [] });
       try {
         await view.#scan();
       } catch (error) {
         view.#live.stop();
+        await view.#reader.close();
         await io.close();
         view.#live.close();
         throw error;
@@ -100,7 +117,7 @@ export class LogView {
 
   private constructor(
     directory: string,
-    parts: { io: BlockIo; pool: BufferPool; onFrame: (frame: Frame) => void },
+    parts: { io: BlockIo; pool: BufferPool; listener: ViewListener; sealed: SealedLog },
     manifest: Manifest,
   ) {
     this.directory = directory;
@@ -108,12 +125,12 @@ export class LogView {
     this.io = parts.io.description;
     this.#io = parts.io;
     this.#pool = parts.pool;
-    this.#onFrame = parts.onFrame;
+    this.#listener = parts.listener;
     this.#live = new LiveControl(directory, parts.io, {
       onNews: () => this.#hearNews(),
       hasListeners: () => this.#listeners.size > 0,
     });
-    this.#reader = new LogReader({
+    const hot = new LogReader({
       ...parts,
       directory,
       storeId: this.storeId,
@@ -123,6 +140,7 @@ export class LogView {
       tails: () =>
         [...this.#position.cores].map(([core, at]) => ({ core, segment: at.segment, endOffset: at.fileOffset })),
     });
+    this.#reader = new TieredReader({ directory, manifest, hot, sealed: parts.sealed });
   }
 
   /** Takes a frame that was read, and delivers those that turn out to be durable. */
@@ -143,11 +161,17 @@ export class LogView {
       this.#deliveredLsn = firstLsn + recordCount - 1;
       const { core, segment, fileOffset } = next.position;
       this.#index.of(core).add(firstLsn, segment, fileOffset);
-      this.#onFrame(next.frame);
+      this.#listener.onFrame(next.frame);
     }
   }
 
-  /** Reads the whole log, delivering the frames that are new and attested as soon as they are. */
+  readonly #begin = ({ checkpointLsn }: Manifest): void => {
+    if (checkpointLsn <= this.#checkpointLsn) return;
+    this.#checkpointLsn = checkpointLsn;
+    this.#listener.onCheckpoint?.(checkpointLsn);
+  };
+
+  /** Reads all that is not sealed, delivering the frames that are new and attested as soon as they are. */
   async #scan(): Promise<void> {
     let lastProblem = "";
     for (let tries = 1; ; tries++) {
@@ -169,14 +193,14 @@ export class LogView {
     this.#pending = [];
     this.#readLsn = this.#deliveredLsn;
     const place = { io: this.#io, pool: this.#pool, directory: this.directory };
-    const judged = await judgeLog(place, this.#take);
+    const judged = await judgeLog(place, this.#take, this.#begin);
     if (judged === "absent") throw noStore(this.directory);
     const { manifest, facts } = judged;
     const newest = manifest.incarnations.at(-1)?.incarnation ?? 0;
     this.#live.follow(this.storeId, newest);
     this.#segmentPaths = new Set();
     this.#notice(facts);
-    this.#reader.useManifest(
+    await this.#reader.useManifest(
       manifest,
       facts.segments.filter(({ incarnation }) => incarnation < newest),
     );
@@ -214,6 +238,7 @@ export class LogView {
 
   /** Reads what is new in these cores. */
   async #readOn(files: readonly CoreFiles[], manifest: Manifest): Promise<LogFacts> {
+    this.#begin(manifest);
     const source = { io: this.#io, pool: this.#pool, directory: this.directory, storeId: this.storeId };
     const facts = await scanLog({ ...source, manifest, files, from: this.#position, onFrame: this.#take });
     this.#notice(facts);
@@ -282,7 +307,7 @@ export class LogView {
     const manifest = await currentManifest(this.directory);
     const isSame = manifest.incarnations.at(-1)?.incarnation === incarnation;
     if (!isSame || !(await this.#catchUp(changed, manifest, attestedLsn, wantedLsn))) await this.#scan();
-    else this.#reader.useManifest(manifest, []);
+    else await this.#reader.useManifest(manifest, []);
     this.#seenManifest = manifestName;
     this.#show();
   }
@@ -306,15 +331,20 @@ export class LogView {
     }
   }
 
-  frames(after: number, through: number): AsyncGenerator<Frame, void, undefined> {
+  /** Reading of single streams in what is sealed. */
+  get tiers(): TieredReader {
+    return this.#reader;
+  }
+
+  frames(after: number, through: number): AsyncGenerator<LogFrame, void, undefined> {
     return this.#reader.frames(after, through);
   }
 
-  framesBackwards(through: number): AsyncGenerator<Frame, void, undefined> {
+  framesBackwards(through: number): AsyncGenerator<LogFrame, void, undefined> {
     return this.#reader.framesBackwards(through);
   }
 
-  frameOf(lsn: number): Promise<Frame> {
+  frameOf(lsn: number): Promise<LogFrame> {
     return this.#reader.frameOf(lsn);
   }
 

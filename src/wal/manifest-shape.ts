@@ -1,7 +1,8 @@
 /** Whether what a manifest's line of JSON holds can be a manifest at all: a checksum says only that somebody wrote it so. */
 
 import type { LsnRange } from "./lsn-ranges.js";
-import type { Incarnation, Manifest, SealedEntry } from "./manifest.js";
+import type { Incarnation, Manifest } from "./manifest.js";
+import type { SealedEntry } from "./sealed/sealed-entry.js";
 import { CORES_MAX } from "./segment-name.js";
 
 type Fields = Readonly<Record<string, unknown>>;

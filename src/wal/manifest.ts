@@ -28,6 +28,7 @@ import { readSmallFile, replaceFile } from "../ffi/index.js";
 import { checksum } from "./checksum.js";
 import type { LsnRange } from "./lsn-ranges.js";
 import { manifestOf, upgradedFromVersion1 } from "./manifest-shape.js";
+import type { SealedEntry } from "./sealed/sealed-entry.js";
 
 export interface Incarnation {
   readonly incarnation: number;
@@ -37,15 +38,6 @@ export interface Incarnation {
   readonly firstSegments: readonly number[];
   /** Ascending and disjoint. */
   readonly voids: readonly LsnRange[];
-}
-
-/** One file of sealed records. */
-export interface SealedEntry {
-  readonly number: number;
-  readonly firstLsn: number;
-  readonly lastLsn: number;
-  readonly byteLength: number;
-  readonly hash: string;
 }
 
 export interface Manifest {
@@ -155,6 +147,18 @@ export async function readManifest(directory: string): Promise<FoundManifest> {
     damagedFiles.push(path);
   }
   return damagedFiles.length === 0 ? { kind: "absent" } : { kind: "damaged", files: damagedFiles };
+}
+
+/** The sealed segments that any manifest lists; null where one cannot be read, which may list others. */
+export async function listedSegments(directory: string): Promise<SealedEntry[] | null> {
+  const listed: SealedEntry[] = [];
+  for (const name of await manifestNames(directory)) {
+    const bytes = await readWhereThere(join(directory, name));
+    const decoded = bytes === null ? null : decodeManifest(bytes);
+    if (decoded?.kind !== "manifest") return null;
+    listed.push(...decoded.manifest.sealed);
+  }
+  return listed;
 }
 
 /** Puts the manifest in place durably, reads it back, then removes all but the last two. */

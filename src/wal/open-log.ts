@@ -11,11 +11,20 @@ import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { StoreError } from "../errors.js";
 import { DirectFile, syncDirectory } from "../ffi/index.js";
-import { type FoundLog, type FrameListener, findLog, type LogPlace, reportOf } from "./find-log.js";
+import {
+  type FoundLog,
+  type FrameListener,
+  findLog,
+  type LogPlace,
+  type ManifestListener,
+  reportOf,
+} from "./find-log.js";
 import { STORE_ID_BYTES } from "./format.js";
 import { scanLog } from "./log-scan.js";
 import { clipped } from "./lsn-ranges.js";
 import { firstSegmentOf, type Incarnation, type Manifest, writeManifest } from "./manifest.js";
+import type { SealedLog } from "./sealed/sealed-log.js";
+import { openSealedTier } from "./sealed-tier.js";
 import { coreDirectory, listLog } from "./segment-name.js";
 
 const LOCK_RETRY_MS = 20;
@@ -81,6 +90,7 @@ export interface RecoveredLog {
   readonly found: FoundLog;
   readonly manifest: Manifest;
   readonly incarnation: Incarnation;
+  readonly sealed: SealedLog;
 }
 
 /**
@@ -92,13 +102,20 @@ export async function recoverLog(
   place: LogPlace,
   options: { readonly busyWaitMs: number; readonly onWaiting: (path: string) => void; readonly nowUs: number },
   onFrame: FrameListener,
+  onManifest?: ManifestListener,
 ): Promise<RecoveredLog> {
   // Not to decide on data that a crashed process wrote and nobody made durable.
   await settleWrites(place, options.busyWaitMs, options.onWaiting);
-  let found = await findLog(place, onFrame);
+  let found = await findLog(place, onFrame, onManifest);
   if (found === "absent") found = await foundNew(place, options.nowUs);
-  await syncDirectory(place.directory);
-  return { found, ...(await fence(place, found)) };
+  const sealed = await openSealedTier(place, found.manifest);
+  try {
+    await syncDirectory(place.directory);
+    return { found, sealed, ...(await fence(place, found)) };
+  } catch (error) {
+    await sealed.close();
+    throw error;
+  }
 }
 
 async function foundNew(place: LogPlace, nowUs: number): Promise<FoundLog> {

@@ -50,6 +50,15 @@ export class SegmentFiles {
     }
   }
 
+  /** Closes those that nobody reads at this moment. */
+  closeIdle(): void {
+    for (const [path, open] of this.#files) {
+      if (open.users > 0) continue;
+      this.#files.delete(path);
+      void open.file.then((file) => file.close()).catch(() => {}); // nothing was written to it
+    }
+  }
+
   /** Closes all, whoever has them: nothing may be in flight. */
   async close(): Promise<void> {
     for (const open of this.#files.values()) {

@@ -4,8 +4,7 @@
  * Knows bytes and LSNs, no events. attaching (recovering, where no writer lives) → open → closing → closed | failed.
  */
 
-import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { join } from "node:path";
 import { StoreError } from "../errors.js";
 import {
   type BlockIo,
@@ -20,23 +19,30 @@ import { AdvanceListeners } from "./advance-listeners.js";
 import { AttachLock } from "./attach-lock.js";
 import { type Attachment, attach } from "./attachment.js";
 import type { AppendTicket, Batch } from "./batch.js";
+import { Checkpointer, type CheckpointReport, type Sealer } from "./checkpoint.js";
 import { type Clock, wallClock } from "./clock.js";
 import { Company } from "./company.js";
 import type { CoreState } from "./control-file.js";
 import type { CoreTail } from "./core-cursor.js";
 import { CoreWriter } from "./core-writer.js";
-import type { RecoveryReport } from "./find-log.js";
+import { attachReport, type FrameListener, type RecoveryReport } from "./find-log.js";
 import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import type { HeadTable } from "./head-table.js";
 import { healthOf, type StoreHealth } from "./health.js";
 import { LogReader } from "./log-reader.js";
+import type { Manifest } from "./manifest.js";
 import { endIncarnation } from "./manifest-change.js";
 import { nextSegment } from "./next-segment.js";
 import { type RecoveredLog, recoverLog } from "./open-log.js";
 import type { KeyOf } from "./record-key.js";
+import { sealInWorker } from "./seal-worker.js";
+import type { LogFrame } from "./sealed/sealed-format.js";
+import type { SealedLog } from "./sealed/sealed-log.js";
 import { coreDirectory } from "./segment-name.js";
+import { makeDirectory } from "./store-directory.js";
 import type { TakeoverReport } from "./takeover.js";
+import { TieredReader } from "./tiered-reader.js";
 import { asStoreError, isLackOfSpace, logFull } from "./write-failure.js";
 import type { SealDemand, WriterStats } from "./writer-contract.js";
 
@@ -55,9 +61,13 @@ export interface WalOptions {
   readonly onWaiting: (path: string) => void;
   /** Which stream a record belongs to: taking over a dead writer asks for it. */
   readonly keyOf: KeyOf;
+  /** The module of the thread that makes checkpoints, which calls `serveSealing` with the same `keyOf`. */
+  readonly sealWorker: URL;
   readonly clock?: Clock;
   /** Opens the I/O; `openIo` unless something stands between the log and the device. */
   readonly openIo?: typeof openIo;
+  /** Makes checkpoints in another way than by the worker. */
+  readonly seal?: Sealer;
 }
 
 /** What an opener hears of the log before anybody else can append. */
@@ -66,6 +76,11 @@ export interface WalOpening {
   readonly onFrame: (frame: Frame) => void;
   /** All frames were told: the heads of their streams belong into the table. Only after a recovery. */
   readonly onRecovered: (heads: HeadTable) => void;
+  /**
+   * Everything up to that LSN is sealed, and is read from there: called before the first frame, where there is a checkpoint, and for each later
+   * one, whoever made it.
+   */
+  readonly onCheckpoint?: (checkpointLsn: number) => void;
 }
 
 export interface WalStats extends WriterStats {
@@ -90,10 +105,12 @@ export class Wal {
   readonly #exclusiveLock: AttachLock | null;
   readonly #writer: CoreWriter;
   readonly #company: Company;
-  readonly #reader: LogReader;
+  readonly #reader: TieredReader;
+  readonly #checkpointer: Checkpointer;
   /** Segments with frames that were there at opening, and those written since. */
   #segmentCount: number;
   #lastSegment = 0;
+  #heardCheckpointLsn = 0;
   readonly #listeners = new AdvanceListeners();
   #closing: Promise<void> | null = null;
   #isClosed = false;
@@ -142,23 +159,29 @@ export class Wal {
     /** Frames above the attested watermark so far: those that may have to be rewritten. */
     let unattested: Frame[] = [];
     let attestedLsn = 0;
+    const takeFrame: FrameListener = (frame, position) => {
+      index.of(position.core).add(frame.header.firstLsn, position.segment, position.fileOffset);
+      unattested.push(frame);
+      if (frame.header.durableLsn > attestedLsn) {
+        attestedLsn = frame.header.durableLsn;
+        unattested = unattested.filter(({ header }) => header.firstLsn > attestedLsn);
+      }
+      opening.onFrame(frame);
+    };
+    const tellCheckpoint = ({ checkpointLsn }: Manifest): void => {
+      if (checkpointLsn > 0) opening.onCheckpoint?.(checkpointLsn);
+    };
     const recover = (): Promise<RecoveredLog> =>
-      recoverLog({ ...held, directory }, { ...options, nowUs: clock() }, (frame, position) => {
-        index.of(position.core).add(frame.header.firstLsn, position.segment, position.fileOffset);
-        unattested.push(frame);
-        if (frame.header.durableLsn > attestedLsn) {
-          attestedLsn = frame.header.durableLsn;
-          unattested = unattested.filter(({ header }) => header.firstLsn > attestedLsn);
-        }
-        opening.onFrame(frame);
-      });
-    const place = { ...options, directory, io: held.io, isExclusive: options.exclusive };
+      recoverLog({ ...held, directory }, { ...options, nowUs: clock() }, takeFrame, tellCheckpoint);
+    const place = { ...options, ...held, directory, isExclusive: options.exclusive };
     const attachment = await attach(place, recover);
+    if (attachment.recovered === null) tellCheckpoint(attachment.manifest);
     const { heads, recovered } = attachment;
     try {
       await syncDirectory(join(directory, "wal")); // the core's directory can be new
       const firstSegment = await nextSegment({ directory, io: held.io }, attachment);
-      const wal = new Wal(directory, { ...held, index, firstSegment }, attachment, { ...options, clock });
+      const { onCheckpoint } = opening;
+      const wal = new Wal(directory, { ...held, index, firstSegment, onCheckpoint }, attachment, { ...options, clock });
       try {
         await wal.#writer.start();
         if (recovered !== null) {
@@ -174,13 +197,21 @@ export class Wal {
       return wal;
     } catch (error) {
       leave(attachment);
+      await attachment.sealed.close();
       throw error;
     }
   }
 
   private constructor(
     directory: string,
-    parts: { io: BlockIo; pool: BufferPool; lock: AttachLock; index: LogIndex; firstSegment: number },
+    parts: {
+      io: BlockIo;
+      pool: BufferPool;
+      lock: AttachLock;
+      index: LogIndex;
+      firstSegment: number;
+      onCheckpoint: ((checkpointLsn: number) => void) | undefined;
+    },
     attachment: Attachment,
     options: WalOptions & { clock: Clock },
   ) {
@@ -216,6 +247,7 @@ export class Wal {
         if (firstLsn > recoveredLsn) parts.index.of(this.slot).add(firstLsn, segment, fileOffset);
       },
       onAdvance: (watermark) => {
+        this.#hearCheckpoint();
         this.#listeners.tell(watermark);
         this.#company.wakeCommitted();
       },
@@ -231,8 +263,27 @@ export class Wal {
       takeAttachLock: () => this.#takeAttachLock(),
       fail: (error) => this.#writer.fail(error),
     });
-    const { manifest } = attachment;
-    this.#reader = new LogReader({ ...parts, directory, storeId, manifest, settled, tails: () => this.#tails() });
+    const { manifest, sealed } = attachment;
+    const tails = (): CoreTail[] => this.#tails();
+    const hot = new LogReader({ ...parts, directory, storeId, manifest, settled, tails });
+    const { onCheckpoint = () => {} } = parts;
+    this.#reader = new TieredReader({ directory, manifest, hot, sealed, onCheckpoint });
+    this.#checkpointer = new Checkpointer({
+      ...place,
+      reader: this.#reader,
+      watermark: () => this.watermark,
+      tails,
+      takeAttachLock: () => this.#takeAttachLock(),
+      seal: options.seal ?? ((task, words) => sealInWorker(options.sealWorker, task, words)),
+    });
+  }
+
+  /** Another writer has made a checkpoint: who only writes would else keep in memory what is sealed. */
+  #hearCheckpoint(): void {
+    const { checkpointLsn } = this.#attachment.control;
+    if (checkpointLsn <= this.#heardCheckpointLsn) return;
+    this.#heardCheckpointLsn = checkpointLsn;
+    this.#reader.refresh().catch(() => {}); // whoever reads looks again, and is told
   }
 
   /** Readers must know where the cores end: behind it they would read ahead into MiBs of zeros for every new event. */
@@ -360,17 +411,37 @@ export class Wal {
     return stop;
   }
 
+  /**
+   * Seals everything up to W, and removes the files that are not needed any more; null when another writer is doing it.
+   *
+   * @throws StoreError `ERR_IO_FAILED`, `ERR_WAL_CORRUPT`, `ERR_WAL_FAILED`, `ERR_STORE_CLOSED`: then nothing was removed
+   */
+  async checkpoint(): Promise<CheckpointReport | null> {
+    this.#writer.assertWritable();
+    return this.#checkpointer.run();
+  }
+
+  /** What is sealed, as far as this process knows. */
+  get sealed(): SealedLog {
+    return this.#reader.sealed;
+  }
+
+  /** Reading of single streams in what is sealed. */
+  get tiers(): TieredReader {
+    return this.#reader;
+  }
+
   /** The frames with LSNs in (`after`, `through`]; `through` ≤ W. */
-  frames(after: number, through: number): AsyncGenerator<Frame, void, undefined> {
+  frames(after: number, through: number): AsyncGenerator<LogFrame, void, undefined> {
     return this.#reader.frames(after, through);
   }
 
   /** The frames with LSNs up to `through`, the newest first. */
-  framesBackwards(through: number): AsyncGenerator<Frame, void, undefined> {
+  framesBackwards(through: number): AsyncGenerator<LogFrame, void, undefined> {
     return this.#reader.framesBackwards(through);
   }
 
-  frameOf(lsn: number): Promise<Frame> {
+  frameOf(lsn: number): Promise<LogFrame> {
     return this.#reader.frameOf(lsn);
   }
 
@@ -382,9 +453,11 @@ export class Wal {
 
   async #close(): Promise<void> {
     let isClean = false;
+    const stopping = this.#checkpointer.stop();
     try {
       isClean = await this.#writer.close();
     } finally {
+      await stopping;
       // However it ended, nothing is left that keeps others from opening the store.
       this.#isClosed = true;
       this.#listeners.tell(this.watermark);
@@ -440,20 +513,6 @@ export class Wal {
   }
 }
 
-/** Others had recovered the log before. */
-function attachReport(watermark: number): RecoveryReport {
-  return {
-    row: "attached",
-    lastLsn: watermark,
-    attestedLsn: watermark,
-    rewrittenRecords: 0,
-    orphanFrames: 0,
-    tornAt: null,
-    damagedManifests: [],
-    bytesRead: 0,
-  };
-}
-
 /** Opening failed after the attach: nobody else may take this for a living writer, nor for a dead one with something pending. */
 function leave({ control, heads, owner }: Attachment): void {
   control.detach(owner.core);
@@ -461,37 +520,4 @@ function leave({ control, heads, owner }: Attachment): void {
   heads.close();
   control.close();
   owner.release();
-}
-
-/** Makes the directory and those above it, durably, and returns its real path. */
-async function makeDirectory(directory: string): Promise<string> {
-  const made: string[] = [];
-  try {
-    makeMissing(resolve(directory), made);
-    for (const path of made) await syncDirectory(dirname(path));
-    return realpathSync(directory);
-  } catch (error) {
-    const { code: errno = "unknown", message } = error as NodeJS.ErrnoException;
-    const what = `no store can be made in ${directory}: ${message}`;
-    throw new StoreError("ERR_IO_FAILED", what, { directory, errno }, { cause: error });
-  }
-}
-
-/** Not by mkdir with `recursive`: in a file system that takes no directories, as /proc, Node 20 tries for ever. */
-function makeMissing(path: string, made: string[]): void {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
-  const parent = dirname(path);
-  if (parent !== path) makeMissing(parent, made);
-  try {
-    mkdirSync(path);
-  } catch (error) {
-    // Somebody else opens it at the same moment; the name must be durable all the same.
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
-  }
-  made.push(path);
-}
-
-/** Whether there is a store in the directory. */
-export function isStore(directory: string): boolean {
-  return existsSync(join(directory, "lock"));
 }

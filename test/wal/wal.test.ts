@@ -6,7 +6,8 @@ import { existsSync, mkdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync
 import { join } from "node:path";
 import type { StoreError } from "../../src/errors.js";
 import { EIO } from "../../src/ffi/errno.js";
-import { isStore, Wal } from "../../src/wal/wal.js";
+import { isStore } from "../../src/wal/store-directory.js";
+import { Wal } from "../../src/wal/wal.js";
 import { assert, rejects } from "../support/assert.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
@@ -22,6 +23,7 @@ import {
   readLog,
   recordsOf,
   ringCount,
+  SEAL_WORKER,
   segmentFiles,
   snapshot,
 } from "./support/log-fixture.js";
@@ -133,6 +135,7 @@ test("an opening that fails gives back its lock, its files and its ring, whateve
         maxWriters: 64,
         onWaiting: () => {},
         keyOf,
+        sealWorker: SEAL_WORKER,
       },
       {
         onFrame: () => {

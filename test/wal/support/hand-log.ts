@@ -28,8 +28,11 @@ import {
 } from "../../../src/wal/format.js";
 import type { LsnRange } from "../../../src/wal/lsn-ranges.js";
 import { encodeManifest, type Incarnation, type Manifest } from "../../../src/wal/manifest.js";
+import { sealLog } from "../../../src/wal/seal-log.js";
+import type { SealedEntry } from "../../../src/wal/sealed/sealed-entry.js";
 import { coreDirectory, segmentPath } from "../../../src/wal/segment-name.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
+import { keyOf } from "./log-fixture.js";
 
 export const BLOCK = 4096;
 export const STORE_ID: Buffer = Buffer.from("00112233445566778899aabbccddeeff", "hex");
@@ -192,6 +195,7 @@ export class HandLog {
   readonly #generations: number[] = [];
   readonly #segmentBytes: number;
   checkpointLsn = 0;
+  #sealed: readonly SealedEntry[] = [];
   #sequence = 0;
 
   constructor(segmentBytes: number = 16 * BLOCK) {
@@ -215,7 +219,7 @@ export class HandLog {
       storeId: STORE_ID.toString("hex"),
       createdAt: 1,
       checkpointLsn: this.checkpointLsn,
-      sealed: [],
+      sealed: this.#sealed,
       incarnations: structuredClone(this.#incarnations),
     };
   }
@@ -250,6 +254,16 @@ export class HandLog {
   end(lastLsn: number): void {
     const newest = this.#incarnations.at(-1);
     if (newest !== undefined) newest.lastLsn = lastLsn;
+  }
+
+  /** Writes what lies at or below the LSN into a sealed segment, which the next manifest lists. */
+  async seal(through: number): Promise<void> {
+    mkdirSync(join(this.directory, "log"));
+    const words = new BigInt64Array(2);
+    const task = { io: "auto", through, tails: [], sealedRecordedAt: 0, segments: [] } as const;
+    const { directory, manifest } = this;
+    this.#sealed = await sealLog({ ...task, work: "merge", directory, manifest }, keyOf, words);
+    this.checkpointLsn = through;
   }
 
   writeManifest(): void {

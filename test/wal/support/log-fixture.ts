@@ -5,9 +5,9 @@ import { join } from "node:path";
 import type { IoDemand } from "../../../src/ffi/index.js";
 import { openIo } from "../../../src/ffi/index.js";
 import { RECORD_HEADER_BYTES } from "../../../src/wal/format.js";
-import type { Frame } from "../../../src/wal/frame-stream.js";
 import { LogView } from "../../../src/wal/log-view.js";
 import type { RecordKey } from "../../../src/wal/record-key.js";
+import type { LogFrame } from "../../../src/wal/sealed/sealed-format.js";
 import { Wal, type WalOptions } from "../../../src/wal/wal.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
 import { type FaultyIo, faultyIo } from "./faulty-io.js";
@@ -15,10 +15,12 @@ import { type FaultyIo, faultyIo } from "./faulty-io.js";
 export const KIBIBYTE = 1024;
 export const MEBIBYTE = 1024 * 1024;
 
+export const SEAL_WORKER: URL = new URL("./seal-worker.js", import.meta.url);
+
 /** The bytes of record i have LSN i + 1. */
 export type Records = string[];
 
-export function recordsOf(frame: Frame): string[] {
+export function recordsOf(frame: LogFrame): string[] {
   const records: string[] = [];
   for (let at = 0; at < frame.body.length; ) {
     const end = at + RECORD_HEADER_BYTES + frame.body.readUInt32LE(at);
@@ -28,9 +30,15 @@ export function recordsOf(frame: Frame): string[] {
   return records;
 }
 
-/** Records here have no streams: each is a name of its own. */
-export function keyOf(_body: Buffer, start: number, end: number): RecordKey {
-  return { nameStart: start, nameEnd: end, version: 1 };
+/** The record "name@version…" is of that stream. Others have no streams: each is a name of its own. */
+export function keyOf(body: Buffer, start: number, end: number): RecordKey {
+  const at = body.subarray(start, end).indexOf("@");
+  if (at < 0) return { nameStart: start, nameEnd: end, version: 1 };
+  return {
+    nameStart: start,
+    nameEnd: start + at,
+    version: Number.parseInt(body.toString("latin1", start + at + 1, end), 10),
+  };
 }
 
 export interface OpenedLog {
@@ -38,17 +46,17 @@ export interface OpenedLog {
   /** What recovery delivered. */
   readonly recovered: Records;
   /** How often each record was delivered, in LSN order; for the recordedAt of frames and the like. */
-  readonly frames: readonly Frame[];
+  readonly frames: readonly LogFrame[];
 }
 
 /** With `onFrame` the frames go there, whatever their LSNs. */
 export async function openLog(
   directory: string,
   options: Partial<WalOptions> = {},
-  onFrame?: (frame: Frame) => void,
+  onFrame?: (frame: LogFrame) => void,
 ): Promise<OpenedLog> {
   const recovered: Records = [];
-  const frames: Frame[] = [];
+  const frames: LogFrame[] = [];
   const wal = await Wal.open(
     directory,
     {
@@ -59,6 +67,7 @@ export async function openLog(
       exclusive: false,
       maxWriters: 64,
       keyOf,
+      sealWorker: SEAL_WORKER,
       onWaiting: () => {},
       ...options,
     },
@@ -130,7 +139,7 @@ export async function readLog(wal: Wal | LogView): Promise<Records> {
 /** What a reader beside the store, who writes nothing, sees of it. */
 export async function viewRecords(directory: string): Promise<Records> {
   const records: Records = [];
-  const view = await LogView.open(directory, (frame) => records.push(...recordsOf(frame)));
+  const view = await LogView.open(directory, { onFrame: (frame) => records.push(...recordsOf(frame)) });
   try {
     return records.slice(0, view.watermark);
   } finally {

@@ -1,0 +1,190 @@
+/** Makes sealed segments of the log's frames, and large segments of small ones. */
+
+import { StoreError } from "../../errors.js";
+import { DirectFile } from "../../ffi/index.js";
+import { checksum } from "../checksum.js";
+import { RECORD_HEADER_BYTES } from "../format.js";
+import { scanBlocks } from "./block-scan.js";
+import { ByteStream } from "./byte-stream.js";
+import { CHAIN_START } from "./hash-chain.js";
+import type { SealedEntry } from "./sealed-entry.js";
+import { type LogFrame, PAGE_BYTES, type SealedRun, storeCrcOf } from "./sealed-format.js";
+import { sealedPath } from "./sealed-name.js";
+import { SEALED_BLOCK_BYTES_DEFAULT, SealedWriter, type SealedWriterOptions } from "./sealed-writer.js";
+import { readTrailer } from "./segment-walk.js";
+
+const NO_BYTES = Buffer.alloc(0);
+
+export interface MergeOptions extends SealedWriterOptions {
+  /** The last LSN to be sealed: the frames end with it, or a void does. */
+  readonly through: number;
+  /** recordedAt of the last record before, for voids with no frame behind them; 0 when there is none. */
+  readonly recordedAt?: number;
+  /** Ranges of LSNs that no record has, in order, both ends inclusive. */
+  readonly voids?: readonly (readonly [number, number])[];
+  /** Called after each run with the bytes of records so far. Throwing ends the merge. */
+  readonly onProgress?: (recordBytes: number) => void;
+}
+
+/**
+ * Writes the frames with LSNs in (`after.lsn`, `through`] into sealed segments. The frames come in LSN order; the first may begin below the
+ * range, and records that came before may come again, as recovery leaves them.
+ *
+ * @throws StoreError `ERR_WAL_CORRUPT` when an LSN is missing that is no void, or a stream has a hole; `ERR_IO_FAILED` when writing or
+ *   reading back fails. Then no segment is complete, or nobody lists it.
+ */
+export async function mergeFrames(
+  frames: AsyncIterable<LogFrame>,
+  options: MergeOptions,
+): Promise<readonly SealedEntry[]> {
+  const { through, voids = [], onProgress, blockBytes = SEALED_BLOCK_BYTES_DEFAULT } = options;
+  const writer = new SealedWriter(options);
+  let { recordedAt = 0 } = options;
+  let recordBytes = 0;
+  try {
+    for await (const frame of frames) {
+      const { firstLsn, recordCount } = frame.header;
+      recordedAt = frame.header.recordedAt;
+      await addVoids(writer, voids, firstLsn - 1, recordedAt);
+      if (firstLsn + recordCount <= writer.nextLsn) continue;
+      const rest = writer.nextLsn > firstLsn ? withoutFirst(frame, writer.nextLsn) : frame;
+      for (const run of runsOfFrame(rest, blockBytes / 2)) {
+        const pending = writer.add(run);
+        if (pending !== null) await pending;
+      }
+      recordBytes += frame.body.length;
+      onProgress?.(recordBytes);
+    }
+    await addVoids(writer, voids, through, recordedAt);
+    if (writer.nextLsn !== through + 1) {
+      const message = `the log is damaged: it ends before LSN ${writer.nextLsn}, and was to be sealed through ${through}`;
+      throw new StoreError("ERR_WAL_CORRUPT", message, { lsn: writer.nextLsn, through });
+    }
+    return await writer.finish();
+  } finally {
+    await writer.abandon();
+  }
+}
+
+/** The frame cut between records, into runs that have about so many bytes. */
+function runsOfFrame({ header, body }: LogFrame, runBytes: number): SealedRun[] {
+  const runs: SealedRun[] = [];
+  const { recordedAt } = header;
+  let { firstLsn, recordCount } = header;
+  let start = 0;
+  if (body.length > runBytes) {
+    let lsn = firstLsn;
+    for (let at = 0; at + RECORD_HEADER_BYTES <= body.length; ) {
+      at += RECORD_HEADER_BYTES + body.readUInt32LE(at);
+      lsn++;
+      if (at - start < runBytes || body.length - at < runBytes / 2) continue;
+      const part = { firstLsn, recordCount: lsn - firstLsn, recordedAt };
+      runs.push({ kind: "data", header: part, body: body.subarray(start, at), leaf: null, goesOn: true });
+      recordCount -= part.recordCount;
+      firstLsn = lsn;
+      start = at;
+    }
+  }
+  const rest = { firstLsn, recordCount, recordedAt };
+  runs.push({ kind: "data", header: rest, body: body.subarray(start), leaf: null, goesOn: false });
+  return runs;
+}
+
+/** The voids that begin where the writer is, up to `lastLsn`. */
+async function addVoids(
+  writer: SealedWriter,
+  voids: readonly (readonly [number, number])[],
+  lastLsn: number,
+  recordedAt: number,
+): Promise<void> {
+  if (writer.nextLsn > lastLsn) return;
+  for (const [from, through] of voids) {
+    if (from > writer.nextLsn || through < writer.nextLsn || writer.nextLsn > lastLsn) continue;
+    const header = {
+      firstLsn: writer.nextLsn,
+      recordCount: Math.min(through, lastLsn) - writer.nextLsn + 1,
+      recordedAt,
+    };
+    await writer.add({ kind: "void", header, body: NO_BYTES, leaf: null, goesOn: false });
+  }
+}
+
+/** The frame without the records below `firstLsn`, which are the same as others that came before. */
+function withoutFirst(frame: LogFrame, firstLsn: number): LogFrame {
+  const { body, header } = frame;
+  let at = 0;
+  for (let lsn = header.firstLsn; lsn < firstLsn; lsn++) at += RECORD_HEADER_BYTES + body.readUInt32LE(at);
+  const rest = Buffer.from(body.subarray(at));
+  let crc = 0;
+  for (let from = 0; from < rest.length; ) {
+    const start = from + RECORD_HEADER_BYTES;
+    const end = start + rest.readUInt32LE(from);
+    crc = checksum(rest, start, end, crc);
+    rest.writeUInt32LE(crc, from + 4);
+    from = end;
+  }
+  const recordCount = header.firstLsn + header.recordCount - firstLsn;
+  return { header: { firstLsn, recordCount, recordedAt: header.recordedAt }, body: rest };
+}
+
+export type CompactOptions = Omit<SealedWriterOptions, "after">;
+
+/**
+ * Writes segments that follow each other into one, or as few as `segmentBytes` allows. The runs, and so the hash chain, stay what they are;
+ * every byte is checked on the way. The old files stay: they are removed when no manifest lists them any more.
+ */
+export async function compactSegments(
+  entries: readonly SealedEntry[],
+  options: CompactOptions,
+): Promise<readonly SealedEntry[]> {
+  const [first] = entries;
+  const last = entries.at(-1);
+  if (first === undefined || last === undefined) return [];
+  const hash = await hashBefore(first, options);
+  const writer = new SealedWriter({ ...options, after: { lsn: first.firstLsn - 1, hash } });
+  try {
+    for (const entry of entries) {
+      for await (const run of runsOf(entry, options)) {
+        const pending = writer.add(run);
+        if (pending !== null) await pending;
+      }
+    }
+    const compacted = await writer.finish();
+    const hashAfter = compacted.at(-1)?.hash;
+    if (hashAfter !== last.hash) {
+      const message = `the hash chain does not end as the manifest says behind LSN ${last.lastLsn}`;
+      throw new StoreError("ERR_WAL_CORRUPT", message, {
+        lsn: last.lastLsn,
+        expected: last.hash,
+        found: hashAfter ?? "",
+      });
+    }
+    return compacted;
+  } finally {
+    await writer.abandon();
+  }
+}
+
+async function hashBefore(entry: SealedEntry, options: CompactOptions): Promise<string> {
+  if (entry.firstLsn === 1) return CHAIN_START;
+  const file = await DirectFile.open(options.io, sealedPath(options.directory, entry.number), "read");
+  try {
+    return (await readTrailer(file, options.storeId, entry.number)).hashBefore.toString("hex");
+  } finally {
+    await file.close();
+  }
+}
+
+async function* runsOf(entry: SealedEntry, options: CompactOptions): AsyncGenerator<SealedRun, void, undefined> {
+  const path = sealedPath(options.directory, entry.number);
+  const file = await DirectFile.open(options.io, path, "read");
+  try {
+    const { blocksEnd } = await readTrailer(file, options.storeId, entry.number);
+    const scanned = { path, number: entry.number, storeCrc: storeCrcOf(options.storeId), lastLsn: entry.lastLsn };
+    const range = { from: PAGE_BYTES, end: blocksEnd, firstLsn: entry.firstLsn, isKept: true };
+    const stream = new ByteStream(file, options.pool, range.from, range.end);
+    for await (const { block } of scanBlocks(stream, scanned, range)) yield* block.runs;
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,39 @@
+/** Making the directory of a store, and knowing one. */
+
+import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { StoreError } from "../errors.js";
+import { syncDirectory } from "../ffi/index.js";
+
+/** Makes the directory and those above it, durably, and returns its real path. */
+export async function makeDirectory(directory: string): Promise<string> {
+  const made: string[] = [];
+  try {
+    makeMissing(resolve(directory), made);
+    for (const path of made) await syncDirectory(dirname(path));
+    return realpathSync(directory);
+  } catch (error) {
+    const { code: errno = "unknown", message } = error as NodeJS.ErrnoException;
+    const what = `no store can be made in ${directory}: ${message}`;
+    throw new StoreError("ERR_IO_FAILED", what, { directory, errno }, { cause: error });
+  }
+}
+
+/** Not by mkdir with `recursive`: in a file system that takes no directories, as /proc, Node 20 tries for ever. */
+function makeMissing(path: string, made: string[]): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  const parent = dirname(path);
+  if (parent !== path) makeMissing(parent, made);
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    // Somebody else opens it at the same moment; the name must be durable all the same.
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
+  }
+  made.push(path);
+}
+
+/** Whether there is a store in the directory. */
+export function isStore(directory: string): boolean {
+  return existsSync(join(directory, "lock"));
+}
