@@ -19,6 +19,7 @@ import {
 import { AdvanceListeners } from "./advance-listeners.js";
 import { AttachLock } from "./attach-lock.js";
 import { type Attachment, attach } from "./attachment.js";
+import { type BackupReport, Backups } from "./backup/backup.js";
 import type { AppendTicket, Batch } from "./batch.js";
 import { Checkpointer, type CheckpointReport, type Sealer } from "./checkpoint.js";
 import { type Clock, wallClock } from "./clock.js";
@@ -26,7 +27,7 @@ import { Company } from "./company.js";
 import type { CoreState } from "./control-file.js";
 import type { CoreTail } from "./core-cursor.js";
 import { CoreWriter } from "./core-writer.js";
-import type { RecoveryReport } from "./find-log.js";
+import { attachedReport, type RecoveryReport } from "./find-log.js";
 import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import type { HeadTable } from "./head-table.js";
@@ -101,6 +102,7 @@ export class Wal {
   readonly #company: Company;
   readonly #reader: TieredReader;
   readonly #checkpointer: Checkpointer;
+  readonly #backups: Backups;
   /** Segments with frames that were there at opening, and those written since. */
   #segmentCount: number;
   #lastSegment = 0;
@@ -198,7 +200,7 @@ export class Wal {
     const { control, generation, heads, owner, recovered, storeId } = attachment;
     this.directory = directory;
     this.storeId = storeId;
-    this.recovery = recovered?.found.report ?? attachReport(control.publishedWatermark);
+    this.recovery = recovered?.found.report ?? attachedReport(control.publishedWatermark);
     this.io = parts.io.description;
     this.heads = heads;
     this.slot = owner.core;
@@ -246,13 +248,22 @@ export class Wal {
     const tails = (): CoreTail[] => this.#tails();
     const hot = new LogReader({ ...parts, directory, storeId, manifest, settled, tails });
     this.#reader = new TieredReader({ directory, manifest, hot, sealed });
+    const seal: Sealer = options.seal ?? ((task, words) => sealInWorker(options.sealWorker, task, words));
     this.#checkpointer = new Checkpointer({
       ...place,
       reader: this.#reader,
       watermark: () => this.watermark,
       tails,
       takeAttachLock: () => this.#takeAttachLock(),
-      seal: options.seal ?? ((task, words) => sealInWorker(options.sealWorker, task, words)),
+      seal,
+    });
+    this.#backups = new Backups({
+      ...place,
+      pool: parts.pool,
+      seal,
+      watermark: () => this.watermark,
+      takenLsn: () => control.counter,
+      checkpoint: () => this.checkpoint(),
     });
   }
 
@@ -386,6 +397,16 @@ export class Wal {
     return this.#checkpointer.run();
   }
 
+  /**
+   * Makes a backup in another directory, or goes on with the one there: see `Backups.run`.
+   *
+   * @throws StoreError `ERR_STORE_EXISTS`, `ERR_WAL_FOREIGN`, `ERR_BACKUP_DIVERGED`, `ERR_STORE_BUSY`, and what `checkpoint` throws
+   */
+  async backup(directory: string, signal?: AbortSignal): Promise<BackupReport> {
+    this.#writer.assertWritable();
+    return this.#backups.run(directory, signal);
+  }
+
   /** What is sealed, as far as this process knows. */
   get sealed(): SealedLog {
     return this.#reader.sealed;
@@ -413,7 +434,7 @@ export class Wal {
 
   async #close(): Promise<void> {
     let isClean = false;
-    const stopping = this.#checkpointer.stop();
+    const stopping = Promise.all([this.#backups.stop(), this.#checkpointer.stop()]);
     try {
       isClean = await this.#writer.close();
     } finally {
@@ -471,20 +492,6 @@ export class Wal {
       if (!isLackOfSpace(asStoreError(error))) throw error;
     }
   }
-}
-
-/** Others had recovered the log before. */
-function attachReport(watermark: number): RecoveryReport {
-  return {
-    row: "attached",
-    lastLsn: watermark,
-    attestedLsn: watermark,
-    rewrittenRecords: 0,
-    orphanFrames: 0,
-    tornAt: null,
-    damagedManifests: [],
-    bytesRead: 0,
-  };
 }
 
 /** Opening failed after the attach: nobody else may take this for a living writer, nor for a dead one with something pending. */
