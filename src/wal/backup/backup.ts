@@ -22,10 +22,11 @@ import { listedSegments, type Manifest, writeManifest } from "../manifest.js";
 import { currentManifest } from "../manifest-change.js";
 import { SEAL_WORD, type SealWords } from "../seal-log.js";
 import type { SealedEntry } from "../sealed/sealed-entry.js";
-import { removeUnlisted, sealedDirectory, sealedPath } from "../sealed/sealed-name.js";
+import { removeUnlisted, sealedDirectory } from "../sealed/sealed-name.js";
 import { openSealedTier } from "../sealed-tier.js";
 import { chainValueAt } from "./chain-value.js";
 import { copiedIncarnation } from "./copied-incarnation.js";
+import { segmentMissing } from "./copy-segments.js";
 import { beginCopy, endCopy, judgeTarget, targetTaken } from "./copy-target.js";
 import { missingSegments } from "./missing-segments.js";
 
@@ -33,6 +34,8 @@ import { missingSegments } from "./missing-segments.js";
 const CHECKPOINT_RETRY_MS = 20;
 /** How often segments may be replaced while they are copied. Each time takes a compaction of its own, and the large ones stay. */
 const ROUNDS_MAX = 100;
+/** Two writers' clocks follow the system's, each to within 2 ms. */
+const CLOCKS_APART_US = 4_000;
 
 /** What a backup did. */
 export interface BackupReport {
@@ -131,7 +134,7 @@ export class Backups {
   async #run(target: string, words: SealWords): Promise<Made> {
     const { busyWaitMs, clock, directory, takenLsn } = this.#place;
     // In this order: who takes an LSN above this one records it later than this.
-    const order = { target, words, takenAt: clock(), takenLsn: takenLsn() };
+    const order = { target, words, takenAt: clock() - CLOCKS_APART_US, takenLsn: takenLsn() };
     await this.#onCurrentManifest((manifest) => this.#assertFits(order, manifest));
     await this.#checkpoint(words);
     const path = await beginCopyWhereNone(target, await currentManifest(directory));
@@ -226,7 +229,7 @@ export class Backups {
         const entries = await seal({ work: "copy", from, storeId: manifest.storeId, segments, target }, words);
         for (const entry of entries) copied.set(entry.number, entry);
         const gone = segments.find(({ number }) => !entries.some((entry) => entry.number === number));
-        if (gone !== undefined) throw missing(sealedPath(here.directory, gone.number), gone);
+        if (gone !== undefined) throw segmentMissing(here.directory, gone);
       }
       const place = { io: targetIo, pool, directory: target };
       const sealed = await openSealedTier(place, manifest);
@@ -284,9 +287,4 @@ function bytesOf(entries: readonly SealedEntry[]): number {
 function foreign(target: string, found: string, wanted: string): StoreError {
   const message = `the backup in ${target} is of the store ${found}, and this one is ${wanted}`;
   return new StoreError("ERR_WAL_FOREIGN", message, { directory: target, storeId: found });
-}
-
-function missing(path: string, { firstLsn, lastLsn }: SealedEntry): StoreError {
-  const message = `${path} is missing (LSNs ${firstLsn} to ${lastLsn})`;
-  return new StoreError("ERR_WAL_CORRUPT", message, { path, firstLsn, lastLsn });
 }

@@ -172,3 +172,13 @@ function isListed(trailer: SealedTrailer, entry: SealedEntry): boolean {
     found.byteLength === entry.byteLength
   );
 }
+
+/** For who must have a segment that was not there to be copied. */
+export function segmentMissing(directory: string, { number, firstLsn, lastLsn }: SealedEntry): StoreError {
+  const path = sealedPath(directory, number);
+  return new StoreError("ERR_WAL_CORRUPT", `${path} is missing (LSNs ${firstLsn} to ${lastLsn})`, {
+    path,
+    firstLsn,
+    lastLsn,
+  });
+}
