@@ -4,6 +4,8 @@ export { isStoreError, STORE_ERROR_CODES, StoreError, type StoreErrorCode, type 
 export type {
   AppendOptions,
   AppendResult,
+  BackupOptions,
+  BackupReport,
   BufferedResult,
   CoreState,
   Direction,
@@ -14,14 +16,19 @@ export type {
   ExpectedVersion,
   IoDemand,
   IoDescription,
+  LogExtent,
   LsnRange,
+  PlannedSegment,
   ReadAllOptions,
   ReadStreamOptions,
   RecordedEvent,
   RecoveryReport,
+  RestoreReport,
+  RestoreStoreOptions,
   StreamAppend,
   SubscribeOptions,
 } from "./events/index.js";
+export { restoreStore } from "./events/index.js";
 export {
   type AsOf,
   type BufferedAppendOptions,

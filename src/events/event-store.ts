@@ -2,6 +2,7 @@
 
 import { StoreError } from "../errors.js";
 import {
+  type BackupReport,
   type CoreState,
   type Frame,
   type HeadTable,
@@ -11,6 +12,7 @@ import {
   type WalStats,
 } from "../wal/index.js";
 import { Appender, type AppendOptions, type StreamAppend } from "./appender.js";
+import { type BackupOptions, checkBackup } from "./backup-options.js";
 import type { AppendResult, BufferedResult } from "./batch-ledger.js";
 import { envelopeKey } from "./envelope-key.js";
 import type { Durability, EventInput } from "./event.js";
@@ -207,6 +209,11 @@ export class EventStore {
       throw new RangeError(`no append has had the epoch ${epoch} yet`);
     }
     return { lsn: this.#wal.watermark };
+  }
+
+  async backup(directory: string, options: BackupOptions = {}): Promise<BackupReport> {
+    checkBackup(directory, options);
+    return this.#wal.backup(directory, options.signal);
   }
 
   close(): Promise<void> {

@@ -1,8 +1,19 @@
 /** What projections may use of events. */
 
-export type { CoreState, IoDemand, IoDescription, LsnRange, RecoveryReport } from "../wal/index.js";
+export type {
+  BackupReport,
+  CoreState,
+  IoDemand,
+  IoDescription,
+  LogExtent,
+  LsnRange,
+  PlannedSegment,
+  RecoveryReport,
+  RestoreReport,
+} from "../wal/index.js";
 export { checkOptionNames, choiceOption, integerOption } from "../wal/index.js";
 export type { AppendOptions, StreamAppend } from "./appender.js";
+export type { BackupOptions, RestoreStoreOptions } from "./backup-options.js";
 export type { AppendResult, BufferedResult } from "./batch-ledger.js";
 export type { Durability, EventInput, EventMap, ExpectedVersion, RecordedEvent } from "./event.js";
 export { EventCursor } from "./event-cursor.js";
@@ -11,4 +22,5 @@ export type { Direction, ReadAllOptions, ReadStreamOptions, SubscribeOptions } f
 export { EventStore, type EventStoreStats } from "./event-store.js";
 export type { EventStoreOptions } from "./open-options.js";
 export { StoredEvent } from "./recorded-event.js";
+export { restoreStore } from "./restore-store.js";
 export type { PayloadCodec } from "./schema-registry.js";
