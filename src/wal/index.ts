@@ -10,6 +10,7 @@ export type { CoreState } from "./control-file.js";
 export type { RecoveryReport } from "./find-log.js";
 export { RECORD_HEADER_BYTES } from "./format.js";
 export type { HeadTable } from "./head-table.js";
+export { inspectSealed, type SealedItem } from "./inspect-sealed.js";
 export { inspectSegment, type SegmentItem } from "./inspect-segment.js";
 export { LogView } from "./log-view.js";
 export type { LsnRange } from "./lsn-ranges.js";
