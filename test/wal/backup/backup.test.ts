@@ -3,15 +3,15 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { StoreError } from "../../../src/errors.js";
 import { openIo } from "../../../src/ffi/index.js";
-import { LogView } from "../../../src/wal/log-view.js";
 import { currentManifest } from "../../../src/wal/manifest-change.js";
-import { type SealWords, type SealWork, sealLog } from "../../../src/wal/seal-log.js";
+import { type SealWork, sealLog } from "../../../src/wal/seal-log.js";
 import type { Wal } from "../../../src/wal/wal.js";
 import { assert, rejects } from "../../support/assert.js";
 import { suite } from "../../support/suite.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
 import { type FaultyIo, faultyIo } from "../support/faulty-io.js";
 import { append, copyStore, keyOf, openFiles, openLog, readLog, snapshot } from "../support/log-fixture.js";
+import { HERE, openView, recordsIn } from "./backup-fixture.js";
 
 const test = suite("wal/backup/backup");
 
@@ -36,16 +36,6 @@ function recordsUpTo(count: number): string[] {
   return Array.from({ length: count }, (_, number) => recordOf(number));
 }
 
-/** What a reader finds in the directory. */
-async function recordsIn(directory: string): Promise<string[]> {
-  const view = await LogView.open(directory, () => {});
-  try {
-    return await readLog(view);
-  } finally {
-    await view.close();
-  }
-}
-
 async function fill(wal: Wal, from: number, count: number): Promise<void> {
   for (let number = from; number < from + count; number++) await append(wal, [recordOf(number)]);
 }
@@ -54,9 +44,6 @@ function sealedFiles(directory: string): string[] {
   const log = join(directory, "log");
   return existsSync(log) ? readdirSync(log).sort() : [];
 }
-
-/** A log whose sealing and copying is done in this thread: starting one for each takes longer than all else. */
-const HERE = { seal: (task: SealWork, words: SealWords) => sealLog(task, keyOf, words) };
 
 /** A log whose sealing and copying is done as the test says. */
 async function openDoing(store: string, work: (task: SealWork, run: () => ReturnType<typeof sealLog>) => unknown) {
@@ -293,10 +280,7 @@ test("what does not read back as it was written is no backup", async () => {
   };
   const error = (await rejects(wal.backup(backup), "ERR_IO_FAILED")) as StoreError;
   assert.match(error.message, "does not read back");
-  await rejects(
-    LogView.open(backup, () => {}),
-    "ERR_STORE_NOT_FOUND",
-  );
+  await rejects(openView(backup), "ERR_STORE_NOT_FOUND");
   await rejects(openLog(backup), "ERR_WAL_CORRUPT");
   assert.is((await wal.backup(backup)).lsn, 10);
   assert.equal(await recordsIn(backup), recordsUpTo(10));
@@ -418,8 +402,5 @@ test("a backup's manifest among a store's segments is refused", async () => {
   const [segment = ""] = readdirSync(join(store, "wal", "core-000")).filter((name) => name.endsWith(".wal"));
   writeFileSync(join(mixed, "wal", "core-000", segment), "anything");
   await rejects(openLog(mixed), "ERR_WAL_CORRUPT");
-  await rejects(
-    LogView.open(mixed, () => {}),
-    "ERR_WAL_CORRUPT",
-  );
+  await rejects(openView(mixed), "ERR_WAL_CORRUPT");
 });

@@ -4,20 +4,18 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { StoreError } from "../../../src/errors.js";
 import { openIo } from "../../../src/ffi/index.js";
 import { type RestoreOptions, type RestoreReport, restoreLog } from "../../../src/wal/backup/restore.js";
-import { LogView } from "../../../src/wal/log-view.js";
 import { currentManifest } from "../../../src/wal/manifest-change.js";
-import { type SealWords, type SealWork, sealLog } from "../../../src/wal/seal-log.js";
 import { assert, rejects } from "../../support/assert.js";
 import { suite } from "../../support/suite.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
 import { type FaultyIo, faultyIo, type Operation } from "../support/faulty-io.js";
 import { append, copyStore, keyOf, openFiles, openLog, readLog, snapshot } from "../support/log-fixture.js";
+import { HERE, openView, recordsIn } from "./backup-fixture.js";
 
 const test = suite("wal/backup/restore");
 
 const ENOSPC = 28;
 const EIO = 5;
-const HERE = { seal: (task: SealWork, words: SealWords) => sealLog(task, keyOf, words) };
 
 function restore(backup: string, store: string, options: Partial<RestoreOptions> = {}): Promise<RestoreReport> {
   return restoreLog(backup, store, { keyOf, dryRun: false, busyWaitMs: 2_000, ...options });
@@ -25,15 +23,6 @@ function restore(backup: string, store: string, options: Partial<RestoreOptions>
 
 function freeDirectory(): string {
   return join(temporaryDirectory(), "restored");
-}
-
-async function recordsIn(directory: string): Promise<string[]> {
-  const view = await LogView.open(directory, () => {});
-  try {
-    return await readLog(view);
-  } finally {
-    await view.close();
-  }
 }
 
 interface MadeBackup {
@@ -195,10 +184,7 @@ for (const [what, options] of [
     const target = freeDirectory();
     const error = (await rejects(restore(backup, target, options), "ERR_WAL_CORRUPT")) as StoreError;
     assert.is(error.details["path"], path);
-    await rejects(
-      LogView.open(target, () => {}),
-      "ERR_STORE_NOT_FOUND",
-    );
+    await rejects(openView(target), "ERR_STORE_NOT_FOUND");
     if (existsSync(target)) await rejects(openLog(target), "ERR_WAL_CORRUPT");
   });
 }
@@ -240,10 +226,7 @@ for (const [what, decide] of [
         /ERR_IO_FAILED|ERR_WAL_CORRUPT/.test((error as StoreError).code),
       );
       assert.equal(openFiles(), filesBefore);
-      await rejects(
-        LogView.open(target, () => {}),
-        "ERR_STORE_NOT_FOUND",
-      );
+      await rejects(openView(target), "ERR_STORE_NOT_FOUND");
       const { lsn } = await restore(backup, target, { toLsn });
       assert.is(
         lsn,
