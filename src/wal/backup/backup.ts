@@ -24,6 +24,7 @@ import { SEAL_WORD, type SealWords } from "../seal-log.js";
 import type { SealedEntry } from "../sealed/sealed-entry.js";
 import { removeUnlisted, sealedDirectory } from "../sealed/sealed-name.js";
 import { openSealedTier } from "../sealed-tier.js";
+import { withCode } from "../write-failure.js";
 import { chainValueAt } from "./chain-value.js";
 import { copiedIncarnation } from "./copied-incarnation.js";
 import { segmentMissing } from "./copy-segments.js";
@@ -112,7 +113,7 @@ export class Backups {
       return { directory, ...(await running), durationMs: performance.now() - startedMs };
     } catch (error) {
       signal?.throwIfAborted();
-      throw error;
+      throw withCode(error);
     } finally {
       this.#running.delete(words);
       signal?.removeEventListener("abort", stop);

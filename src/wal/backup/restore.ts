@@ -21,6 +21,7 @@ import type { SealedEntry } from "../sealed/sealed-entry.js";
 import type { SealedLog } from "../sealed/sealed-log.js";
 import { removeUnlisted, sealedDirectory } from "../sealed/sealed-name.js";
 import { openSealedTier } from "../sealed-tier.js";
+import { withCode } from "../write-failure.js";
 import { copiedIncarnation } from "./copied-incarnation.js";
 import { copySegments, segmentMissing } from "./copy-segments.js";
 import { beginCopy, endCopy, judgeTarget, targetTaken } from "./copy-target.js";
@@ -73,6 +74,14 @@ interface OpenBackup {
  * @throws the signal's reason
  */
 export async function restoreLog(backup: string, directory: string, options: RestoreOptions): Promise<RestoreReport> {
+  try {
+    return await planAndRestore(backup, directory, options);
+  } catch (error) {
+    throw withCode(error);
+  }
+}
+
+async function planAndRestore(backup: string, directory: string, options: RestoreOptions): Promise<RestoreReport> {
   const startedMs = performance.now();
   options.signal?.throwIfAborted();
   const manifest = await backupIn(backup);

@@ -296,6 +296,14 @@ test("a backup that cannot be written is restored", async () => {
   for (const directory of [backup, join(backup, "log")]) chmodSync(directory, 0o755);
 });
 
+test("where no directory can be made the error has a code", async () => {
+  const { backup } = await makeBackup(6);
+  await rejects(restore(backup, "/proc/varve/restored"), "ERR_IO_FAILED");
+  const { wal } = await openLog(freeDirectory(), HERE);
+  await rejects(wal.backup("/proc/varve/backup"), "ERR_IO_FAILED");
+  await wal.close();
+});
+
 test("of two restores into one directory one makes the store", async () => {
   const { backup, records } = await makeBackup(6);
   const target = freeDirectory();
