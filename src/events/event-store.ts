@@ -2,6 +2,7 @@
 
 import { StoreError } from "../errors.js";
 import {
+  type BackupReport,
   type CheckpointReport,
   type CoreState,
   type Frame,
@@ -13,6 +14,7 @@ import {
   type WalStats,
 } from "../wal/index.js";
 import { Appender, type AppendOptions, type StreamAppend } from "./appender.js";
+import { type BackupOptions, checkBackup } from "./backup-options.js";
 import type { AppendResult, BufferedResult } from "./batch-ledger.js";
 import { envelopeKey } from "./envelope-key.js";
 import type { Durability, EventInput } from "./event.js";
@@ -234,6 +236,11 @@ export class EventStore {
    */
   checkpoint(): Promise<CheckpointReport | null> {
     return this.#wal.checkpoint();
+  }
+
+  async backup(directory: string, options: BackupOptions = {}): Promise<BackupReport> {
+    checkBackup(directory, options);
+    return this.#wal.backup(directory, options.signal);
   }
 
   close(): Promise<void> {

@@ -1,8 +1,20 @@
 /** What projections may use of events. */
 
-export type { CoreState, IoDemand, IoDescription, LsnRange, RecoveryReport, StoreHealth } from "../wal/index.js";
+export type {
+  BackupReport,
+  CoreState,
+  IoDemand,
+  IoDescription,
+  LogExtent,
+  LsnRange,
+  PlannedSegment,
+  RecoveryReport,
+  RestoreReport,
+  StoreHealth,
+} from "../wal/index.js";
 export { checkOptionNames, choiceOption, integerOption } from "../wal/index.js";
 export type { AppendOptions, StreamAppend } from "./appender.js";
+export type { BackupOptions, RestoreStoreOptions } from "./backup-options.js";
 export type { AppendResult, BufferedResult } from "./batch-ledger.js";
 export type { Durability, EventInput, EventMap, ExpectedVersion, RecordedEvent } from "./event.js";
 export { EventCursor } from "./event-cursor.js";
@@ -12,4 +24,5 @@ export { EventStore, type EventStoreStats } from "./event-store.js";
 export type { EventStoreOptions } from "./open-options.js";
 export { type AllPageOptions, type Page, readAllPage, readStreamPage, type StreamPageOptions } from "./read-page.js";
 export { StoredEvent } from "./recorded-event.js";
+export { restoreStore } from "./restore-store.js";
 export type { PayloadCodec } from "./schema-registry.js";

@@ -98,6 +98,11 @@ export class DirectFile {
     checkResult(await this.#run((completion) => this.#io.dataSync(this.#fd, completion)), "sync", this.path);
   }
 
+  /** Lets the page cache go of what it has of this file, once that is synced. Only buffered I/O leaves anything there. */
+  dropCache(): void {
+    dropCachedPages(this.#fd);
+  }
+
   async truncate(byteLength: number): Promise<void> {
     await this.#handle.truncate(byteLength);
   }

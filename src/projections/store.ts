@@ -3,6 +3,8 @@
 import type {
   AppendOptions,
   AppendResult,
+  BackupOptions,
+  BackupReport,
   BufferedResult,
   CoreState,
   Durability,
@@ -301,6 +303,31 @@ export class Store<Events extends EventMap = EventMap> {
       if (runner.status !== "closed") projections.push({ name, lsn: await runner.checkpoint() });
     }
     return { lsn, projections };
+  }
+
+  /**
+   * Makes a backup of the store in another directory, or brings the one there up to date, while this store and others are written to.
+   *
+   * The backup holds exactly the events up to one LSN (`report.lsn`), among them all that were acknowledged when this was called: a checkpoint
+   * seals them first. Only sealed segments that the backup does not have are copied; each is read back and its hashes are checked. The
+   * backup's manifest comes last: whatever interrupts this leaves the former backup as it was. The directory must be absent, empty, or
+   * a backup of this store whose log is the beginning of this one.
+   *
+   * A backup can be read by `openReader` and checked by `varve verify`. Who opens it for writing makes a store of its own of it, and no backup
+   * goes into it any more. `restoreStore` makes a store of it.
+   *
+   * @throws TypeError for a wrong argument or option
+   * @throws StoreError `ERR_STORE_EXISTS`, `ERR_WAL_FOREIGN`, `ERR_BACKUP_DIVERGED`: the directory was not touched
+   * @throws StoreError `ERR_WAL_CORRUPT` naming the file of this store that is damaged, `ERR_IO_FAILED`, `ERR_STORE_BUSY`, `ERR_WAL_FAILED`,
+   *   `ERR_STORE_CLOSED`; the signal's reason: the former backup is as it was
+   *
+   * @example
+   * ```ts
+   * const { lsn, copiedSegments } = await store.backup("/mnt/backup/shop");
+   * ```
+   */
+  backup(directory: string, options?: BackupOptions): Promise<BackupReport> {
+    return this.#events.backup(directory, options);
   }
 
   /** Closes the projections, writes what is buffered, seals what this writer wrote and frees its place. The second call waits for the first. */

@@ -22,7 +22,7 @@ import type { CoreTail } from "./core-cursor.js";
 import { type DroppedFiles, droppableSegments, dropSegments } from "./drop-segments.js";
 import { type Incarnation, listedSegments, type Manifest } from "./manifest.js";
 import { changeManifest, currentManifest } from "./manifest-change.js";
-import { SEAL_WORD, type SealTask, type SealWords } from "./seal-log.js";
+import { SEAL_WORD, type SealTask, type SealWords, type SealWork } from "./seal-log.js";
 import type { SealedEntry } from "./sealed/sealed-entry.js";
 import { removeUnlisted, sealedDirectory } from "./sealed/sealed-name.js";
 import { compactionOf } from "./sealed-compaction.js";
@@ -47,7 +47,7 @@ export interface CheckpointReport {
 }
 
 /** Seals, in another thread or in this one. */
-export type Sealer = (task: SealTask, words: SealWords) => Promise<readonly SealedEntry[]>;
+export type Sealer = (task: SealWork, words: SealWords) => Promise<readonly SealedEntry[]>;
 
 export interface CheckpointPlace {
   readonly directory: string;

@@ -4,11 +4,13 @@
 
 import { StoreError } from "../errors.js";
 import type { BlockIo, BufferPool } from "../ffi/index.js";
+import { unfinishedCopyIn } from "./backup/copy-target.js";
 import type { Frame } from "./frame-stream.js";
 import type { LogFacts, LogPosition } from "./log-facts.js";
 import { scanLog } from "./log-scan.js";
 import { type FoundManifest, firstSegmentOf, type Manifest, readManifest } from "./manifest.js";
 import { decide, type RecoveryDecision, type RecoveryFacts } from "./recovery.js";
+import { listSealed, sealedDirectory } from "./sealed/sealed-name.js";
 import { type CoreFiles, listLog } from "./segment-name.js";
 
 /** What opening found and did. Who attached beside other writers read nothing: then both LSNs are W, and nothing was found. */
@@ -91,8 +93,11 @@ export async function judgeLog(
 ): Promise<JudgedLog | "absent"> {
   const found = await readManifest(place.directory);
   const files = await listLog(place.directory, coreCountOf(found));
-  const segments = files.some((core) => core.segments.length > 0) ? "some" : "none";
+  const hasSegments = files.some((core) => core.segments.length > 0);
   if (found.kind !== "manifest") {
+    if (found.kind === "absent") await refuseUnfinishedCopy(place.directory);
+    const hasSealed = (await listSealed(sealedDirectory(place.directory))).length > 0;
+    const segments = hasSegments || hasSealed ? "some" : "none";
     const decision = decide({
       manifest: manifestFact(found),
       segments,
@@ -107,6 +112,8 @@ export async function judgeLog(
     return "absent";
   }
   const { manifest, damagedFiles } = found;
+  if (manifest.backup !== undefined) refuseMixedBackup(files, place.directory);
+  const segments = hasSegments ? "some" : "none";
   onManifest(manifest);
   const storeId = Buffer.from(manifest.storeId, "hex");
   const facts = await scanLog({ ...place, storeId, manifest, files: withinManifest(files, manifest), onFrame });
@@ -156,6 +163,22 @@ function withinManifest(files: readonly CoreFiles[], manifest: Manifest): readon
   return files;
 }
 
+/** A store that is made where a copy was begun would be empty, and in its way. */
+async function refuseUnfinishedCopy(directory: string): Promise<void> {
+  if ((await unfinishedCopyIn(directory)) === null) return;
+  const message = `a backup into ${directory}, or a restore, was interrupted: make it again, or remove what it left`;
+  throw new StoreError("ERR_WAL_CORRUPT", message, { directory });
+}
+
+/** Somebody copied a backup's files over a store's, or the other way round: its segments would be passed over. */
+function refuseMixedBackup(files: readonly CoreFiles[], directory: string): void {
+  const [segment] = files.flatMap(({ segments }) => segments);
+  if (segment === undefined) return;
+  const { path } = segment;
+  const message = `the manifest in ${directory} is a backup's, and ${path} a store's: their files were mixed`;
+  throw new StoreError("ERR_WAL_CORRUPT", message, { directory, path });
+}
+
 export function reportOf(row: string, facts: LogFacts, damagedManifests: readonly string[]): RecoveryReport {
   return {
     row,
@@ -169,8 +192,8 @@ export function reportOf(row: string, facts: LogFacts, damagedManifests: readonl
   };
 }
 
-/** Others had recovered the log before. */
-export function attachReport(watermark: number): RecoveryReport {
+/** Of who came when others had recovered the log. */
+export function attachedReport(watermark: number): RecoveryReport {
   return {
     row: "attached",
     lastLsn: watermark,

@@ -1,6 +1,9 @@
 /** What events may use of the log: bytes in, LSNs out, durable order. */
 
 export type { IoDemand, IoDescription } from "../ffi/index.js";
+export type { BackupReport } from "./backup/backup.js";
+export { type RestoreReport, restoreLog } from "./backup/restore.js";
+export type { LogExtent, PlannedSegment } from "./backup/restore-plan.js";
 export type { AppendTicket, Batch } from "./batch.js";
 export type { CheckpointReport } from "./checkpoint.js";
 export type { CoreState } from "./control-file.js";
@@ -8,6 +11,7 @@ export type { RecoveryReport } from "./find-log.js";
 export { RECORD_HEADER_BYTES } from "./format.js";
 export type { HeadTable } from "./head-table.js";
 export type { StoreHealth } from "./health.js";
+export { inspectSealed, type SealedItem } from "./inspect-sealed.js";
 export { inspectSegment, type SegmentItem } from "./inspect-segment.js";
 export { LogView } from "./log-view.js";
 export type { LsnRange } from "./lsn-ranges.js";

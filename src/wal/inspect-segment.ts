@@ -5,8 +5,9 @@
  * damage, and only reads.
  */
 
-import { type FileHandle, open } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { BLOCK_BYTES } from "../ffi/index.js";
+import { FileWindow } from "./file-window.js";
 import {
   decodeFrameHeader,
   decodePreamble,
@@ -35,8 +36,6 @@ export type SegmentItem =
   | { readonly kind: "damaged"; readonly fileOffset: number; readonly byteLength: number }
   | { readonly kind: "unsupported"; readonly fileOffset: number; readonly reason: string }
   | { readonly kind: "zeros"; readonly fileOffset: number; readonly byteLength: number };
-
-const WINDOW_BYTES = 1024 * 1024;
 
 /** Yields what the file holds, in order. Throws what the file system throws when the file cannot be read. */
 export async function* inspectSegment(path: string): AsyncGenerator<SegmentItem, void, undefined> {
@@ -88,34 +87,4 @@ async function inspectBlock(file: FileWindow, fileOffset: number, preamble: Prea
   const body = stored.length < header.storedBytes ? "cut" : isBodyValid(header, stored) ? "valid" : "damaged";
   const isOwn = preamble !== null && isAtItsPlace(header, { ...preamble, fileOffset });
   return { kind: "frame", fileOffset, header, body, isAtItsPlace: isOwn };
-}
-
-/** A file read in large pieces, for a reader that goes forwards in small ones. */
-class FileWindow {
-  readonly byteLength: number;
-  readonly #handle: FileHandle;
-  #bytes: Buffer = Buffer.alloc(0);
-  #fileOffset = 0;
-
-  constructor(handle: FileHandle, byteLength: number) {
-    this.#handle = handle;
-    this.byteLength = byteLength;
-  }
-
-  /** The bytes there; fewer where the file ends. */
-  async read(fileOffset: number, byteLength: number): Promise<Buffer> {
-    const length = Math.max(0, Math.min(byteLength, this.byteLength - fileOffset));
-    const start = fileOffset - this.#fileOffset;
-    if (start >= 0 && start + length <= this.#bytes.length) return this.#bytes.subarray(start, start + length);
-    const bytes = Buffer.alloc(Math.min(Math.max(WINDOW_BYTES, length), this.byteLength - fileOffset));
-    let filled = 0;
-    while (filled < bytes.length) {
-      const { bytesRead } = await this.#handle.read(bytes, filled, bytes.length - filled, fileOffset + filled);
-      if (bytesRead === 0) break;
-      filled += bytesRead;
-    }
-    this.#bytes = bytes.subarray(0, filled);
-    this.#fileOffset = fileOffset;
-    return this.#bytes.subarray(0, Math.min(length, filled));
-  }
 }

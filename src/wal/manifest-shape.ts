@@ -1,7 +1,7 @@
 /** Whether what a manifest's line of JSON holds can be a manifest at all: a checksum says only that somebody wrote it so. */
 
 import type { LsnRange } from "./lsn-ranges.js";
-import type { Incarnation, Manifest } from "./manifest.js";
+import type { BackupMark, Incarnation, Manifest } from "./manifest.js";
 import type { SealedEntry } from "./sealed/sealed-entry.js";
 import { CORES_MAX } from "./segment-name.js";
 
@@ -47,6 +47,10 @@ function isSealedEntry(value: unknown): value is SealedEntry {
   return isInteger(byteLength, 1) && typeof hash === "string";
 }
 
+function isBackupMark(value: unknown): value is BackupMark | undefined {
+  return value === undefined || (isObject(value) && isInteger(value["takenAt"], Number.MIN_SAFE_INTEGER));
+}
+
 /** Each incarnation goes on where the one before ended, in files of its own. */
 function follows(before: Incarnation, next: Incarnation): boolean {
   if (before.lastLsn === null || next.incarnation <= before.incarnation || next.firstLsn < before.firstLsn)
@@ -61,12 +65,13 @@ function follows(before: Incarnation, next: Incarnation): boolean {
 /** The manifest that these fields are, or null when they cannot be one. */
 export function manifestOf(fields: unknown): Manifest | null {
   if (!isObject(fields)) return null;
-  const { sequence, storeId, createdAt, checkpointLsn, sealed, incarnations } = fields;
+  const { sequence, storeId, createdAt, checkpointLsn, sealed, incarnations, backup } = fields;
   if (!isInteger(sequence, 1) || !isInteger(createdAt, Number.MIN_SAFE_INTEGER)) return null;
   if (typeof storeId !== "string" || !/^[0-9a-f]{32}$/.test(storeId)) return null;
   if (!isInteger(checkpointLsn, 0) || !isListOf(sealed, isSealedEntry) || !isListOf(incarnations, isIncarnation)) {
     return null;
   }
+  if (!isBackupMark(backup)) return null;
   const areSealedInOrder = sealed.every(
     (entry, index) => entry.firstLsn > (sealed[index - 1]?.lastLsn ?? 0) && entry.lastLsn <= checkpointLsn,
   );
@@ -75,7 +80,8 @@ export function manifestOf(fields: unknown): Manifest | null {
     return before === undefined || follows(before, next);
   });
   if (!areSealedInOrder || !areIncarnationsInOrder) return null;
-  return { sequence, storeId, createdAt, checkpointLsn, sealed, incarnations };
+  const manifest = { sequence, storeId, createdAt, checkpointLsn, sealed, incarnations };
+  return backup === undefined ? manifest : { ...manifest, backup };
 }
 
 /** The fields of a manifest of version 1, of one core and without checkpoints, as version 2 says the same. */

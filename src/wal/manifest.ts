@@ -18,6 +18,8 @@
  *
  * All records with LSN ≤ `checkpointLsn` lie in the sealed segments, and their files in `wal/` may be gone; 0 means that none are sealed.
  *
+ * `backup` is there in a backup only, whose `wal/` has no segments: it says when that was taken. Who opens it for writing leaves it out.
+ *
  * Version 1, which is still read, knew one core: `firstSegment` in place of `firstSegments`, no voids, no checkpoint.
  */
 
@@ -40,6 +42,12 @@ export interface Incarnation {
   readonly voids: readonly LsnRange[];
 }
 
+/** Of a backup. */
+export interface BackupMark {
+  /** µs since 1970: what was recorded up to then, and before what is not in the backup, is in it. */
+  readonly takenAt: number;
+}
+
 export interface Manifest {
   readonly sequence: number;
   /** 32 hexadecimal digits. */
@@ -52,6 +60,8 @@ export interface Manifest {
   readonly sealed: readonly SealedEntry[];
   /** In ascending order. Those without files are left out, but for the newest. */
   readonly incarnations: readonly Incarnation[];
+  /** Of a backup that nobody has opened for writing. */
+  readonly backup?: BackupMark | undefined;
 }
 
 const MANIFEST_VERSION = 2;

@@ -174,7 +174,8 @@ async function fence(place: LogPlace, found: FoundLog): Promise<Pick<RecoveredLo
     voids: [],
   };
   const incarnations = [...endedIncarnations(found, kept), incarnation];
-  const manifest = { ...before, sequence: before.sequence + 1, incarnations };
+  // A backup that is written to is a store of its own from here on.
+  const manifest: Manifest = { ...before, sequence: before.sequence + 1, incarnations, backup: undefined };
   await writeManifest(place.directory, manifest);
   for (const path of empty) await unlink(path);
   for (const directory of new Set([...empty].map((path) => dirname(path)))) await syncDirectory(directory);

@@ -2,6 +2,7 @@
 
 import { StoreError } from "../errors.js";
 import { type BlockIo, BufferPool, type IoDemand, openIo } from "../ffi/index.js";
+import { type CopyTask, copySegments } from "./backup/copy-segments.js";
 import type { CoreTail } from "./core-cursor.js";
 import { LogIndex } from "./frame-index.js";
 import { LogReader } from "./log-reader.js";
@@ -32,17 +33,21 @@ export interface SealTask {
   readonly segments: readonly SealedEntry[];
 }
 
-/** Words that both threads see: whether to stop, and how many bytes of records were sealed. */
+/** Words that both threads see: whether to stop, and how many bytes of records were sealed, or of files copied. */
 export const SEAL_WORD = { stop: 0, recordBytes: 1 } as const;
 export type SealWords = BigInt64Array;
 
+/** What is done in a thread of its own. */
+export type SealWork = SealTask | CopyTask;
+
 /** Everything is in files that nobody lists yet. Throws `ERR_STORE_CLOSED` when it is to stop. */
 export async function sealLog(
-  task: SealTask,
+  task: SealWork,
   keyOf: KeyOf,
   words: SealWords,
   open: typeof openIo = openIo,
 ): Promise<readonly SealedEntry[]> {
+  if (task.work === "copy") return copySegments(task, (copiedBytes) => tellProgress(words, copiedBytes), open);
   const io = open(task.io, `${task.directory}/lock`);
   const pool = new BufferPool(READ_CHUNK_BYTES, READ_CHUNKS_MAX);
   try {
@@ -77,10 +82,7 @@ async function merge(
       through,
       recordedAt: task.sealedRecordedAt,
       voids: voidsOf(manifest),
-      onProgress: (recordBytes) => {
-        Atomics.store(words, SEAL_WORD.recordBytes, BigInt(recordBytes));
-        if (Atomics.load(words, SEAL_WORD.stop) !== 0n) throw stopped();
-      },
+      onProgress: (recordBytes) => tellProgress(words, recordBytes),
     });
   } finally {
     await log.close();
@@ -94,6 +96,8 @@ async function compact(task: SealTask, keyOf: KeyOf, io: BlockIo, pool: BufferPo
   return compactSegments(task.segments, { io, pool, directory, storeId, firstNumber, keyOf });
 }
 
-function stopped(): StoreError {
-  return new StoreError("ERR_STORE_CLOSED", "the store was closed while a checkpoint was made");
+function tellProgress(words: SealWords, byteLength: number): void {
+  Atomics.store(words, SEAL_WORD.recordBytes, BigInt(byteLength));
+  if (Atomics.load(words, SEAL_WORD.stop) === 0n) return;
+  throw new StoreError("ERR_STORE_CLOSED", "the store was closed while a checkpoint or a backup was made");
 }

@@ -9,12 +9,12 @@ import { isMainThread, parentPort, Worker, workerData } from "node:worker_thread
 import { assert } from "../assert.js";
 import { StoreError, type StoreErrorCode, type StoreErrorDetails } from "../errors.js";
 import type { KeyOf } from "./record-key.js";
-import { type SealTask, type SealWords, sealLog } from "./seal-log.js";
+import { type SealWords, type SealWork, sealLog } from "./seal-log.js";
 import type { SealedEntry } from "./sealed/sealed-entry.js";
 import { asStoreError } from "./write-failure.js";
 
 interface Order {
-  readonly task: SealTask;
+  readonly task: SealWork;
   readonly words: SealWords;
 }
 
@@ -43,7 +43,7 @@ export async function serveSealing(keyOf: KeyOf): Promise<void> {
 }
 
 /** Seals in a thread of its own, which has ended when this resolves or rejects. */
-export function sealInWorker(module: URL, task: SealTask, words: SealWords): Promise<readonly SealedEntry[]> {
+export function sealInWorker(module: URL, task: SealWork, words: SealWords): Promise<readonly SealedEntry[]> {
   const order: Order = { task, words };
   const worker = new Worker(module, { workerData: order, name: "varve-checkpoint" });
   return new Promise((resolve, reject) => {

@@ -18,6 +18,7 @@ import {
 import { AdvanceListeners } from "./advance-listeners.js";
 import { AttachLock } from "./attach-lock.js";
 import { type Attachment, attach } from "./attachment.js";
+import { type BackupReport, Backups } from "./backup/backup.js";
 import type { AppendTicket, Batch } from "./batch.js";
 import { Checkpointer, type CheckpointReport, type Sealer } from "./checkpoint.js";
 import { type Clock, wallClock } from "./clock.js";
@@ -25,14 +26,14 @@ import { Company } from "./company.js";
 import type { CoreState } from "./control-file.js";
 import type { CoreTail } from "./core-cursor.js";
 import { CoreWriter } from "./core-writer.js";
-import { attachReport, type FrameListener, type RecoveryReport } from "./find-log.js";
+import { detach, leave } from "./detachment.js";
+import { attachedReport, type FrameListener, type RecoveryReport } from "./find-log.js";
 import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import type { HeadTable } from "./head-table.js";
 import { healthOf, type StoreHealth } from "./health.js";
 import { LogReader } from "./log-reader.js";
 import type { Manifest } from "./manifest.js";
-import { endIncarnation } from "./manifest-change.js";
 import { nextSegment } from "./next-segment.js";
 import { type RecoveredLog, recoverLog } from "./open-log.js";
 import type { KeyOf } from "./record-key.js";
@@ -107,6 +108,7 @@ export class Wal {
   readonly #company: Company;
   readonly #reader: TieredReader;
   readonly #checkpointer: Checkpointer;
+  readonly #backups: Backups;
   /** Segments with frames that were there at opening, and those written since. */
   #segmentCount: number;
   #lastSegment = 0;
@@ -218,7 +220,7 @@ export class Wal {
     const { control, generation, heads, owner, recovered, storeId } = attachment;
     this.directory = directory;
     this.storeId = storeId;
-    this.recovery = recovered?.found.report ?? attachReport(control.publishedWatermark);
+    this.recovery = recovered?.found.report ?? attachedReport(control.publishedWatermark);
     this.io = parts.io.description;
     this.heads = heads;
     this.slot = owner.core;
@@ -268,13 +270,22 @@ export class Wal {
     const hot = new LogReader({ ...parts, directory, storeId, manifest, settled, tails });
     const { onCheckpoint = () => {} } = parts;
     this.#reader = new TieredReader({ directory, manifest, hot, sealed, onCheckpoint });
+    const seal: Sealer = options.seal ?? ((task, words) => sealInWorker(options.sealWorker, task, words));
     this.#checkpointer = new Checkpointer({
       ...place,
       reader: this.#reader,
       watermark: () => this.watermark,
       tails,
       takeAttachLock: () => this.#takeAttachLock(),
-      seal: options.seal ?? ((task, words) => sealInWorker(options.sealWorker, task, words)),
+      seal,
+    });
+    this.#backups = new Backups({
+      ...place,
+      pool: parts.pool,
+      seal,
+      watermark: () => this.watermark,
+      takenLsn: () => control.counter,
+      checkpoint: () => this.checkpoint(),
     });
   }
 
@@ -421,6 +432,16 @@ export class Wal {
     return this.#checkpointer.run();
   }
 
+  /**
+   * Makes a backup in another directory, or goes on with the one there: see `Backups.run`.
+   *
+   * @throws StoreError `ERR_STORE_EXISTS`, `ERR_WAL_FOREIGN`, `ERR_BACKUP_DIVERGED`, `ERR_STORE_BUSY`, and what `checkpoint` throws
+   */
+  async backup(directory: string, signal?: AbortSignal): Promise<BackupReport> {
+    this.#writer.assertWritable();
+    return this.#backups.run(directory, signal);
+  }
+
   /** What is sealed, as far as this process knows. */
   get sealed(): SealedLog {
     return this.#reader.sealed;
@@ -453,7 +474,7 @@ export class Wal {
 
   async #close(): Promise<void> {
     let isClean = false;
-    const stopping = this.#checkpointer.stop();
+    const stopping = Promise.all([this.#backups.stop(), this.#checkpointer.stop()]);
     try {
       isClean = await this.#writer.close();
     } finally {
@@ -474,50 +495,16 @@ export class Wal {
     }
   }
 
-  #unmap(): void {
-    this.heads.close();
-    this.#attachment.control.close();
-  }
-
-  /** The last to go ends the incarnation. Who failed leaves the slot live: what it had pending is for a survivor or for recovery. */
   async #detach(isClean: boolean): Promise<void> {
-    const { control, owner } = this.#attachment;
-    let lock: AttachLock | null = null;
     try {
-      lock = await this.#takeAttachLock();
-      if (isClean) control.detach(this.slot);
-      const isLast = !Array.from({ length: control.attachedCount }, (_, core) => core).some((core) =>
-        control.isLive(core),
-      );
-      // What others have written since this one looked last counts too. With something pending it is for recovery to say where it ends.
-      const lastLsn = control.lanes.advanceWatermark();
-      if (isClean && isLast && lastLsn === control.counter) {
-        await this.#endIncarnation(lastLsn);
-        control.end();
-      }
-      if (control.hasSleepers(this.slot)) this.#io.wake(control.file, control.turnOffset);
+      await detach(this.directory, this.#attachment, this.#io, isClean, () => this.#takeAttachLock());
     } finally {
-      owner.release();
-      lock?.release();
       this.#exclusiveLock?.release();
     }
   }
 
-  async #endIncarnation(lastLsn: number): Promise<void> {
-    try {
-      await endIncarnation(this.directory, lastLsn);
-    } catch (error) {
-      // On a full disk it stays undone: the manifest would only have said what the log says itself.
-      if (!isLackOfSpace(asStoreError(error))) throw error;
-    }
+  #unmap(): void {
+    this.heads.close();
+    this.#attachment.control.close();
   }
-}
-
-/** Opening failed after the attach: nobody else may take this for a living writer, nor for a dead one with something pending. */
-function leave({ control, heads, owner }: Attachment): void {
-  control.detach(owner.core);
-  if (control.attachedCount === 1) control.end();
-  heads.close();
-  control.close();
-  owner.release();
 }

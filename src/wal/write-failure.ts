@@ -26,6 +26,11 @@ export function asStoreError(error: unknown): StoreError {
   return new StoreError("ERR_IO_FAILED", message, { errno: code ?? "unknown" }, { cause: error });
 }
 
+/** As `asStoreError` for what the file system threw; everything else as it is. */
+export function withCode(error: unknown): unknown {
+  return error instanceof Error && "syscall" in error ? asStoreError(error) : error;
+}
+
 /** EFBIG: a limit of the process on the size of files. */
 export function isLackOfSpace(error: StoreError): boolean {
   return ["ENOSPC", "EDQUOT", "EFBIG"].includes(String(error.details["errno"]));

@@ -22,6 +22,8 @@ const PATHS = [
   "graph history",
   "graph diff",
   "checkpoint",
+  "backup",
+  "restore",
   "verify",
   "stats",
   "inspect",

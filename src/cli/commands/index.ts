@@ -3,6 +3,7 @@
 import { Command } from "commander";
 import type { CommandBuilder, CommandContext } from "../program.js";
 import { appendCommand } from "./append.js";
+import { backupCommand } from "./backup.js";
 import { benchAppendCommand } from "./bench-append.js";
 import { benchFollowCommand } from "./bench-follow.js";
 import { benchRecoverCommand } from "./bench-recover.js";
@@ -20,6 +21,7 @@ import { importGitCommand } from "./import-git.js";
 import { importNdjsonCommand } from "./import-ndjson.js";
 import { inspectCommand } from "./inspect.js";
 import { readCommand } from "./read.js";
+import { restoreCommand } from "./restore.js";
 import { statsCommand } from "./stats.js";
 import { verifyCommand } from "./verify.js";
 
@@ -36,6 +38,8 @@ export const COMMANDS: readonly CommandBuilder[] = [
     graphDiffCommand,
   ]),
   checkpointCommand,
+  backupCommand,
+  restoreCommand,
   verifyCommand,
   statsCommand,
   inspectCommand,

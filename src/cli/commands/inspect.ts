@@ -1,20 +1,27 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { StoreError } from "../../errors.js";
-import { coreDirectory, inspectSegment, type SegmentItem, segmentPath } from "../../wal/index.js";
-import { type CommonOptions, storeCommand } from "../arguments.js";
+import { coreDirectory, inspectSealed, inspectSegment, type SegmentItem, segmentPath } from "../../wal/index.js";
+import { type CommonOptions, storeCommand, wholeNumber } from "../arguments.js";
 import { EXIT_FAILED } from "../failure.js";
 import { formatInstant } from "../instant.js";
 import type { CommandContext } from "../program.js";
+import { formatParts, isSealedDamage, printableParts } from "../sealed-item.js";
 
 const FIRST_CORE = 0;
 
+interface InspectOptions extends CommonOptions {
+  readonly core: number;
+}
+
 export function inspectCommand(context: CommandContext): Command {
-  return storeCommand("inspect", "show every frame's header in a segment file of the log")
-    .argument("<segment>", "the segment's number in the store, or the path of its file")
+  return storeCommand("inspect", "show what a segment file holds: frames, or the parts of a sealed segment")
+    .argument("<segment>", "the segment's number among those of a core, or the path of any segment's file")
+    .option("--core <number>", "the core whose segment is meant by a number", wholeNumber(0), FIRST_CORE)
     .addHelpText("after", "\nEnds with exit code 1 when anything in the file is damaged.")
-    .action(async (segment: string, { store }: CommonOptions) => {
-      const path = findSegment(store, segment);
+    .action(async (segment: string, { store, core }: InspectOptions) => {
+      const path = findSegment(store, segment, core);
+      if (/\.seal(\.tmp)?$/.test(path)) return inspectSealedFile(context, path);
       for await (const item of inspectSegment(path)) {
         if (context.output.gone.aborted) break;
         if (isDamaged(item)) context.exitCode = EXIT_FAILED;
@@ -23,8 +30,18 @@ export function inspectCommand(context: CommandContext): Command {
     });
 }
 
-function findSegment(store: string, segment: string): string {
-  const path = /^\d+$/.test(segment) ? segmentPath(coreDirectory(store, FIRST_CORE), Number(segment)) : segment;
+async function inspectSealedFile(context: CommandContext, path: string): Promise<void> {
+  const { output } = context;
+  for await (const item of inspectSealed(path)) {
+    if (output.gone.aborted) break;
+    if (isSealedDamage(item)) context.exitCode = EXIT_FAILED;
+    if (output.json) for (const part of printableParts(item)) await output.print(part, () => "");
+    else await output.print(item, () => formatParts(item));
+  }
+}
+
+function findSegment(store: string, segment: string, core: number): string {
+  const path = /^\d+$/.test(segment) ? segmentPath(coreDirectory(store, core), Number(segment)) : segment;
   if (existsSync(path)) return path;
   throw new StoreError("ERR_STORE_NOT_FOUND", `there is no segment file ${path}`, { path });
 }

@@ -144,7 +144,7 @@ export async function compactSegments(
   const writer = new SealedWriter({ ...options, after: { lsn: first.firstLsn - 1, hash } });
   try {
     for (const entry of entries) {
-      for await (const run of runsOf(entry, options)) {
+      for await (const run of runsOfSegment(entry, options)) {
         const pending = writer.add(run);
         if (pending !== null) await pending;
       }
@@ -165,6 +165,9 @@ export async function compactSegments(
   }
 }
 
+/** Where a segment is read from. */
+export type SegmentSource = Pick<SealedWriterOptions, "io" | "pool" | "directory" | "storeId">;
+
 async function hashBefore(entry: SealedEntry, options: CompactOptions): Promise<string> {
   if (entry.firstLsn === 1) return CHAIN_START;
   const file = await DirectFile.open(options.io, sealedPath(options.directory, entry.number), "read");
@@ -175,7 +178,11 @@ async function hashBefore(entry: SealedEntry, options: CompactOptions): Promise<
   }
 }
 
-async function* runsOf(entry: SealedEntry, options: CompactOptions): AsyncGenerator<SealedRun, void, undefined> {
+/** All runs of a segment in order, each block checked. */
+export async function* runsOfSegment(
+  entry: SealedEntry,
+  options: SegmentSource,
+): AsyncGenerator<SealedRun, void, undefined> {
   const path = sealedPath(options.directory, entry.number);
   const file = await DirectFile.open(options.io, path, "read");
   try {
