@@ -131,7 +131,8 @@ export class CoreCursor {
       await this.close();
       if (this.#isFenced || !(await this.#goOn())) {
         this.#isAtEnd = true;
-        const isQuiet = this.#source.tailOf(this.core) === null && !this.#isAtLimit;
+        // Behind a limit there is more.
+        const isQuiet = this.#source.tailOf(this.core) === null && this.#source.limit === null;
         this.#position = { ...this.#position, isQuiet };
         return;
       }
@@ -169,12 +170,9 @@ export class CoreCursor {
       }
       if (isBehindTail) return false;
     }
-    const { catalog, endSegment } = this.#source;
-    for (const next of catalog.between(
-      this.core,
-      segment + 1,
-      Math.min(endSegment, (tail?.segment ?? endSegment) + 1),
-    )) {
+    const { catalog, endSegment, limit } = this.#source;
+    const lastSegment = Math.min(tail?.segment ?? endSegment, limit?.segment ?? endSegment);
+    for (const next of catalog.between(this.core, segment + 1, Math.min(endSegment, lastSegment + 1))) {
       if (!(await this.#openAt(next, PREAMBLE_BYTES, tail))) continue;
       const step = await (this.#open as OpenSegment).stream.next();
       this.#source.door.checkOpen();

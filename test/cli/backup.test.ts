@@ -8,8 +8,7 @@ import { parseLines, runCli, runFailing, runJson } from "./support/run-cli.js";
 const test = suite("cli/backup, restore and inspect");
 
 async function addEvents(store: string, from: number, count: number): Promise<void> {
-  const line = (number: number): string =>
-    `{"stream":"s-${number % 4}","type":"T","data":"number ${number}"}\n`;
+  const line = (number: number): string => `{"stream":"s-${number % 4}","type":"T","data":"number ${number}"}\n`;
   const input = Array.from({ length: count }, (_, index) => line(from + index)).join("");
   await runJson(["import", "ndjson", "-", "--store", store], { input });
 }
@@ -124,7 +123,7 @@ test("inspect shows a sealed segment, and the segments of any core", async () =>
     assert.ok(kinds.has(kind), kind);
   }
   const text = (await runCli(["inspect", join(backup, "log", "0000000001.seal")])).stdout;
-  assert.match(text, /trailer +LSN 1…20, 20 records of 2 streams/);
+  assert.match(text, /trailer +LSN 1…20, 20 records of 4 streams/);
 });
 
 test("a signal ends a backup and a restore, and doing it again completes them", async () => {

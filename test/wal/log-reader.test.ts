@@ -137,6 +137,31 @@ test(
   { timeoutMs: 60_000 },
 );
 
+test("where the index says that a range ends, no core is read further: the next range begins there", async () => {
+  // A frame a segment. The first writer of core 0 dies with a batch that was to open its second segment.
+  const log = new HandLog(2 * BLOCK);
+  log.begin(1);
+  const first = log.writer(0);
+  const other = log.writer(1);
+  first.data(1, 1);
+  other.data(2, 1);
+  first.data(3, 1, { isLost: true, durableLsn: 2 });
+  log.void(3, 3);
+  other.data(4, 1, { durableLsn: 2 });
+  const next = log.writer(0, first);
+  next.prepare(5);
+  next.data(5, 1, { durableLsn: 4 });
+  next.data(6, 1, { durableLsn: 5 });
+  for (const writer of [next, other]) log.left(writer);
+  log.writeManifest();
+  const { lastLsn, ...known } = await knownOf(log);
+  assert.is(lastLsn, 6);
+  await withReader(log, known, async (reader) => {
+    assert.equal((await read(reader.frames(0, 4))).flatMap(recordsOf), recordsIn(log, 0, 4));
+    assert.equal((await read(reader.frames(4, 6))).flatMap(recordsOf), recordsIn(log, 4, 6));
+  });
+});
+
 test(
   "a log that is written meanwhile is followed over new frames, segments, cores and writers, with tails and without",
   async () => {
