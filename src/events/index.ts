@@ -1,6 +1,14 @@
 /** What projections may use of events. */
 
-export type { CoreState, IoDemand, IoDescription, LsnRange, RecoveryReport } from "../wal/index.js";
+export type {
+  CheckpointReport,
+  CoreState,
+  IoDemand,
+  IoDescription,
+  LsnRange,
+  RecoveryReport,
+  SealedVerification,
+} from "../wal/index.js";
 export { checkOptionNames, choiceOption, integerOption } from "../wal/index.js";
 export type { AppendOptions, StreamAppend } from "./appender.js";
 export type { AppendResult, BufferedResult } from "./batch-ledger.js";
