@@ -2,6 +2,7 @@
 
 export type {
   BackupReport,
+  CheckpointReport,
   CoreState,
   IoDemand,
   IoDescription,
@@ -10,6 +11,7 @@ export type {
   PlannedSegment,
   RecoveryReport,
   RestoreReport,
+  SealedVerification,
   StoreHealth,
 } from "../wal/index.js";
 export { checkOptionNames, choiceOption, integerOption } from "../wal/index.js";

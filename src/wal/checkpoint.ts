@@ -25,7 +25,7 @@ import { changeManifest, currentManifest } from "./manifest-change.js";
 import { SEAL_WORD, type SealTask, type SealWords, type SealWork } from "./seal-log.js";
 import type { SealedEntry } from "./sealed/sealed-entry.js";
 import { removeUnlisted, sealedDirectory } from "./sealed/sealed-name.js";
-import { compactionOf } from "./sealed-compaction.js";
+import { allCompactions, compactionOf } from "./sealed-compaction.js";
 import type { TieredReader } from "./tiered-reader.js";
 
 /** What a checkpoint did. */
@@ -77,12 +77,13 @@ export class Checkpointer {
   }
 
   /**
-   * Makes a checkpoint; null when another writer is making one. Who asks meanwhile gets the same answer.
+   * Makes a checkpoint; null when another writer is making one. Who asks meanwhile gets the same answer. With `compactsAll` every stretch
+   * of small segments becomes one, also where a checkpoint would wait for more of them.
    *
    * @throws StoreError `ERR_IO_FAILED`, `ERR_WAL_CORRUPT`, `ERR_WAL_FAILED`, `ERR_STORE_CLOSED`: then nothing was removed
    */
-  run(): Promise<CheckpointReport | null> {
-    this.#running ??= this.#run().finally(() => {
+  run(compactsAll = false): Promise<CheckpointReport | null> {
+    this.#running ??= this.#run(compactsAll).finally(() => {
       this.#running = null;
     });
     return this.#running;
@@ -94,7 +95,7 @@ export class Checkpointer {
     await this.#running?.catch(() => {}); // whoever asked for it is told
   }
 
-  async #run(): Promise<CheckpointReport | null> {
+  async #run(compactsAll: boolean): Promise<CheckpointReport | null> {
     const { directory } = this.#place;
     const startedMs = performance.now();
     const lease = FileLock.tryTake(join(directory, "checkpoint.lock"));
@@ -105,7 +106,7 @@ export class Checkpointer {
       // The manifest after W: it has all voids below.
       const before = await currentManifest(directory);
       const merged = lsn > before.checkpointLsn ? await this.#merge(before, lsn) : before;
-      const compacted = await this.#compact(merged);
+      const compacted = await this.#compact(merged, compactsAll);
       const dropped = await this.#drop(compacted, compacted !== before);
       return {
         lsn: compacted.checkpointLsn,
@@ -154,11 +155,17 @@ export class Checkpointer {
   }
 
   /** The files that were replaced stay until no manifest lists them: until the next checkpoint. */
-  async #compact(manifest: Manifest): Promise<Manifest> {
+  async #compact(manifest: Manifest, compactsAll: boolean): Promise<Manifest> {
     const small = compactionOf(manifest.sealed);
-    if (small.length === 0) return manifest;
+    const groups = compactsAll ? allCompactions(manifest.sealed) : small.length > 0 ? [small] : [];
+    let compacted = manifest;
+    for (const group of groups) compacted = await this.#compactGroup(compacted, group);
+    return compacted;
+  }
+
+  async #compactGroup(manifest: Manifest, small: readonly SealedEntry[]): Promise<Manifest> {
     const entries = await this.#seal({ work: "compact", manifest, through: manifest.checkpointLsn, segments: small });
-    const at = manifest.sealed.indexOf(small[0] as SealedEntry);
+    const at = manifest.sealed.findIndex(({ number }) => number === small[0]?.number);
     return this.#commit((current) => ({ ...current, sealed: current.sealed.toSpliced(at, small.length, ...entries) }));
   }
 

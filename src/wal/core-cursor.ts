@@ -66,6 +66,8 @@ export class CoreCursor {
   #staged: Frame | null = null;
   #isReading = false;
   #hasOpened = false;
+  /** The segment that was read last, if that was only up to where its writer was then. */
+  #bound: CoreTail | null = null;
   #isAtEnd: boolean;
   #isFenced = false;
 
@@ -150,6 +152,16 @@ export class CoreCursor {
     return segment > limit.segment || fileOffset >= limit.fileOffset;
   }
 
+  /**
+   * The first segment that lies wholly behind the limit. One that is begun by the limit's frame has nothing before it: taken for an empty one, it
+   * would be passed over for what the core's next writer wrote, and whoever goes on from there would miss it.
+   */
+  get #limitEnd(): number {
+    const { limit } = this.#source;
+    if (limit === null) return Number.POSITIVE_INFINITY;
+    return limit.fileOffset > PREAMBLE_BYTES ? limit.segment + 1 : limit.segment;
+  }
+
   #segment(number: number): KnownSegment | undefined {
     return this.#source.catalog.between(this.core, number, number + 1)[0];
   }
@@ -160,8 +172,12 @@ export class CoreCursor {
     const { segment, fileOffset } = this.#position;
     const tail = this.#source.tailOf(this.core);
     const current = this.#segment(segment);
-    if (!this.#hasOpened) {
+    // Its writer has gone on since, and may have gone to another segment, or died and been followed by another.
+    const bound = this.#bound?.segment === segment ? this.#bound : null;
+    const hasGrown = bound !== null && (tail?.segment !== segment || tail.endOffset > bound.endOffset);
+    if (!this.#hasOpened || hasGrown) {
       this.#hasOpened = true;
+      this.#bound = null;
       const isBehindTail =
         tail !== null && (segment > tail.segment || (segment === tail.segment && fileOffset >= tail.endOffset));
       if (!isBehindTail && current !== undefined && (current.endOffset ?? Number.POSITIVE_INFINITY) > fileOffset) {
@@ -170,9 +186,9 @@ export class CoreCursor {
       }
       if (isBehindTail) return false;
     }
-    const { catalog, endSegment, limit } = this.#source;
-    const lastSegment = Math.min(tail?.segment ?? endSegment, limit?.segment ?? endSegment);
-    for (const next of catalog.between(this.core, segment + 1, Math.min(endSegment, lastSegment + 1))) {
+    const { catalog, endSegment } = this.#source;
+    const end = Math.min(endSegment, (tail?.segment ?? endSegment) + 1, this.#limitEnd);
+    for (const next of catalog.between(this.core, segment + 1, end)) {
       if (!(await this.#openAt(next, PREAMBLE_BYTES, tail))) continue;
       const step = await (this.#open as OpenSegment).stream.next();
       this.#source.door.checkOpen();
@@ -214,6 +230,7 @@ export class CoreCursor {
     try {
       door.checkOpen();
       const isTail = tail?.segment === segment.segment;
+      this.#bound = isTail ? tail : null;
       const { limit } = this.#source;
       const written = isTail ? tail.endOffset : (segment.endOffset ?? (await file.byteLength()));
       const end = limit?.segment === segment.segment ? Math.min(written, limit.fileOffset) : written;
