@@ -139,7 +139,8 @@ export class SegmentCatalog {
         await reads.close();
       }
     } finally {
-      files.release(segment.path);
+      if (segment.firstPossibleLsn === null) files.forget(file);
+      files.release(file);
     }
   }
 }
