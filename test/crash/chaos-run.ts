@@ -41,6 +41,8 @@ export interface ChaosTally {
   kills: number;
   terminations: number;
   killsOfAll: number;
+  /** Processes that terminating one of their threads has ended. */
+  aborts: number;
   closings: number;
   /** Writers that were ended with their store open while another one had it open, so that a survivor had to take over. */
   takeovers: number;
@@ -89,6 +91,7 @@ export class ChaosRun {
     kills: 0,
     terminations: 0,
     killsOfAll: 0,
+    aborts: 0,
     closings: 0,
     takeovers: 0,
     recoveries: 0,
@@ -247,7 +250,9 @@ export class ChaosRun {
     const child = new ChaosChild(this.#setting.threads);
     this.#children.add(child);
     void child.ended.then(() => {
+      const seat = this.#seats.find((one) => one.child === child);
       if (this.#condemned.has(child)) this.#forget(child);
+      else if (seat !== undefined && isAbortOfTermination(child)) this.#mourn(seat);
       else this.#fail(new Error(`a process ${child.ending} by itself\n${child.stderr}`));
     });
     return child;
@@ -404,6 +409,11 @@ export class ChaosRun {
     seat.child?.order({ order: "terminate", thread: place.thread });
   }
 
+  #mourn(seat: Seat): void {
+    this.#tally.aborts++;
+    this.#vacate(seat, seat.child as ChaosChild);
+  }
+
   #killSeats(seats: readonly Seat[]): void {
     this.#countTakeovers(seats.flatMap(({ places }) => places));
     for (const seat of seats) {
@@ -411,13 +421,25 @@ export class ChaosRun {
       this.#tally.kills++;
       this.#condemned.add(child);
       child.kill();
-      seat.child = null;
-      for (const place of seat.places) setStatus(place, "gone");
-      void child.ended.then(() => {
-        if (this.#failures.length === 0) this.#occupy(seat);
-      });
+      this.#vacate(seat, child);
     }
   }
+
+  #vacate(seat: Seat, child: ChaosChild): void {
+    seat.child = null;
+    for (const place of seat.places) setStatus(place, "gone");
+    void child.ended.then(() => {
+      if (this.#failures.length === 0) this.#occupy(seat);
+    });
+  }
+}
+
+/**
+ * Node ends the process when a native module has to throw in a thread that is being terminated, as koffi may while it loads a library. For
+ * the store that is a kill like any other.
+ */
+function isAbortOfTermination(child: ChaosChild): boolean {
+  return child.ending?.includes("SIGABRT") === true && child.stderr.includes("ThrowAsJavaScriptException napi_throw");
 }
 
 function setStatus(place: Place, status: WriterStatus): void {
