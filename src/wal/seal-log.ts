@@ -8,7 +8,8 @@ import { LogReader } from "./log-reader.js";
 import { type Manifest, voidsOf } from "./manifest.js";
 import type { KeyOf } from "./record-key.js";
 import { CHAIN_START } from "./sealed/hash-chain.js";
-import { compactSegments, mergeFrames } from "./sealed/merge-frames.js";
+import { mergeFrames } from "./sealed/merge-frames.js";
+import { compactSegments } from "./sealed/rewrite-segments.js";
 import type { SealedEntry } from "./sealed/sealed-entry.js";
 import { nextSealedNumber, sealedDirectory } from "./sealed/sealed-name.js";
 

@@ -10,6 +10,7 @@
 
 import { StoreError } from "../../errors.js";
 import type { BlockIo, BufferPool } from "../../ffi/index.js";
+import { RECORD_HEADER_BYTES } from "../format.js";
 import { ByteLru } from "./byte-lru.js";
 import { floorIndex } from "./lsn-pages.js";
 import { hashName, type NameHash, type NameHasher } from "./name-hash.js";
@@ -221,7 +222,7 @@ export class SealedLog {
     });
   }
 
-  /** The frame that holds `lsn`. */
+  /** The frame that holds `lsn`. Where all of its records were removed, they have length 0. */
   async frameOf(lsn: number): Promise<SealedRun> {
     return frameIn(await this.#blockOf(lsn), lsn);
   }
@@ -245,7 +246,7 @@ export class SealedLog {
     }
   }
 
-  /** The newest sealed record of a stream, or null. */
+  /** The newest sealed record of a stream, whether it was removed or not; null when there was none. */
   streamHead(name: Uint8Array): Promise<SealedHead | null> {
     const hash = this.#hashOf(name);
     return this.#onCurrent(async () => {
@@ -260,7 +261,10 @@ export class SealedLog {
     });
   }
 
-  /** The LSNs of a stream's sealed records with versions from `fromVersion` to `toVersion`, in order. */
+  /**
+   * The LSNs of a stream's sealed records with versions from `fromVersion` to `toVersion`, in order. Where records were removed there are
+   * fewer: those of the last versions.
+   */
   streamLsns(name: Uint8Array, fromVersion: number, toVersion: number): Promise<number[]> {
     const hash = this.#hashOf(name);
     return this.#onCurrent(async () => {
@@ -293,8 +297,9 @@ export class SealedLog {
       for (const [index, entry] of entries.entries()) {
         if (entry !== null) found.push({ segment: group[index] as SealedSegment, entry });
       }
-      const oldest = found.at(-1)?.entry.firstVersion ?? Number.POSITIVE_INFINITY;
-      if (oldest <= Math.max(1, fromVersion)) break;
+      const oldest = found.at(-1)?.entry;
+      // Where all records were removed, those before them were as well.
+      if (oldest !== undefined && (oldest.count === 0 || oldest.firstVersion <= Math.max(1, fromVersion))) break;
     }
     return found;
   }
@@ -332,5 +337,9 @@ function runIn({ runs }: SealedBlock, lsn: number): SealedRun {
 function frameIn(block: SealedBlock, lsn: number): SealedRun {
   const run = runIn(block, lsn);
   if (run.kind === "data") return run;
+  if (run.kind === "removed" || run.kind === "dropped") {
+    const header = { ...run.header, firstLsn: lsn, recordCount: 1 };
+    return { ...run, header, body: Buffer.alloc(RECORD_HEADER_BYTES) };
+  }
   throw new StoreError("ERR_WAL_CORRUPT", `LSN ${lsn} has no record: ${run.kind}`, { lsn, kind: run.kind });
 }
