@@ -93,6 +93,16 @@ function lockOf(directory: string, core: number, free: OwnerLock[]): OwnerLock {
 
 async function first(place: AttachPlace, free: OwnerLock[], recover: () => Promise<RecoveredLog>): Promise<Attachment> {
   const recovered = await recover();
+  try {
+    return begin(place, free, recovered);
+  } catch (error) {
+    await recovered.sealed.close();
+    throw error;
+  }
+}
+
+/** With a new control file and head table. */
+function begin(place: AttachPlace, free: OwnerLock[], recovered: RecoveredLog): Attachment {
   endOldControl(place);
   const { facts } = recovered.found;
   const { manifest, sealed } = recovered;
@@ -112,7 +122,6 @@ async function first(place: AttachPlace, free: OwnerLock[], recover: () => Promi
     return { storeId, manifest, control, heads, owner, generation, recovered, takeovers: [], sealed };
   } catch (error) {
     control.close();
-    await sealed.close();
     throw error;
   }
 }

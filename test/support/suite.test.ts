@@ -24,6 +24,7 @@ for (const [fixture, told] of [
   ["nothing-declared", "no test was declared"],
   ["late-declaration", "after the module's first await"],
   ["early-exit", "did not run to their end"],
+  ["coded-error", "no room"],
   ["thrown-undefined", "something that is no Error was thrown: undefined"],
 ] as const) {
   test(`exits with 1 and says why: ${fixture}`, () => {
@@ -34,7 +35,7 @@ for (const [fixture, told] of [
 }
 
 test("has a test for every failing fixture", () => {
-  assert.is(readdirSync(fixtures).filter((name) => name.endsWith(".fails.js")).length, 8);
+  assert.is(readdirSync(fixtures).filter((name) => name.endsWith(".fails.js")).length, 9);
 });
 
 test("exits with 0 when everything passes or is skipped, and prints the reason of a skip", () => {

@@ -104,7 +104,7 @@ async function runTest(body: Body, before: readonly Body[], after: readonly Body
   if (executed === declared) watchForLeaks();
   const [first, ...others] = failures;
   for (const other of others) console.error("and in a later hook of the same test:", other);
-  if (first !== undefined) throw first;
+  if (first !== undefined) throw printable(first);
   passed += 1;
 }
 
@@ -119,6 +119,13 @@ async function withDeadline(work: Body, deadlineMs: number): Promise<void> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+// uvu prints `details` as a text, and silently ends when they are none.
+function printable(error: Error): Error {
+  const { details } = error as { details?: unknown };
+  if (details === undefined || typeof details === "string") return error;
+  return Object.assign(new Error(`${error.message} ${JSON.stringify(details)}`), { stack: error.stack });
 }
 
 // uvu reads `name` and `stack` of what was thrown and silently passes when there is neither.

@@ -56,10 +56,11 @@ function recover(directory: string): Promise<Found> {
     const records: string[] = [];
     const positions: LogPosition[] = [];
     const options = { busyWaitMs: 1000, onWaiting: () => {}, nowUs: 1 };
-    const { found } = await recoverLog(place, options, (frame, position) => {
+    const { found, sealed } = await recoverLog(place, options, (frame, position) => {
       records.push(...recordsOf(frame));
       positions.push(position);
     });
+    await sealed.close();
     return { ...found, records, positions };
   });
 }
@@ -304,20 +305,20 @@ test("the next incarnation begins behind the files of every core", async () => {
 });
 
 test("what a checkpoint dropped is not missed, in any core, and what follows it must be there", async () => {
-  const make = (checkpointLsn: number): { log: HandLog; frames: HandFrame[] } => {
+  const make = async (checkpointLsn: number): Promise<{ log: HandLog; frames: HandFrame[] }> => {
     const log = new HandLog(3 * BLOCK);
     log.begin(1);
     const writers = [log.writer(0), log.writer(1), log.writer(2)] as const;
     const frames: HandFrame[] = [];
     for (let lsn = 1; lsn <= 30; lsn++)
       frames.push((writers[lsn % 3] as HandWriter).data(lsn, 1, { durableLsn: lsn - 1 }));
-    log.checkpointLsn = checkpointLsn;
+    await log.seal(checkpointLsn);
     log.writeManifest();
     const isSealed = (path: string): boolean => frames.every((frame) => frame.path !== path || frame.lastLsn <= 14);
     for (const path of new Set(frames.map((frame) => frame.path))) if (isSealed(path)) rmSync(path);
     return { log, frames };
   };
-  const { log, frames } = make(14);
+  const { log, frames } = await make(14);
   assert.ok(readdirSync(join(log.directory, "wal", "core-000")).length < 5);
   for (const from of [log.directory, log.directory]) {
     const found = await recover(from);
@@ -326,7 +327,7 @@ test("what a checkpoint dropped is not missed, in any core, and what follows it 
   }
   assert.ok(frames.length === 30);
   // The same files under a checkpoint that does not reach as far: something is missing.
-  const early = make(11);
+  const early = await make(11);
   const error = await refusal(early.log.directory);
   assert.equal([error.details["firstLostLsn"], error.details["lastLostLsn"]], [12, 29]);
 });
@@ -340,7 +341,7 @@ test("a segment that a checkpoint dropped and that comes back is not taken for a
   log.begin(5);
   const b = log.writer(0);
   b.data(5, 1, { durableLsn: 4 });
-  log.checkpointLsn = 4;
+  await log.seal(4);
   log.writeManifest();
   const kept = join(temporaryDirectory(), "kept.wal");
   cpSync(old.path, kept);
@@ -361,7 +362,7 @@ test("a log that is all sealed has nothing to tell, and goes on behind the check
   b.data(3, 2, { durableLsn: 2 });
   b.control("SEAL", 5, 4);
   log.end(4);
-  log.checkpointLsn = 4;
+  await log.seal(4);
   log.writeManifest();
   rmSync(a.path);
   rmSync(b.path);

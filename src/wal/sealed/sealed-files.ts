@@ -2,7 +2,7 @@
 
 import { assert } from "../../assert.js";
 import { StoreError } from "../../errors.js";
-import { AlignedBuffer, type BlockIo, BufferPool, checkResult, DirectFile, isMediumError } from "../../ffi/index.js";
+import { AlignedBuffer, type BlockIo, BufferPool, checkResult, DirectFile } from "../../ffi/index.js";
 import { PAGE_BYTES, roundUpToPage } from "./sealed-format.js";
 
 const OPEN_FILES_MAX = 64;
@@ -100,7 +100,11 @@ export class SealedFiles {
     return this.#withFile(path, (file) => file.byteLength());
   }
 
-  /** The bytes from `fileOffset` on, a copy; null when they cannot be read from the medium or the file ends before. */
+  /**
+   * The bytes from `fileOffset` on, a copy; null when the file ends before.
+   *
+   * @throws StoreError `ERR_IO_FAILED` when the device fails: that says nothing of the bytes, which may be read the next time
+   */
   read(path: string, fileOffset: number, byteLength: number): Promise<Buffer | null> {
     return this.#withFile(path, (file) => this.#readCovering(file, fileOffset, byteLength));
   }
@@ -132,8 +136,7 @@ export class SealedFiles {
     const buffer = pooled ?? new AlignedBuffer(length);
     try {
       const result = await file.read(buffer, 0, length, start);
-      if (result < 0 && isMediumError(result)) return null;
-      if (checkResult(result, "reading", file.path) < fileOffset + byteLength - start) return null;
+      if (checkResult(result, `reading at ${start}`, file.path) < fileOffset + byteLength - start) return null;
       const bytes = byteLength > PAGE_BYTES ? Buffer.allocUnsafeSlow(byteLength) : Buffer.allocUnsafe(byteLength);
       buffer.bytes.copy(bytes, 0, fileOffset - start);
       return bytes;

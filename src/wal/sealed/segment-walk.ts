@@ -1,7 +1,7 @@
 /** Reads every byte of a sealed segment and checks it: CRCs, density, the hash chain, the LSN index against the blocks. */
 
 import { crc32 } from "node:zlib";
-import { AlignedBuffer, type BufferPool, checkResult, type DirectFile, isMediumError } from "../../ffi/index.js";
+import { AlignedBuffer, type BufferPool, checkResult, type DirectFile } from "../../ffi/index.js";
 import { scanBlocks } from "./block-scan.js";
 import { ByteStream } from "./byte-stream.js";
 import { HashChain } from "./hash-chain.js";
@@ -25,13 +25,12 @@ export interface SegmentVisitor {
   filter?(filter: Buffer, trailer: SealedTrailer): void;
 }
 
-/** One page at a known offset of a file that is so long; for what is read once. */
+/** One page at a known offset of a file, for what is read once; null when the file ends before. A device that fails says nothing of the bytes. */
 export async function readPage(file: DirectFile, fileOffset: number): Promise<Buffer | null> {
   const buffer = new AlignedBuffer(PAGE_BYTES);
   try {
     const result = await file.read(buffer, 0, PAGE_BYTES, fileOffset);
-    if (result < 0 && isMediumError(result)) return null;
-    const length = checkResult(result, "reading", file.path);
+    const length = checkResult(result, `reading at ${fileOffset}`, file.path);
     return length === PAGE_BYTES ? Buffer.from(buffer.bytes) : null;
   } finally {
     buffer.unmap();

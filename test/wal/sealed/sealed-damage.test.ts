@@ -174,18 +174,17 @@ test("a block of another place, though it holds its CRCs, is not believed", asyn
   await rejects(verify(entry), "ERR_WAL_CORRUPT");
 });
 
-test("a place that the medium does not give back is damage with its offset; a failing machine is no damage, and passes", async () => {
+test("a read that fails is no damage, names the place, and passes; a file that ends early is damage with its offset", async () => {
   const made = makeLog(seededRandom(9), { frames: 40, streams: 3, recordsMax: 5, payloadMax: 9 });
   const entries = await bench.merge(made, { blockBytes: 500 });
   const log = await bench.open(entries);
   bench.faulty.decide = ({ kind }) => (kind === "read" ? { result: -EIO } : null);
-  const damage = (await rejects(log.frameOf(1), "ERR_WAL_CORRUPT")) as StoreError;
-  assert.ok((damage.details["offset"] as number) > 0);
-  bench.faulty.decide = ({ kind }) => (kind === "read" ? { result: -12 } : null);
-  await rejects(log.frameOf(1), "ERR_IO_FAILED");
+  const failure = (await rejects(log.frameOf(1), "ERR_IO_FAILED")) as StoreError;
+  assert.equal([failure.details["errno"], failure.details["path"]], ["EIO", log.segments[0]?.path]);
   await rejects(log.streamHead(Buffer.from("stream-1")), "ERR_IO_FAILED");
   bench.faulty.decide = ({ kind }) => (kind === "read" ? { onlyBytes: 512 } : null);
-  await rejects(log.frameOf(1), "ERR_WAL_CORRUPT");
+  const damage = (await rejects(log.frameOf(1), "ERR_WAL_CORRUPT")) as StoreError;
+  assert.ok((damage.details["offset"] as number) > 0);
   bench.faulty.decide = () => null;
   assert.is((await log.frameOf(1)).header.firstLsn, 1);
   assert.not((await log.streamHead(Buffer.from("stream-1"))) === null);
