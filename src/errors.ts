@@ -24,6 +24,8 @@ export const STORE_ERROR_CODES = {
   ERR_WAL_FULL: "no space for another segment; nothing was written and reading goes on",
   ERR_WAL_BUSY: "another writer is alive but does not go on, and this append depends on it; nothing was written",
   ERR_WAL_BUFFER_FULL: "the buffers are full and the caller asked not to wait",
+  ERR_LOG_TRUNCATED:
+    "what is asked for was dropped by a truncation of the log; `details.horizon` is the last LSN that was",
   ERR_WAL_TOO_LARGE: "one append is larger than a frame may be; nothing was written",
   ERR_EVENTS_VERSION_CONFLICT: "the stream is not at the expected version; nothing was written",
   ERR_EVENTS_INVALID_STREAM: "the stream name is empty, too long or not well-formed",

@@ -61,7 +61,7 @@ function follows(before: Incarnation, next: Incarnation): boolean {
 /** The manifest that these fields are, or null when they cannot be one. */
 export function manifestOf(fields: unknown): Manifest | null {
   if (!isObject(fields)) return null;
-  const { sequence, storeId, createdAt, checkpointLsn, sealed, incarnations } = fields;
+  const { sequence, storeId, createdAt, checkpointLsn, horizonLsn = 0, sealed, incarnations } = fields;
   if (!isInteger(sequence, 1) || !isInteger(createdAt, Number.MIN_SAFE_INTEGER)) return null;
   if (typeof storeId !== "string" || !/^[0-9a-f]{32}$/.test(storeId)) return null;
   if (!isInteger(checkpointLsn, 0) || !isListOf(sealed, isSealedEntry) || !isListOf(incarnations, isIncarnation)) {
@@ -75,7 +75,9 @@ export function manifestOf(fields: unknown): Manifest | null {
     return before === undefined || follows(before, next);
   });
   if (!areSealedInOrder || !areIncarnationsInOrder) return null;
-  return { sequence, storeId, createdAt, checkpointLsn, sealed, incarnations };
+  if (!isInteger(horizonLsn, 0)) return null;
+  if (horizonLsn > 0 && !sealed.some((entry) => entry.lastLsn === horizonLsn)) return null;
+  return { sequence, storeId, createdAt, checkpointLsn, horizonLsn, sealed, incarnations };
 }
 
 /** The fields of a manifest of version 1, of one core and without checkpoints, as version 2 says the same. */

@@ -18,9 +18,9 @@ import {
 } from "../ffi/index.js";
 import { AdvanceListeners } from "./advance-listeners.js";
 import { AttachLock } from "./attach-lock.js";
-import { type Attachment, attach } from "./attachment.js";
+import { type Attachment, attach, attachReport } from "./attachment.js";
 import type { AppendTicket, Batch } from "./batch.js";
-import { Checkpointer, type CheckpointReport, type Sealer } from "./checkpoint.js";
+import { Checkpointer, type CheckpointReport } from "./checkpoint.js";
 import { type Clock, wallClock } from "./clock.js";
 import { Company } from "./company.js";
 import type { CoreState } from "./control-file.js";
@@ -31,13 +31,16 @@ import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import type { HeadTable } from "./head-table.js";
 import { LogReader } from "./log-reader.js";
+import { LogRemover } from "./log-removal.js";
 import { endIncarnation } from "./manifest-change.js";
 import { nextSegment } from "./next-segment.js";
 import { type RecoveredLog, recoverLog } from "./open-log.js";
 import type { KeyOf } from "./record-key.js";
+import type { SealTask, SealWords } from "./seal-log.js";
 import { sealInWorker } from "./seal-worker.js";
 import type { LogFrame } from "./sealed/sealed-format.js";
 import type { SealedLog } from "./sealed/sealed-log.js";
+import { SealedChanges, type Sealer } from "./sealed-changes.js";
 import { coreDirectory } from "./segment-name.js";
 import { makeDirectory } from "./store-directory.js";
 import type { TakeoverReport } from "./takeover.js";
@@ -91,6 +94,8 @@ export class Wal {
   /** This writer's core number. */
   readonly slot: number;
   readonly generation: number;
+  /** Removes records from the log. */
+  readonly remover: LogRemover;
   readonly #busyWaitMs: number;
   readonly #io: BlockIo;
   readonly #pool: BufferPool;
@@ -100,6 +105,7 @@ export class Wal {
   readonly #writer: CoreWriter;
   readonly #company: Company;
   readonly #reader: TieredReader;
+  readonly #sealedChanges: SealedChanges;
   readonly #checkpointer: Checkpointer;
   /** Segments with frames that were there at opening, and those written since. */
   #segmentCount: number;
@@ -245,15 +251,24 @@ export class Wal {
     const { manifest, sealed } = attachment;
     const tails = (): CoreTail[] => this.#tails();
     const hot = new LogReader({ ...parts, directory, storeId, manifest, settled, tails });
-    this.#reader = new TieredReader({ directory, manifest, hot, sealed });
-    this.#checkpointer = new Checkpointer({
+    this.#reader = new TieredReader({
+      directory,
+      manifest,
+      hot,
+      sealed,
+      sealingSequence: () => control.sealingSequence,
+    });
+    const changing = {
       ...place,
       reader: this.#reader,
       watermark: () => this.watermark,
       tails,
       takeAttachLock: () => this.#takeAttachLock(),
-      seal: options.seal ?? ((task, words) => sealInWorker(options.sealWorker, task, words)),
-    });
+      seal: options.seal ?? ((task: SealTask, words: SealWords) => sealInWorker(options.sealWorker, task, words)),
+    };
+    this.#sealedChanges = new SealedChanges(changing);
+    this.#checkpointer = new Checkpointer(changing, this.#sealedChanges);
+    this.remover = new LogRemover(directory, this.#sealedChanges, this.#checkpointer, () => this.assertWritable());
   }
 
   /** Readers must know where the cores end: behind it they would read ahead into MiBs of zeros for every new event. */
@@ -386,6 +401,11 @@ export class Wal {
     return this.#checkpointer.run();
   }
 
+  /** The last LSN that a truncation has dropped, as far as this process knows; 0: none. Reading in LSN order can begin behind it. */
+  get horizonLsn(): number {
+    return this.#reader.manifest.horizonLsn;
+  }
+
   /** What is sealed, as far as this process knows. */
   get sealed(): SealedLog {
     return this.#reader.sealed;
@@ -396,9 +416,9 @@ export class Wal {
     return this.#reader.frames(after, through);
   }
 
-  /** The frames with LSNs up to `through`, the newest first. */
-  framesBackwards(through: number): AsyncGenerator<LogFrame, void, undefined> {
-    return this.#reader.framesBackwards(through);
+  /** The frames with LSNs in (`after`, `through`], the newest first; the last may hold others too. */
+  framesBackwards(through: number, after?: number): AsyncGenerator<LogFrame, void, undefined> {
+    return this.#reader.framesBackwards(through, after);
   }
 
   frameOf(lsn: number): Promise<LogFrame> {
@@ -413,7 +433,7 @@ export class Wal {
 
   async #close(): Promise<void> {
     let isClean = false;
-    const stopping = this.#checkpointer.stop();
+    const stopping = this.#sealedChanges.stop();
     try {
       isClean = await this.#writer.close();
     } finally {
@@ -471,20 +491,6 @@ export class Wal {
       if (!isLackOfSpace(asStoreError(error))) throw error;
     }
   }
-}
-
-/** Others had recovered the log before. */
-function attachReport(watermark: number): RecoveryReport {
-  return {
-    row: "attached",
-    lastLsn: watermark,
-    attestedLsn: watermark,
-    rewrittenRecords: 0,
-    orphanFrames: 0,
-    tornAt: null,
-    damagedManifests: [],
-    bytesRead: 0,
-  };
 }
 
 /** Opening failed after the attach: nobody else may take this for a living writer, nor for a dead one with something pending. */

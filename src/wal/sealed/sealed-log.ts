@@ -11,6 +11,7 @@
 import { StoreError } from "../../errors.js";
 import type { BlockIo, BufferPool } from "../../ffi/index.js";
 import { RECORD_HEADER_BYTES } from "../format.js";
+import { truncated } from "../log-horizon.js";
 import { ByteLru } from "./byte-lru.js";
 import { floorIndex } from "./lsn-pages.js";
 import { hashName, type NameHash, type NameHasher } from "./name-hash.js";
@@ -62,6 +63,8 @@ export class SealedLog {
   readonly #reads: SegmentReads;
   readonly #hasher: NameHasher;
   #segments: readonly SealedSegment[] = [];
+  /** Up to here only single streams are read. */
+  #horizonLsn = 0;
   /** Rises with each replacement. */
   #generation = 0;
   #nextSlot = 0;
@@ -86,10 +89,14 @@ export class SealedLog {
    * @throws StoreError `ERR_WAL_CORRUPT` when one is missing, damaged or not the one that is listed, or the list has a hole;
    *   `ERR_WAL_FOREIGN` for one of another store; `ERR_WAL_VERSION` for one of a newer format.
    */
-  static async open(options: SealedLogOptions, entries: readonly SealedEntry[]): Promise<SealedLog> {
+  static async open(
+    options: SealedLogOptions,
+    entries: readonly SealedEntry[],
+    horizonLsn: number = 0,
+  ): Promise<SealedLog> {
     const log = new SealedLog(options);
     try {
-      await log.replace(entries);
+      await log.replace(entries, horizonLsn);
     } catch (error) {
       await log.close();
       throw error;
@@ -121,8 +128,11 @@ export class SealedLog {
     return this.#reads.cache.byteLength;
   }
 
-  /** Reads from these segments from now on, in LSN order; keeps those that it has. The dropped files may be removed afterwards. */
-  async replace(entries: readonly SealedEntry[]): Promise<void> {
+  /**
+   * Reads from these segments from now on, in LSN order; keeps those that it has. The dropped files may be removed afterwards. Who reads below
+   * `horizonLsn`, where a truncation has left single streams only, hears `ERR_LOG_TRUNCATED`.
+   */
+  async replace(entries: readonly SealedEntry[], horizonLsn: number = 0): Promise<void> {
     const known = new Map(this.#segments.map((segment) => [segment.trailer.number, segment]));
     const segments: SealedSegment[] = [];
     const open = async (entry: SealedEntry): Promise<SealedSegment> => {
@@ -143,6 +153,7 @@ export class SealedLog {
     }
     const dropped = this.#segments.filter((segment) => !segments.includes(segment));
     this.#segments = segments;
+    this.#horizonLsn = horizonLsn;
     this.#generation++;
     for (const segment of dropped) this.#reads.files.forget(segment.path);
   }
@@ -177,6 +188,7 @@ export class SealedLog {
           for (const run of runs) {
             const lastLsn = run.header.firstLsn + run.header.recordCount - 1;
             if (lastLsn <= delivered) continue;
+            if (delivered < this.#horizonLsn) throw truncated(delivered, this.#horizonLsn);
             delivered = lastLsn;
             yield run;
             if (delivered >= end) return;
@@ -193,15 +205,17 @@ export class SealedLog {
     for await (const run of this.runs(after, through)) if (run.kind === "data") yield run;
   }
 
-  /** The frames with LSNs up to `through`, the newest first. */
-  async *framesBackwards(through: number): AsyncGenerator<SealedRun, void, undefined> {
+  /** The frames with LSNs in (`after`, `through`], the newest first; the last may hold others too. */
+  async *framesBackwards(through: number, after = 0): AsyncGenerator<SealedRun, void, undefined> {
     let upper = Math.min(through, this.lastLsn);
-    while (upper >= this.firstLsn) {
+    while (upper >= Math.max(this.firstLsn, after + 1)) {
       const generation = this.#generation;
       try {
         for await (const { runs } of this.#segmentOf(upper).blocksBackwards(upper)) {
           for (const run of runs.toReversed()) {
             if (run.header.firstLsn > upper) continue;
+            if (upper <= after) return;
+            if (upper <= this.#horizonLsn) throw truncated(after, this.#horizonLsn);
             upper = run.header.firstLsn - 1;
             if (run.kind === "data") yield run;
           }
