@@ -32,6 +32,8 @@ type Verdict =
   | { readonly kind: "blocked"; readonly obstacle: Obstacle }
   /** The same ids may be in a batch that is not durable, or in events that were not read yet. */
   | { readonly kind: "unread" }
+  /** Nobody has written to these streams since the log was recovered, but they may be sealed. */
+  | { readonly kind: "sealed"; readonly heads: readonly StreamHead[] }
   /** The ids may be in the stream, further back than is remembered. */
   | {
       readonly kind: "askLog";
@@ -54,8 +56,11 @@ export class AppendPlacer {
   readonly #wal: Wal;
   readonly #claims: HeadClaims;
   readonly #book: LedgerBook;
+  readonly #mayBeSealed: (head: StreamHead) => boolean;
 
-  constructor(wal: Wal, claims: HeadClaims, book: LedgerBook) {
+  /** `mayBeSealed`: false only for streams of which certainly nothing is sealed, at the cost of a look into memory. */
+  constructor(wal: Wal, claims: HeadClaims, book: LedgerBook, mayBeSealed: (head: StreamHead) => boolean) {
+    this.#mayBeSealed = mayBeSealed;
     this.#wal = wal;
     this.#claims = claims;
     this.#book = book;
@@ -74,10 +79,14 @@ export class AppendPlacer {
     }
     const { appendBytesMax } = this.#wal;
     const problem = byteLengthMax > appendBytesMax ? tooLarge(byteLengthMax, appendBytesMax) : null;
+    const sealedHeads: StreamHead[] = [];
     for (let index = 0; index < requests.length; index++) {
-      const verdict = this.#resolveHead(heads[index] as StreamHead, requests[index] as AppendRequest, problem);
-      if (verdict !== null) return verdict;
+      const head = heads[index] as StreamHead;
+      const verdict = this.#resolveHead(head, requests[index] as AppendRequest, problem);
+      if (verdict?.kind === "sealed") sealedHeads.push(head);
+      else if (verdict !== null) return verdict;
     }
+    if (sealedHeads.length > 0) return { kind: "sealed", heads: sealedHeads };
     const isFirstJudged = isAlone || problem !== null || byteLengthMax > SHARED_BUFFER_BYTES;
     let batch = isFirstJudged ? null : this.#wal.batchFor(eventCount, byteLengthMax, isAlone);
     if (batch === null) {
@@ -92,11 +101,20 @@ export class AppendPlacer {
   }
 
   /**
-   * Sees to it that the stream has an entry in the head table. Null: it has one. A stream without one, that nobody has written to, gets none
-   * for an append that is refused, for `problem` say.
+   * Sees to it that the stream has an entry in the head table. Null: it has one. A stream without one gets none for an append that is
+   * refused, for `problem` say.
+   *
+   * Recovery gave an entry to each stream with events above the checkpoint that it began at; since then each stream gets one before it is
+   * written to; and none is removed while the table is. So a stream without one has no events but those that were sealed then, and its
+   * version in the sealed tier is its version: by that manifest and by every later one. If somebody makes the entry and writes to the
+   * stream while this writer looks there, `insert` finds that entry, and what was found is not used.
    */
   #resolveHead(head: StreamHead, request: AppendRequest, problem: StoreError | null): Unplaced | null {
     if (this.#claims.find(head)) return null;
+    if (!head.isBaseKnown) {
+      if (this.#mayBeSealed(head)) return { kind: "sealed", heads: [head] };
+      head.setBase(0);
+    }
     const verdict = verdictOn([head], [request], [head.indexedVersion]);
     if (verdict.kind === "fits" && problem !== null) throw problem;
     if (verdict.kind !== "fits" && verdict.kind !== "duplicate") return verdict;
@@ -203,7 +221,7 @@ function writeEvents(
 export function writeEvent(ledger: BatchLedger, head: StreamHead, version: number, event: PreparedEvent): void {
   const { batch } = ledger;
   batch.addRecord(encodeEnvelope(batch.bytes, batch.recordOffset, head.field, version, event));
-  ledger.enter(head);
+  ledger.enter(head, version);
   head.noteId(version, event.id);
 }
 

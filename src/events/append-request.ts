@@ -11,6 +11,8 @@ import type { StreamHead, StreamIndex } from "./stream-index.js";
 export interface LogAnswer {
   readonly firstVersion: number;
   readonly isSame: boolean;
+  /** Of the last of them. */
+  readonly lastLsn: number;
 }
 
 /** One stream's share of an append. */
@@ -115,11 +117,11 @@ export function repetitionOf(head: StreamHead, version: number, request: AppendR
   }
   const finalVersion = (firstVersion ?? Number.POSITIVE_INFINITY) + events.length - 1;
   if (firstVersion === null || !allHaveIds || finalVersion > version) return NEW;
-  if (!versions.includes(undefined)) return repeated(head, firstVersion, events.length);
+  if (!versions.includes(undefined)) return repeated(head, firstVersion, request);
   // The last of them would be remembered if it were there.
   if (known < 0 && finalVersion > head.idsForgottenThrough) return NEW;
   if (request.logAnswer?.firstVersion !== firstVersion) return { kind: "askLog", firstVersion };
-  if (request.logAnswer.isSame) return repeated(head, firstVersion, events.length);
+  if (request.logAnswer.isSame) return repeated(head, firstVersion, request);
   if (known >= 0) throw notAsThisAppend(head);
   return NEW;
 }
@@ -133,10 +135,10 @@ function isAt(head: StreamHead, place: number, version: number | undefined): boo
   return version === undefined ? place <= head.idsForgottenThrough : version === place;
 }
 
-function repeated(head: StreamHead, firstVersion: number, eventCount: number): Repetition {
-  const version = firstVersion + eventCount - 1;
-  const lsn = head.lsnOf(version);
-  if (lsn === undefined) return UNREAD;
+function repeated(head: StreamHead, firstVersion: number, { events, logAnswer }: AppendRequest): Repetition {
+  const version = firstVersion + events.length - 1;
+  const lsn = head.lsnOf(version) ?? (logAnswer?.firstVersion === firstVersion ? logAnswer.lastLsn : undefined);
+  if (lsn === undefined) return version > head.baseVersion ? UNREAD : { kind: "askLog", firstVersion }; // the log says its LSN
   return { kind: "repeated", result: { version, lsn, created: firstVersion === 1, duplicate: true } };
 }
 

@@ -59,11 +59,21 @@ function isBuffered(durability: Durability): boolean {
 }
 
 /** How the appender reads the log. */
-export interface IdSource {
-  /** Resolves when every event that is visible now is indexed. */
+export interface StreamHistory {
+  /** False: certainly nothing of the stream is sealed. */
+  mayBeSealed(stream: string): boolean;
+  /** Resolves when the base of the head is known: the version with which its stream is sealed. */
+  findBase(head: StreamHead): Promise<void>;
+  /** Resolves when every event that is visible now is indexed or sealed. */
   catchUp(): Promise<void>;
-  /** The ids of indexed events of one stream. */
-  readIds(head: StreamHead, firstVersion: number, count: number): Promise<string[]>;
+  /** Has the head remember the newest ids of its stream, where it knows none. */
+  loadIds(head: StreamHead): Promise<void>;
+  /** The ids of events of a stream, all of which are visible, and the LSN of the last. */
+  readIds(
+    stream: string,
+    firstVersion: number,
+    count: number,
+  ): Promise<{ readonly ids: string[]; readonly lastLsn: number }>;
 }
 
 /** What a store is opened with, as far as it concerns appending. */
@@ -89,7 +99,7 @@ export class Appender {
   readonly #index: StreamIndex;
   readonly #preparer: EventPreparer;
   readonly #options: AppenderOptions;
-  readonly #ids: IdSource;
+  readonly #history: StreamHistory;
   readonly #claims: HeadClaims;
   readonly #book: LedgerBook;
   readonly #placer: AppendPlacer;
@@ -98,15 +108,15 @@ export class Appender {
   #resolve: (result: AppendResult) => void = () => {};
   #reject: (error: StoreError) => void = () => {};
 
-  constructor(wal: Wal, index: StreamIndex, preparer: EventPreparer, options: AppenderOptions, ids: IdSource) {
+  constructor(wal: Wal, index: StreamIndex, preparer: EventPreparer, options: AppenderOptions, history: StreamHistory) {
     this.#wal = wal;
     this.#index = index;
     this.#preparer = preparer;
     this.#options = options;
-    this.#ids = ids;
+    this.#history = history;
     this.#claims = new HeadClaims(wal);
     this.#book = new LedgerBook(index, this.#claims);
-    this.#placer = new AppendPlacer(wal, this.#claims, this.#book);
+    this.#placer = new AppendPlacer(wal, this.#claims, this.#book, ({ name }) => history.mayBeSealed(name));
     this.#queue = new AppendQueue(
       (append) => this.#attempt(append),
       () => wal.whenRoom(),
@@ -118,9 +128,14 @@ export class Appender {
     return this.#book.lostBatches;
   }
 
-  /** The stream's version for readers, over all writers. */
-  visibleVersion(stream: string): number {
-    return this.#claims.visibleVersion(stream, this.#index.get(stream));
+  /** The stream's version for readers, over all writers; null when it is the one with which it is sealed. */
+  async visibleVersion(stream: string): Promise<number | null> {
+    for (;;) {
+      const version = this.#claims.visibleVersion(stream, this.#index.get(stream));
+      if (typeof version !== "object" || version === null) return version;
+      await this.#claims.passed(version);
+      assertReadable(this.#wal.status);
+    }
   }
 
   readonly #capture = (resolve: (result: AppendResult) => void, reject: (error: StoreError) => void): void => {
@@ -255,6 +270,7 @@ export class Appender {
   /** Tries to make the append; says when it is worth to try again. Throws for what the caller must hear. */
   #attempt(append: PendingAppend): Retry {
     this.#wal.assertWritable();
+    for (const head of append.heads) this.#index.refreshed(head);
     const placed = this.#placer.place(append);
     switch (placed.kind) {
       case "placed":
@@ -267,8 +283,10 @@ export class Appender {
         return "room";
       case "blocked":
         return this.#passed(append, placed.obstacle);
+      case "sealed":
+        return this.#findBases(placed.heads);
       case "unread":
-        return this.#catchUp();
+        return this.#readIds(append);
       case "askLog":
         return this.#askLog(placed);
     }
@@ -298,18 +316,33 @@ export class Appender {
     return this.#claims.passed(obstacle);
   }
 
+  async #findBases(heads: readonly StreamHead[]): Promise<void> {
+    await Promise.all(heads.map((head) => this.#history.findBase(head)));
+  }
+
   async #catchUp(): Promise<void> {
     await this.#wal.flush();
-    await this.#ids.catchUp();
+    await this.#history.catchUp();
+  }
+
+  async #readIds({ requests, heads }: PendingAppend): Promise<void> {
+    await this.#catchUp();
+    for (const [index, head] of heads.entries())
+      if (requests[index]?.hasIds === true) await this.#history.loadIds(head);
   }
 
   async #askLog({ request, head, firstVersion }: Extract<Placed, { readonly kind: "askLog" }>): Promise<void> {
     await this.#catchUp();
     const { events } = request;
+    this.#index.refreshed(head);
     if (firstVersion + events.length - 1 > head.indexedVersion) return; // an append before it failed: the stream is shorter now
-    const ids = await this.#ids.readIds(head, firstVersion, events.length);
-    request.logAnswer = { firstVersion, isSame: events.every((event, index) => event.id === ids[index]) };
+    const { ids, lastLsn } = await this.#history.readIds(head.name, firstVersion, events.length);
+    request.logAnswer = { firstVersion, isSame: events.every((event, index) => event.id === ids[index]), lastLsn };
   }
+}
+
+function assertReadable(status: Wal["status"]): void {
+  if (status === "closed") throw new StoreError("ERR_STORE_CLOSED", "the store is closed");
 }
 
 function bufferedResult(part: StreamPart, ledger: BatchLedger): BufferedResult {

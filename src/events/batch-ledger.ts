@@ -89,6 +89,7 @@ export class BatchLedger implements AppendTicket {
   readonly #keeper: LedgerKeeper;
   /** The stream of record i. */
   readonly #heads: StreamHead[] = [];
+  readonly #versions: number[] = [];
   /** Streams that a later batch went on with before this one was durable, and their versions in this one. */
   readonly #extendedHeads: StreamHead[] = [];
   readonly #extendedVersions: number[] = [];
@@ -104,13 +105,19 @@ export class BatchLedger implements AppendTicket {
     return this.#heads;
   }
 
+  /** The version of record i in its stream. */
+  get versions(): readonly number[] {
+    return this.#versions;
+  }
+
   get hasEarlyAnswers(): boolean {
     return this.#hasEarlyAnswers;
   }
 
-  /** Enters the stream of the next record of the batch. */
-  enter(head: StreamHead): void {
+  /** Enters the stream of the next record of the batch, and the version that it has there. */
+  enter(head: StreamHead, version: number): void {
     this.#heads.push(head);
+    this.#versions.push(version);
   }
 
   /** A later batch goes on with the stream, which has that version in this one. */

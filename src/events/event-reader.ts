@@ -16,6 +16,7 @@ import { checkDirectory, checkSchemas } from "./open-options.js";
 import { checkStreamName } from "./prepare-event.js";
 import { EventDecoder, type StoredEvent } from "./recorded-event.js";
 import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";
+import { StreamHistory } from "./stream-history.js";
 import { StreamIndex } from "./stream-index.js";
 import { StreamReplay } from "./stream-replay.js";
 
@@ -27,6 +28,7 @@ export class EventReader {
   readonly readOnly = true;
   readonly #log: LogView;
   readonly #index: StreamIndex;
+  readonly #history: StreamHistory;
   readonly #source: EventSource;
 
   static async open(
@@ -39,15 +41,24 @@ export class EventReader {
     const registry = SchemaRegistry.load(schemas, codecs, false);
     const index = new StreamIndex();
     const replay = new StreamReplay(index);
-    const log = await LogView.open(directory, (frame: Frame) => replay.addFrame(frame));
-    return new EventReader(log, index, new LogFollower(log, index, replay), registry);
+    const log = await LogView.open(directory, {
+      onFrame: (frame: Frame) => replay.addFrame(frame),
+      onCheckpoint: (checkpointLsn: number) => index.trim(checkpointLsn),
+    });
+    return new EventReader(
+      log,
+      index,
+      new StreamHistory(index, new LogFollower(log, index, replay), log.tiers),
+      registry,
+    );
   }
 
-  private constructor(log: LogView, index: StreamIndex, follower: LogFollower, registry: SchemaRegistry) {
+  private constructor(log: LogView, index: StreamIndex, history: StreamHistory, registry: SchemaRegistry) {
     this.#log = log;
     this.#index = index;
+    this.#history = history;
     const decoder = new EventDecoder(registry, log.storeId);
-    this.#source = new EventSource(log, index, follower, decoder, () => log.status === "closed");
+    this.#source = new EventSource(log, history, decoder, () => log.status === "closed");
   }
 
   get directory(): string {
@@ -70,14 +81,14 @@ export class EventReader {
     return this.#log.report;
   }
 
-  stats(): { readonly lastLsn: number; readonly segments: number; readonly streams: number } {
-    return { lastLsn: this.watermark, segments: this.#log.segmentCount, streams: this.#index.streamCount };
+  stats(): { readonly lastLsn: number; readonly segments: number; readonly tailStreams: number } {
+    return { lastLsn: this.watermark, segments: this.#log.segmentCount, tailStreams: this.#index.tailStreamCount };
   }
 
-  streamVersion(stream: string): number {
-    const head = this.#index.get(stream);
-    if (head === undefined) checkStreamName(stream);
-    return head?.versionAt(this.watermark) ?? 0;
+  async streamVersion(stream: string): Promise<number> {
+    checkStreamName(stream);
+    this.#checkOpen();
+    return this.#history.versionAt(stream, this.watermark);
   }
 
   get voids(): readonly LsnRange[] {

@@ -3,10 +3,10 @@
 import { isStoreError, StoreError } from "../errors.js";
 import { checkOptionNames, choiceOption, type Frame, integerOption, RECORD_HEADER_BYTES } from "../wal/index.js";
 import { EventCursor } from "./event-cursor.js";
-import type { LogFollower } from "./log-follower.js";
 import { checkStreamName } from "./prepare-event.js";
 import { type EventDecoder, StoredEvent } from "./recorded-event.js";
-import type { StreamHead, StreamIndex } from "./stream-index.js";
+import type { StreamHistory } from "./stream-history.js";
+import { RECENT_IDS_MAX, type StreamHead } from "./stream-index.js";
 
 /** What reading needs of a log, whether it is open for writing or not. */
 export interface LogView {
@@ -62,11 +62,13 @@ const DIRECTIONS = ["forwards", "backwards"] as const;
 const LSN_RANGE = { min: 0, max: Number.MAX_SAFE_INTEGER };
 /** Events made at once of one frame. */
 const EVENTS_PER_BATCH_MAX = 256;
+/** Sealed events of one stream that are looked up at once. */
+const LOOKED_UP_AT_ONCE = 1024;
 const KEEP_ALIVE_MS = 1 << 30;
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 
 /** Offsets of the records in a frame's body: record i is `[starts[i], ends[i])`. */
-function recordRanges(frame: Frame): { starts: Uint32Array; ends: Uint32Array } {
+function recordRanges(frame: Frame): RecordRanges {
   const { body, header } = frame;
   const starts = new Uint32Array(header.recordCount);
   const ends = new Uint32Array(header.recordCount);
@@ -77,6 +79,20 @@ function recordRanges(frame: Frame): { starts: Uint32Array; ends: Uint32Array } 
     ends[index] = at;
   }
   return { starts, ends };
+}
+
+interface RecordRanges {
+  readonly starts: Uint32Array;
+  readonly ends: Uint32Array;
+}
+
+const NO_RANGES: RecordRanges = { starts: new Uint32Array(0), ends: new Uint32Array(0) };
+
+/** Of one stream; `step` is 1, or −1 for the newest first. */
+interface Versions {
+  readonly first: number;
+  readonly final: number;
+  readonly step: number;
 }
 
 /** A subscription's waiting, so that it can be ended from outside. */
@@ -95,15 +111,13 @@ function checkedSignal(signal: AbortSignal | undefined): AbortSignal | undefined
 
 export class EventSource {
   readonly #log: LogView;
-  readonly #index: StreamIndex;
-  readonly #follower: LogFollower;
+  readonly #history: StreamHistory;
   readonly #decoder: EventDecoder;
   readonly #isClosed: () => boolean;
 
-  constructor(log: LogView, index: StreamIndex, follower: LogFollower, decoder: EventDecoder, isClosed: () => boolean) {
+  constructor(log: LogView, history: StreamHistory, decoder: EventDecoder, isClosed: () => boolean) {
     this.#log = log;
-    this.#index = index;
-    this.#follower = follower;
+    this.#history = history;
     this.#decoder = decoder;
     this.#isClosed = isClosed;
   }
@@ -204,50 +218,84 @@ export class EventSource {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
     const { from, to, forwards } = wanted;
-    const head = await this.#headAt(stream, through);
-    if (head === undefined) return;
-    const last = head.versionAt(through);
+    this.#checkOpen();
+    const last = await this.#history.versionAt(stream, through);
     const versions = forwards
       ? { first: from, final: Math.min(to, last), step: 1 }
       : { first: Math.min(from, last), final: to, step: -1 };
-    yield* this.#streamBatches(head, versions, signal);
+    yield* this.#streamBatches(stream, versions, signal);
   }
 
-  /** The head of a stream whose events up to `through` are indexed; undefined when it has none. */
-  async #headAt(stream: string, through: number): Promise<StreamHead | undefined> {
-    this.#checkOpen();
-    if (this.#index.indexedThrough < through) await this.#follower.catchUp(through);
-    return this.#index.get(stream);
-  }
-
-  /** The stream's events from version `first` to `final`, in pieces that share a frame. */
+  /** The stream's events from version `first` to `final`, in pieces. A checkpoint can move events to the sealed tier between any two. */
   async *#streamBatches(
-    head: StreamHead,
-    versions: { readonly first: number; readonly final: number; readonly step: number },
+    stream: string,
+    { first, final, step }: Versions,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
-    const { final, step } = versions;
-    let version = versions.first;
+    let version = first;
     while ((final - version) * step >= 0) {
       signal?.throwIfAborted();
       this.#checkOpen();
-      const frame = await this.#log.frameOf(head.lsnOf(version) as number);
-      const { firstLsn, recordCount } = frame.header;
-      const { starts, ends } = recordRanges(frame);
-      let events: StoredEvent[] = [];
-      for (; (final - version) * step >= 0; version += step) {
-        const lsn = head.lsnOf(version) as number;
-        const at = lsn - firstLsn;
-        if (at < 0 || at >= recordCount) break;
-        if (events.length === EVENTS_PER_BATCH_MAX) {
-          yield events;
-          this.#checkOpen();
-          events = [];
-        }
-        events.push(new StoredEvent(this.#decoder, frame, starts[at] as number, ends[at] as number, lsn));
+      const rest = { first: version, final, step };
+      const isInTail = this.#history.lsnOf(stream, version) !== undefined;
+      for await (const events of isInTail ? this.#tailBatch(stream, rest) : this.#sealedBatches(stream, rest)) {
+        signal?.throwIfAborted();
+        this.#checkOpen();
+        version += events.length * step;
+        yield events;
       }
-      yield events;
     }
+  }
+
+  /** The first of these events, which is in the tail, and those behind it that share its frame. */
+  async *#tailBatch(stream: string, { first, final, step }: Versions): AsyncGenerator<StoredEvent[], void, undefined> {
+    const frame = await this.#log.frameOf(this.#history.lsnOf(stream, first) as number);
+    const { firstLsn, recordCount } = frame.header;
+    const { starts, ends } = recordRanges(frame);
+    let events: StoredEvent[] = [];
+    for (let version = first; (final - version) * step >= 0; version += step) {
+      const lsn = this.#history.lsnOf(stream, version);
+      if (lsn === undefined) break; // sealed, since the frame was asked for
+      const at = lsn - firstLsn;
+      if (at < 0 || at >= recordCount) break;
+      if (events.length === EVENTS_PER_BATCH_MAX) {
+        yield events;
+        events = [];
+      }
+      events.push(new StoredEvent(this.#decoder, frame, starts[at] as number, ends[at] as number, lsn));
+    }
+    if (events.length > 0) yield events;
+  }
+
+  /** Those of these events that are sealed, some of them. Only the blocks that hold them are read. */
+  async *#sealedBatches(
+    stream: string,
+    { first, final, step }: Versions,
+  ): AsyncGenerator<StoredEvent[], void, undefined> {
+    const end =
+      step > 0 ? Math.min(final, first + LOOKED_UP_AT_ONCE - 1) : Math.max(final, first - LOOKED_UP_AT_ONCE + 1);
+    const lsns = await this.#history.sealedLsns(stream, Math.min(first, end), Math.max(first, end));
+    if (step < 0) lsns.reverse();
+    if (lsns.length === 0 && this.#history.lsnOf(stream, first) === undefined) throw lostEvent(stream, first);
+    let version = first;
+    let frame: Frame | null = null;
+    let ranges = NO_RANGES;
+    let events: StoredEvent[] = [];
+    for await (const next of this.#history.sealed.framesOf(lsns)) {
+      if (next !== frame) ranges = recordRanges(next);
+      frame = next;
+      const lsn = lsns[Math.abs(version - first)] as number;
+      const at = lsn - frame.header.firstLsn;
+      const event = new StoredEvent(this.#decoder, frame, ranges.starts[at] as number, ranges.ends[at] as number, lsn);
+      if (event.version !== version) throw lostEvent(stream, version);
+      version += step;
+      events.push(event);
+      if (events.length === EVENTS_PER_BATCH_MAX) {
+        yield events;
+        events = [];
+      }
+    }
+    if (events.length > 0) yield events;
   }
 
   subscribe(options: SubscribeOptions = {}): EventCursor<StoredEvent> {
@@ -297,10 +345,10 @@ export class EventSource {
     through: number,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
-    const head = await this.#headAt(stream, through);
-    if (head === undefined) return;
-    const versions = { first: head.versionAt(after) + 1, final: head.versionAt(through), step: 1 };
-    yield* this.#streamBatches(head, versions, signal);
+    this.#checkOpen();
+    const final = await this.#history.versionAt(stream, through);
+    const first = (await this.#history.versionAt(stream, after)) + 1;
+    yield* this.#streamBatches(stream, { first, final, step: 1 }, signal);
   }
 
   /** Resolves when W has moved, the log has closed or the pause is ended. */
@@ -328,13 +376,35 @@ export class EventSource {
     });
   }
 
-  /** The ids of a stream's events from `firstVersion` on; they are indexed. */
-  async readIds(head: StreamHead, firstVersion: number, count: number): Promise<string[]> {
+  /** The ids of a stream's events from `firstVersion` on, and the LSN of the last; they are visible. */
+  async readIds(stream: string, firstVersion: number, count: number): Promise<{ ids: string[]; lastLsn: number }> {
     const ids: string[] = [];
+    let lastLsn = 0;
     const versions = { first: firstVersion, final: firstVersion + count - 1, step: 1 };
-    for await (const events of this.#streamBatches(head, versions, undefined)) {
-      for (const { id } of events) ids.push(id);
+    for await (const events of this.#streamBatches(stream, versions, undefined)) {
+      for (const { id, lsn } of events) {
+        ids.push(id);
+        lastLsn = lsn;
+      }
     }
-    return ids;
+    return { ids, lastLsn };
   }
+
+  /** Has the head remember the newest ids of its stream, where it knows none: when most of its events are sealed. */
+  async loadIds(head: StreamHead): Promise<void> {
+    if (head.idsKnownThrough >= 0) return;
+    await this.#history.findBase(head);
+    const { generation, indexedVersion } = head;
+    const ids = new Map<string, number>();
+    const versions = { first: Math.max(1, indexedVersion - RECENT_IDS_MAX + 1), final: indexedVersion, step: 1 };
+    for await (const events of this.#streamBatches(head.name, versions, undefined)) {
+      for (const { givenId, version } of events) if (givenId !== null) ids.set(givenId, version);
+    }
+    if (head.generation === generation) head.rememberIds(indexedVersion, ids);
+  }
+}
+
+function lostEvent(stream: string, version: number): StoreError {
+  const message = `version ${version} of stream ${stream} is neither sealed nor in the log`;
+  return new StoreError("ERR_WAL_CORRUPT", message, { stream, version });
 }

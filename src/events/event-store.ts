@@ -2,6 +2,7 @@
 
 import { StoreError } from "../errors.js";
 import {
+  type CheckpointReport,
   type CoreState,
   type Frame,
   type HeadTable,
@@ -21,6 +22,7 @@ import { type CheckedOptions, checkDirectory, checkedOptions, type EventStoreOpt
 import { checkStreamName, EventPreparer } from "./prepare-event.js";
 import { EventDecoder, type StoredEvent } from "./recorded-event.js";
 import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";
+import { StreamHistory } from "./stream-history.js";
 import { StreamIndex } from "./stream-index.js";
 import { StreamReplay } from "./stream-replay.js";
 
@@ -28,11 +30,14 @@ const SEAL_WORKER = new URL("./seal-worker.js", import.meta.url);
 
 /**
  * What this writer has written since it opened the store (`cores()` has the others'), and of the store as far as this writer knows it:
- * `lastLsn`, which is W; `segments`, those that it found when it recovered the log and its own since; `streams`.
+ * `lastLsn`, which is W; `segments`, those of the cores that it found when it recovered the log and its own since.
  */
 export interface EventStoreStats extends WalStats {
-  /** Streams that have durable events, as far as the log was looked at: other writers' events are when a stream is read. */
-  readonly streams: number;
+  /**
+   * Streams with durable events above the last checkpoint, as far as this process has looked at them: other writers' events are when a stream
+   * is read. Nobody counts how many streams a store has in all.
+   */
+  readonly tailStreams: number;
 }
 
 /**
@@ -45,6 +50,7 @@ export class EventStore {
   readonly readOnly = false;
   readonly #wal: Wal;
   readonly #index: StreamIndex;
+  readonly #history: StreamHistory;
   readonly #appender: Appender;
   /** Lost batches that an earlier `flush` told of. */
   #toldLossCount = 0;
@@ -64,26 +70,32 @@ export class EventStore {
     const opening = {
       onFrame: (frame: Frame) => replay.addFrame(frame),
       onRecovered: (heads: HeadTable) => index.enterAll(heads),
+      onCheckpoint: (checkpointLsn: number) => index.trim(checkpointLsn),
     };
     const wal = await Wal.open(directory, { ...checked, keyOf: envelopeKey(), sealWorker: SEAL_WORKER }, opening);
-    return new EventStore(wal, index, new LogFollower(wal, index, replay), registry, checked);
+    const history = new StreamHistory(index, new LogFollower(wal, index, replay), wal.tiers);
+    return new EventStore(wal, index, history, registry, checked);
   }
 
   private constructor(
     wal: Wal,
     index: StreamIndex,
-    follower: LogFollower,
+    history: StreamHistory,
     registry: SchemaRegistry,
     options: CheckedOptions,
   ) {
     this.#wal = wal;
     this.#index = index;
+    this.#history = history;
     const decoder = new EventDecoder(registry, wal.storeId);
-    const source = new EventSource(wal, index, follower, decoder, () => wal.status === "closed");
+    const source = new EventSource(wal, history, decoder, () => wal.status === "closed");
     this.#source = source;
     this.#appender = new Appender(wal, index, new EventPreparer(registry), options, {
-      catchUp: () => follower.catchUp(),
-      readIds: (head, firstVersion, count) => source.readIds(head, firstVersion, count),
+      mayBeSealed: (stream) => history.mayBeSealed(stream),
+      findBase: (head) => history.findBase(head),
+      catchUp: () => history.catchUp(),
+      loadIds: (head) => source.loadIds(head),
+      readIds: (stream, firstVersion, count) => source.readIds(stream, firstVersion, count),
     });
   }
 
@@ -108,16 +120,17 @@ export class EventStore {
   }
 
   stats(): EventStoreStats {
-    return { ...this.#wal.stats, streams: this.#index.streamCount };
+    return { ...this.#wal.stats, tailStreams: this.#index.tailStreamCount };
   }
 
   cores(): readonly CoreState[] {
     return this.#wal.cores();
   }
 
-  streamVersion(stream: string): number {
-    if (this.#index.get(stream) === undefined) checkStreamName(stream);
-    return this.#appender.visibleVersion(stream);
+  async streamVersion(stream: string): Promise<number> {
+    checkStreamName(stream);
+    this.#checkOpen();
+    return (await this.#appender.visibleVersion(stream)) ?? this.#history.sealedVersionOf(stream);
   }
 
   append(
@@ -207,6 +220,15 @@ export class EventStore {
       throw new RangeError(`no append has had the epoch ${epoch} yet`);
     }
     return { lsn: this.#wal.watermark };
+  }
+
+  /**
+   * Seals everything up to the watermark; null when another writer is doing it.
+   *
+   * @throws StoreError `ERR_IO_FAILED`, `ERR_WAL_CORRUPT`, `ERR_WAL_FAILED`, `ERR_STORE_CLOSED`: then nothing was removed
+   */
+  checkpoint(): Promise<CheckpointReport | null> {
+    return this.#wal.checkpoint();
   }
 
   close(): Promise<void> {

@@ -55,10 +55,7 @@ export class HeadClaims {
     return head.entry >= 0;
   }
 
-  /**
-   * Makes an entry for a stream that has none: recovery has entered all streams that there were, so nobody has written to this one, or it
-   * is as this process has indexed it. False: somebody else makes one just now.
-   */
+  /** Makes an entry for a stream that has none, with the version that it has in the sealed tier. False: somebody else makes one just now. */
   insert(head: StreamHead): boolean {
     head.entry = this.#heads.insert(Buffer.from(head.name), head.indexedVersion);
     return head.entry >= 0;
@@ -237,13 +234,16 @@ export class HeadClaims {
     }
   }
 
-  /** The version that the stream has for readers, whoever wrote it. `head` is undefined for a stream that this process knows nothing of. */
-  visibleVersion(stream: string, head: StreamHead | undefined): number {
+  /**
+   * The version that the stream has for readers, whoever wrote it. `head` is undefined for a stream that this process knows nothing of. Null:
+   * nobody has written to it since the log was recovered, so that it has the version with which it is sealed. `LOCKED`: ask again.
+   */
+  visibleVersion(stream: string, head: StreamHead | undefined): number | null | typeof LOCKED {
     const known = head === undefined ? 0 : Math.max(head.indexedVersion, head.visibleClaim);
-    if (this.#wal.status === "closed") return known;
     const heads = this.#heads;
     const entry = head !== undefined && head.entry >= 0 ? head.entry : heads.find(Buffer.from(stream));
-    if (entry < 0 || !this.#lockPatiently(entry)) return known;
+    if (entry < 0) return null;
+    if (!this.#lockPatiently(entry)) return LOCKED;
     try {
       if (head?.isClaimOwed === true) this.#tellClaim(head);
       const claimed = heads.tentativeVersion(entry);

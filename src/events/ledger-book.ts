@@ -17,6 +17,13 @@ export class LedgerBook implements LedgerKeeper {
   constructor(index: StreamIndex, claims: HeadClaims) {
     this.#index = index;
     this.#claims = claims;
+    index.keepWhile((head) => this.#isClaimPending(head));
+  }
+
+  /** Whether the head was claimed in a batch that nobody was told of yet. */
+  #isClaimPending(head: StreamHead): boolean {
+    const oldest = this.#ledgers[0];
+    return oldest !== undefined && head.claimedEpoch >= oldest.batch.epoch;
   }
 
   /** Batches that were not written, which the async modes had answered for already. */
@@ -60,7 +67,7 @@ export class LedgerBook implements LedgerKeeper {
 
   committed(ledger: BatchLedger, firstLsn: number): void {
     this.#remove(ledger);
-    this.#index.enterBatch(firstLsn, ledger.heads);
+    this.#index.enterBatch(firstLsn, ledger.heads, ledger.versions);
     ledger.forEachExtended((head, version) => this.#claims.noteVisible(head, version, ledger.batch.epoch));
   }
 

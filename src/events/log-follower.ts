@@ -27,7 +27,7 @@ export class LogFollower {
     this.#replay = replay;
   }
 
-  /** Resolves when every event up to `through`, which is visible, is indexed. */
+  /** Resolves when every event up to `through`, which is visible, is indexed or sealed. */
   async catchUp(through: number = this.#log.watermark): Promise<void> {
     while (this.#index.indexedThrough < through) {
       this.#reading ??= this.#read(this.#log.watermark).finally(() => {

@@ -39,6 +39,13 @@ export class LsnList {
     return grown;
   }
 
+  /** Forgets the first `count`. */
+  dropFirst(count: number): void {
+    if (count === 0) return;
+    this.#lsns = this.#lsns.slice(count, this.#length);
+    this.#length -= count;
+  }
+
   /** The LSN at `index`, from 0; undefined beyond the end. */
   at(index: number): number | undefined {
     return index < this.#length ? this.#lsns[index] : undefined;

@@ -108,6 +108,12 @@ export class StoredEvent {
     return idEnd === idStart ? this.#decoder.derivedId(this.lsn) : this.bytes.toString("utf8", idStart, idEnd);
   }
 
+  /** The id that the event came with; null when it came without. */
+  get givenId(): string | null {
+    const { idStart, idEnd } = this.#view();
+    return idEnd === idStart ? null : this.bytes.toString("utf8", idStart, idEnd);
+  }
+
   get payload(): Uint8Array {
     return this.bytes.subarray(this.payloadStart, this.payloadEnd);
   }

@@ -65,12 +65,15 @@ export class StoreReader<Events extends EventMap = EventMap> {
     return this.#events.voids;
   }
 
-  stats(): { readonly lastLsn: number; readonly segments: number; readonly streams: number } {
+  stats(): { readonly lastLsn: number; readonly segments: number; readonly tailStreams: number } {
     return this.#events.stats();
   }
 
-  /** The stream's version up to the reader's watermark, which is the number of its events; 0 for a stream that does not exist. */
-  streamVersion(stream: string): number {
+  /**
+   * The stream's version up to the reader's watermark, which is the number of its events; 0 for a stream that does not exist. Reads at most
+   * a few pages: where the stream is sealed and was not looked at lately.
+   */
+  streamVersion(stream: string): Promise<number> {
     return this.#events.streamVersion(stream);
   }
 

@@ -98,8 +98,11 @@ export class Store<Events extends EventMap = EventMap> {
     return this.#events.stats();
   }
 
-  /** The stream's version, which is the number of its visible events, whoever wrote them; 0 for a stream that does not exist. Reads no log. */
-  streamVersion(stream: string): number {
+  /**
+   * The stream's version, which is the number of its visible events, whoever wrote them; 0 for a stream that does not exist.
+   * Reads at most a few pages: where the stream is sealed and nobody has written to it since the store was opened by its first writer.
+   */
+  streamVersion(stream: string): Promise<number> {
     return this.#events.streamVersion(stream);
   }
 
@@ -178,7 +181,8 @@ export class Store<Events extends EventMap = EventMap> {
   /**
    * A stream's events by version, forwards or backwards. The stream's end is where it is when reading is asked for, whoever wrote it.
    *
-   * A writer that attached beside others has not read the log: its first stream read does, and later ones read what others wrote since.
+   * A writer that attached beside others has not read the log: its first stream read reads what is not sealed, and later ones what others wrote
+   * since. Of what is sealed only the blocks with the stream's events are read.
    */
   readStream(stream: string, options?: ReadStreamOptions): AsyncIterableIterator<RecordedEvent<Events>> {
     return this.#events.readStream(stream, options) as AsyncIterableIterator<unknown> as AsyncIterableIterator<

@@ -13,7 +13,6 @@ import { StoreError } from "../errors.js";
 import type { BlockIo, BufferPool } from "../ffi/index.js";
 import { ControlFile } from "./control-file.js";
 import { SLOT_COUNT_MAX } from "./control-layout.js";
-import type { RecoveryReport } from "./find-log.js";
 import { HeadTable } from "./head-table.js";
 import type { Manifest } from "./manifest.js";
 import { currentManifest } from "./manifest-change.js";
@@ -178,18 +177,4 @@ async function beside(place: AttachPlace, free: OwnerLock[], heldCores: readonly
     await sealed?.close();
     throw error;
   }
-}
-
-/** Others had recovered the log before. */
-export function attachReport(watermark: number): RecoveryReport {
-  return {
-    row: "attached",
-    lastLsn: watermark,
-    attestedLsn: watermark,
-    rewrittenRecords: 0,
-    orphanFrames: 0,
-    tornAt: null,
-    damagedManifests: [],
-    bytesRead: 0,
-  };
 }

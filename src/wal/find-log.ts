@@ -38,6 +38,7 @@ export interface FoundLog {
 }
 
 export type FrameListener = (frame: Frame, position: LogPosition) => void;
+export type ManifestListener = (manifest: Manifest) => void;
 
 export interface LogPlace {
   readonly io: BlockIo;
@@ -81,9 +82,13 @@ export interface JudgedLog {
 
 /**
  * Reads the whole log and decides, changing nothing. `onFrame` gets the records in LSN order on the way. What the facts are refused for is
- * in the answer; a log without a manifest that can be believed throws.
+ * in the answer; a log without a manifest that can be believed throws. `onManifest` gets the manifest before the first record.
  */
-export async function judgeLog(place: LogPlace, onFrame: FrameListener): Promise<JudgedLog | "absent"> {
+export async function judgeLog(
+  place: LogPlace,
+  onFrame: FrameListener,
+  onManifest: ManifestListener = () => {},
+): Promise<JudgedLog | "absent"> {
   const found = await readManifest(place.directory);
   const files = await listLog(place.directory, coreCountOf(found));
   const segments = files.some((core) => core.segments.length > 0) ? "some" : "none";
@@ -102,6 +107,7 @@ export async function judgeLog(place: LogPlace, onFrame: FrameListener): Promise
     return "absent";
   }
   const { manifest, damagedFiles } = found;
+  onManifest(manifest);
   const storeId = Buffer.from(manifest.storeId, "hex");
   const facts = await scanLog({ ...place, storeId, manifest, files: withinManifest(files, manifest), onFrame });
   const decision = decide({
@@ -122,8 +128,12 @@ export function acceptedLog({ manifest, damagedFiles, facts, decision }: JudgedL
 }
 
 /** As `judgeLog`, and throws what the log is refused for. */
-export async function findLog(place: LogPlace, onFrame: FrameListener): Promise<FoundLog | "absent"> {
-  const judged = await judgeLog(place, onFrame);
+export async function findLog(
+  place: LogPlace,
+  onFrame: FrameListener,
+  onManifest?: ManifestListener,
+): Promise<FoundLog | "absent"> {
+  const judged = await judgeLog(place, onFrame, onManifest);
   return judged === "absent" ? judged : acceptedLog(judged);
 }
 
@@ -156,5 +166,19 @@ export function reportOf(row: string, facts: LogFacts, damagedManifests: readonl
     tornAt: facts.tornAt === null ? null : { path: facts.tornAt.path, offset: facts.tornAt.fileOffset },
     damagedManifests,
     bytesRead: facts.bytesRead,
+  };
+}
+
+/** Others had recovered the log before. */
+export function attachReport(watermark: number): RecoveryReport {
+  return {
+    row: "attached",
+    lastLsn: watermark,
+    attestedLsn: watermark,
+    rewrittenRecords: 0,
+    orphanFrames: 0,
+    tornAt: null,
+    damagedManifests: [],
+    bytesRead: 0,
   };
 }

@@ -43,6 +43,13 @@ export class FrameIndex {
     return low - 1;
   }
 
+  /** Forgets what lies wholly at or below the LSN. */
+  dropThrough(lsn: number): void {
+    const count = this.#floor(lsn);
+    if (count <= 0) return;
+    for (const list of [this.#firstLsns, this.#segments, this.#fileOffsets]) list.splice(0, count);
+  }
+
   #position(index: number): FramePosition | null {
     if (index < 0 || index >= this.#firstLsns.length) return null;
     return { segment: this.#segments[index] as number, fileOffset: this.#fileOffsets[index] as number };
@@ -72,6 +79,11 @@ export class LogIndex {
   of(core: number): FrameIndex {
     while (this.#cores.length <= core) this.#cores.push(new FrameIndex());
     return this.#cores[core] as FrameIndex;
+  }
+
+  /** Forgets what a checkpoint has sealed. */
+  dropThrough(lsn: number): void {
+    for (const index of this.#cores) index.dropThrough(lsn);
   }
 
   /**

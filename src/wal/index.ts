@@ -17,5 +17,7 @@ export { serveSealing } from "./seal-worker.js";
 export type { Cut, PrefixCut, Removal } from "./sealed/removal.js";
 export type { LogFrame as Frame } from "./sealed/sealed-format.js";
 export { coreDirectory, segmentPath } from "./segment-name.js";
-export { isStore, Wal, type WalOptions, type WalStats } from "./wal.js";
+export { isStore } from "./store-directory.js";
+export type { TieredReader } from "./tiered-reader.js";
+export { Wal, type WalOptions, type WalStats } from "./wal.js";
 export type { SealDemand } from "./writer-contract.js";

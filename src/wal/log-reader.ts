@@ -93,7 +93,10 @@ export class LogReader {
     const isCheckpoint = manifest.checkpointLsn > this.#manifest.checkpointLsn;
     this.#manifest = manifest;
     this.#voids = voidsOf(manifest);
-    if (isCheckpoint) this.#door.files.closeIdle(); // dropped files take space for as long as somebody has them open
+    if (isCheckpoint) {
+      this.#door.files.closeIdle(); // dropped files take space for as long as somebody has them open
+      this.#source.index.dropThrough(manifest.checkpointLsn);
+    }
     if (isSame) return;
     this.#catalog = new SegmentCatalog(this.#source.directory, this.#door, settled);
     this.#ends.clear();

@@ -45,13 +45,21 @@ const LOOK_AGAIN_MS = 100;
 /** What changes whenever a writer has written: by core, names, sizes and times of its segments. */
 type FileStates = ReadonlyMap<number, string>;
 
+/** What a reader hears of the log. */
+export interface ViewListener {
+  /** The frame of visible records that are not sealed, in LSN order. */
+  readonly onFrame: (frame: Frame) => void;
+  /** What lies at or below that LSN is sealed: frames follow that lie above it, also where some between were not told. */
+  readonly onCheckpoint?: (checkpointLsn: number) => void;
+}
+
 export class LogView {
   readonly directory: string;
   readonly storeId: Uint8Array;
   readonly io: IoDescription;
   readonly #io: BlockIo;
   readonly #pool: BufferPool;
-  readonly #onFrame: (frame: Frame) => void;
+  readonly #listener: ViewListener;
   readonly #live: LiveControl;
   #lookTimer: NodeJS.Timeout | null = null;
   readonly #index = new LogIndex();
@@ -66,17 +74,18 @@ export class LogView {
   #segmentPaths = new Set<string>();
   #report: RecoveryReport | null = null;
   #watermark = 0;
+  #checkpointLsn = 0;
   #seenStates: FileStates = new Map();
   #seenManifest = "";
   #status: "open" | "closed" = "open";
   #refreshing: Promise<boolean> | null = null;
 
   /**
-   * Reads the log once; `onFrame` gets the frames of all visible records in LSN order.
+   * Reads what is not sealed of the log once, and tells of it.
    *
    * @throws StoreError `ERR_STORE_NOT_FOUND`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`, `ERR_WAL_FOREIGN`
    */
-  static async open(directory: string, onFrame: (frame: Frame) => void): Promise<LogView> {
+  static async open(directory: string, listener: ViewListener): Promise<LogView> {
     const path = await manifestIn(directory);
     const real = realpathSync(directory);
     const io = openIo("auto", path);
@@ -88,7 +97,7 @@ export class LogView {
       const storeId = Buffer.from(manifest.storeId, "hex");
       // Empty: the scan knows the manifest that counts.
       const sealed = await SealedLog.open({ io, pool, directory: sealedDirectory(real), storeId }, []);
-      const view = new LogView(real, { io, pool, onFrame, sealed }, { ...manifest, sealed: [] });
+      const view = new LogView(real, { io, pool, listener, sealed }, { ...manifest, sealed: [] });
       try {
         await view.#scan();
       } catch (error) {
@@ -108,7 +117,7 @@ export class LogView {
 
   private constructor(
     directory: string,
-    parts: { io: BlockIo; pool: BufferPool; onFrame: (frame: Frame) => void; sealed: SealedLog },
+    parts: { io: BlockIo; pool: BufferPool; listener: ViewListener; sealed: SealedLog },
     manifest: Manifest,
   ) {
     this.directory = directory;
@@ -116,7 +125,7 @@ export class LogView {
     this.io = parts.io.description;
     this.#io = parts.io;
     this.#pool = parts.pool;
-    this.#onFrame = parts.onFrame;
+    this.#listener = parts.listener;
     this.#live = new LiveControl(directory, parts.io, {
       onNews: () => this.#hearNews(),
       hasListeners: () => this.#listeners.size > 0,
@@ -152,11 +161,17 @@ export class LogView {
       this.#deliveredLsn = firstLsn + recordCount - 1;
       const { core, segment, fileOffset } = next.position;
       this.#index.of(core).add(firstLsn, segment, fileOffset);
-      this.#onFrame(next.frame);
+      this.#listener.onFrame(next.frame);
     }
   }
 
-  /** Reads the whole log, delivering the frames that are new and attested as soon as they are. */
+  readonly #begin = ({ checkpointLsn }: Manifest): void => {
+    if (checkpointLsn <= this.#checkpointLsn) return;
+    this.#checkpointLsn = checkpointLsn;
+    this.#listener.onCheckpoint?.(checkpointLsn);
+  };
+
+  /** Reads all that is not sealed, delivering the frames that are new and attested as soon as they are. */
   async #scan(): Promise<void> {
     let lastProblem = "";
     for (let tries = 1; ; tries++) {
@@ -178,7 +193,7 @@ export class LogView {
     this.#pending = [];
     this.#readLsn = this.#deliveredLsn;
     const place = { io: this.#io, pool: this.#pool, directory: this.directory };
-    const judged = await judgeLog(place, this.#take);
+    const judged = await judgeLog(place, this.#take, this.#begin);
     if (judged === "absent") throw noStore(this.directory);
     const { manifest, facts } = judged;
     const newest = manifest.incarnations.at(-1)?.incarnation ?? 0;
@@ -223,6 +238,7 @@ export class LogView {
 
   /** Reads what is new in these cores. */
   async #readOn(files: readonly CoreFiles[], manifest: Manifest): Promise<LogFacts> {
+    this.#begin(manifest);
     const source = { io: this.#io, pool: this.#pool, directory: this.directory, storeId: this.storeId };
     const facts = await scanLog({ ...source, manifest, files, from: this.#position, onFrame: this.#take });
     this.#notice(facts);
@@ -313,6 +329,11 @@ export class LogView {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
       return false; // dropped by a checkpoint while it was read
     }
+  }
+
+  /** Reading of single streams in what is sealed. */
+  get tiers(): TieredReader {
+    return this.#reader;
   }
 
   frames(after: number, through: number): AsyncGenerator<LogFrame, void, undefined> {

@@ -11,7 +11,14 @@ import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { StoreError } from "../errors.js";
 import { DirectFile, syncDirectory } from "../ffi/index.js";
-import { type FoundLog, type FrameListener, findLog, type LogPlace, reportOf } from "./find-log.js";
+import {
+  type FoundLog,
+  type FrameListener,
+  findLog,
+  type LogPlace,
+  type ManifestListener,
+  reportOf,
+} from "./find-log.js";
 import { STORE_ID_BYTES } from "./format.js";
 import { scanLog } from "./log-scan.js";
 import { clipped } from "./lsn-ranges.js";
@@ -96,10 +103,11 @@ export async function recoverLog(
   place: LogPlace,
   options: { readonly busyWaitMs: number; readonly onWaiting: (path: string) => void; readonly nowUs: number },
   onFrame: FrameListener,
+  onManifest?: ManifestListener,
 ): Promise<RecoveredLog> {
   // Not to decide on data that a crashed process wrote and nobody made durable.
   await settleWrites(place, options.busyWaitMs, options.onWaiting);
-  let found = await findLog(place, onFrame);
+  let found = await findLog(place, onFrame, onManifest);
   if (found === "absent") found = await foundNew(place, options.nowUs);
   const sealed = await openSealedTier(place, found.manifest);
   try {

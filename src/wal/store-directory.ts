@@ -1,7 +1,7 @@
-/** Making the directory of a store. */
+/** Making the directory of a store, and knowing one. */
 
-import { mkdirSync, realpathSync, statSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { StoreError } from "../errors.js";
 import { syncDirectory } from "../ffi/index.js";
 
@@ -31,4 +31,9 @@ function makeMissing(path: string, made: string[]): void {
     if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
   }
   made.push(path);
+}
+
+/** Whether there is a store in the directory. */
+export function isStore(directory: string): boolean {
+  return existsSync(join(directory, "lock"));
 }

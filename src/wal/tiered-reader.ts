@@ -5,7 +5,7 @@
  * and goes on in the sealed tier, without a gap and without a repetition.
  */
 
-import { isStoreError } from "../errors.js";
+import { isStoreError, StoreError } from "../errors.js";
 import type { ScannedSegment } from "./log-facts.js";
 import { truncated } from "./log-horizon.js";
 import type { LogReader } from "./log-reader.js";
@@ -13,7 +13,7 @@ import type { LsnRange } from "./lsn-ranges.js";
 import type { Manifest } from "./manifest.js";
 import { currentManifest } from "./manifest-change.js";
 import type { LogFrame } from "./sealed/sealed-format.js";
-import type { SealedLog } from "./sealed/sealed-log.js";
+import type { SealedHead, SealedLog } from "./sealed/sealed-log.js";
 import { checkSealedRange } from "./sealed-tier.js";
 
 export interface Tiers {
@@ -24,6 +24,8 @@ export interface Tiers {
   readonly sealed: SealedLog;
   /** Sequence number of a manifest that has changed what is sealed, where others tell of it. */
   readonly sealingSequence?: () => number;
+  /** Called when more is sealed than before, as soon as it is read from there. */
+  readonly onCheckpoint?: (checkpointLsn: number) => void;
 }
 
 function lastLsnOf({ header }: LogFrame): number {
@@ -39,16 +41,18 @@ export class TieredReader {
   readonly #directory: string;
   readonly #hot: LogReader;
   readonly #sealed: SealedLog;
+  readonly #onCheckpoint: (checkpointLsn: number) => void;
   #manifest: Manifest;
   readonly #sealingSequence: () => number;
   #refreshing: Promise<boolean> | null = null;
 
-  constructor({ directory, manifest, hot, sealed, sealingSequence = () => 0 }: Tiers) {
+  constructor({ directory, manifest, hot, sealed, sealingSequence = () => 0, onCheckpoint = () => {} }: Tiers) {
     this.#sealingSequence = sealingSequence;
     this.#directory = directory;
     this.#manifest = manifest;
     this.#hot = hot;
     this.#sealed = sealed;
+    this.#onCheckpoint = onCheckpoint;
   }
 
   get sealed(): SealedLog {
@@ -65,8 +69,13 @@ export class TieredReader {
     return this.#manifest;
   }
 
-  /** Reads by a later manifest from now on. `settled`: what is known of the cores' files where its incarnation is another. */
+  /**
+   * Reads by a later manifest from now on; one that others have overtaken changes nothing. `settled`: what is known of the cores' files where
+   * its incarnation is another.
+   */
   async useManifest(manifest: Manifest, settled: readonly ScannedSegment[]): Promise<void> {
+    if (manifest.sequence < this.#manifest.sequence) return;
+    const before = this.#manifest.checkpointLsn;
     const isSame = JSON.stringify(manifest.sealed) === JSON.stringify(this.#manifest.sealed);
     if (
       !isSame ||
@@ -78,6 +87,7 @@ export class TieredReader {
     }
     this.#manifest = manifest;
     this.#hot.useManifest(manifest, settled);
+    if (manifest.checkpointLsn > before) this.#onCheckpoint(manifest.checkpointLsn);
   }
 
   /** Looks for a later checkpoint; true when there is one. Who asks meanwhile gets the same answer. */
@@ -174,6 +184,56 @@ export class TieredReader {
       } catch (error) {
         if (!(await this.#isSealedMeanwhile(error, known))) throw error;
       }
+    }
+  }
+
+  /** Whether anything of the stream may be sealed; false is certain, and nothing is read for it. */
+  mayHold(name: Uint8Array): boolean {
+    return this.#sealed.mayHold(name);
+  }
+
+  /** The newest record of a stream that is sealed and has an LSN up to `through`, or null. */
+  streamHead(name: Uint8Array, through?: number): Promise<SealedHead | null> {
+    return this.#onNewest(() => this.#sealed.streamHead(name, through));
+  }
+
+  /** The LSNs of those of a stream's records that are sealed, with versions from `from` to `to`, in order. */
+  streamLsns(name: Uint8Array, from: number, to: number): Promise<number[]> {
+    return this.#onNewest(() => this.#sealed.streamLsns(name, from, to));
+  }
+
+  /** For each LSN, in the given order, the frame that holds it; all of them are sealed. */
+  async *framesOf(lsns: readonly number[]): AsyncGenerator<LogFrame, void, undefined> {
+    for (let at = 0; at < lsns.length; ) {
+      const known = this.#manifest;
+      try {
+        for await (const frame of this.#sealed.framesOf(at === 0 ? lsns : lsns.slice(at))) {
+          at++;
+          yield frame;
+        }
+      } catch (error) {
+        if (!(await this.#isSealedMeanwhile(error, known))) throw error;
+      }
+    }
+  }
+
+  /** Once more when a compaction by another process has replaced what was read. */
+  async #onNewest<Result>(work: () => Promise<Result>): Promise<Result> {
+    for (;;) {
+      const known = this.#manifest;
+      try {
+        return await work();
+      } catch (error) {
+        if (!(await this.#isSealedMeanwhile(error, known))) throw error;
+      }
+    }
+  }
+
+  /** Resolves when this process reads everything up to that LSN, which a manifest says is sealed, from there. */
+  async whenSealed(lsn: number): Promise<void> {
+    while (this.#sealed.lastLsn < lsn) {
+      if ((await this.refresh()) || this.#sealed.lastLsn >= lsn) continue;
+      throw new StoreError("ERR_WAL_CORRUPT", `LSN ${lsn} was sealed, and no manifest says so any more`, { lsn });
     }
   }
 

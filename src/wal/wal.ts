@@ -4,7 +4,6 @@
  * Knows bytes and LSNs, no events. attaching (recovering, where no writer lives) → open → closing → closed | failed.
  */
 
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { StoreError } from "../errors.js";
 import {
@@ -18,7 +17,7 @@ import {
 } from "../ffi/index.js";
 import { AdvanceListeners } from "./advance-listeners.js";
 import { AttachLock } from "./attach-lock.js";
-import { type Attachment, attach, attachReport } from "./attachment.js";
+import { type Attachment, attach } from "./attachment.js";
 import type { AppendTicket, Batch } from "./batch.js";
 import { Checkpointer, type CheckpointReport } from "./checkpoint.js";
 import { type Clock, wallClock } from "./clock.js";
@@ -26,13 +25,14 @@ import { Company } from "./company.js";
 import type { CoreState } from "./control-file.js";
 import type { CoreTail } from "./core-cursor.js";
 import { CoreWriter } from "./core-writer.js";
-import type { RecoveryReport } from "./find-log.js";
+import { detach, leave } from "./detachment.js";
+import { attachReport, type FrameListener, type RecoveryReport } from "./find-log.js";
 import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import type { HeadTable } from "./head-table.js";
 import { LogReader } from "./log-reader.js";
 import { LogRemover } from "./log-removal.js";
-import { endIncarnation } from "./manifest-change.js";
+import type { Manifest } from "./manifest.js";
 import { nextSegment } from "./next-segment.js";
 import { type RecoveredLog, recoverLog } from "./open-log.js";
 import type { KeyOf } from "./record-key.js";
@@ -78,6 +78,11 @@ export interface WalOpening {
   readonly onFrame: (frame: Frame) => void;
   /** All frames were told: the heads of their streams belong into the table. Only after a recovery. */
   readonly onRecovered: (heads: HeadTable) => void;
+  /**
+   * Everything up to that LSN is sealed, and is read from there: called before the first frame, where there is a checkpoint, and for each later
+   * one, whoever made it.
+   */
+  readonly onCheckpoint?: (checkpointLsn: number) => void;
 }
 
 export interface WalStats extends WriterStats {
@@ -110,6 +115,7 @@ export class Wal {
   /** Segments with frames that were there at opening, and those written since. */
   #segmentCount: number;
   #lastSegment = 0;
+  #heardCheckpointLsn = 0;
   readonly #listeners = new AdvanceListeners();
   #closing: Promise<void> | null = null;
   #isClosed = false;
@@ -158,23 +164,29 @@ export class Wal {
     /** Frames above the attested watermark so far: those that may have to be rewritten. */
     let unattested: Frame[] = [];
     let attestedLsn = 0;
+    const takeFrame: FrameListener = (frame, position) => {
+      index.of(position.core).add(frame.header.firstLsn, position.segment, position.fileOffset);
+      unattested.push(frame);
+      if (frame.header.durableLsn > attestedLsn) {
+        attestedLsn = frame.header.durableLsn;
+        unattested = unattested.filter(({ header }) => header.firstLsn > attestedLsn);
+      }
+      opening.onFrame(frame);
+    };
+    const tellCheckpoint = ({ checkpointLsn }: Manifest): void => {
+      if (checkpointLsn > 0) opening.onCheckpoint?.(checkpointLsn);
+    };
     const recover = (): Promise<RecoveredLog> =>
-      recoverLog({ ...held, directory }, { ...options, nowUs: clock() }, (frame, position) => {
-        index.of(position.core).add(frame.header.firstLsn, position.segment, position.fileOffset);
-        unattested.push(frame);
-        if (frame.header.durableLsn > attestedLsn) {
-          attestedLsn = frame.header.durableLsn;
-          unattested = unattested.filter(({ header }) => header.firstLsn > attestedLsn);
-        }
-        opening.onFrame(frame);
-      });
+      recoverLog({ ...held, directory }, { ...options, nowUs: clock() }, takeFrame, tellCheckpoint);
     const place = { ...options, ...held, directory, isExclusive: options.exclusive };
     const attachment = await attach(place, recover);
+    if (attachment.recovered === null) tellCheckpoint(attachment.manifest);
     const { heads, recovered } = attachment;
     try {
       await syncDirectory(join(directory, "wal")); // the core's directory can be new
       const firstSegment = await nextSegment({ directory, io: held.io }, attachment);
-      const wal = new Wal(directory, { ...held, index, firstSegment }, attachment, { ...options, clock });
+      const { onCheckpoint } = opening;
+      const wal = new Wal(directory, { ...held, index, firstSegment, onCheckpoint }, attachment, { ...options, clock });
       try {
         await wal.#writer.start();
         if (recovered !== null) {
@@ -197,7 +209,14 @@ export class Wal {
 
   private constructor(
     directory: string,
-    parts: { io: BlockIo; pool: BufferPool; lock: AttachLock; index: LogIndex; firstSegment: number },
+    parts: {
+      io: BlockIo;
+      pool: BufferPool;
+      lock: AttachLock;
+      index: LogIndex;
+      firstSegment: number;
+      onCheckpoint: ((checkpointLsn: number) => void) | undefined;
+    },
     attachment: Attachment,
     options: WalOptions & { clock: Clock },
   ) {
@@ -233,6 +252,7 @@ export class Wal {
         if (firstLsn > recoveredLsn) parts.index.of(this.slot).add(firstLsn, segment, fileOffset);
       },
       onAdvance: (watermark) => {
+        this.#hearCheckpoint();
         this.#listeners.tell(watermark);
         this.#company.wakeCommitted();
       },
@@ -251,11 +271,13 @@ export class Wal {
     const { manifest, sealed } = attachment;
     const tails = (): CoreTail[] => this.#tails();
     const hot = new LogReader({ ...parts, directory, storeId, manifest, settled, tails });
+    const { onCheckpoint = () => {} } = parts;
     this.#reader = new TieredReader({
       directory,
       manifest,
       hot,
       sealed,
+      onCheckpoint,
       sealingSequence: () => control.sealingSequence,
     });
     const changing = {
@@ -269,6 +291,14 @@ export class Wal {
     this.#sealedChanges = new SealedChanges(changing);
     this.#checkpointer = new Checkpointer(changing, this.#sealedChanges);
     this.remover = new LogRemover(directory, this.#sealedChanges, this.#checkpointer, () => this.assertWritable());
+  }
+
+  /** Another writer has made a checkpoint: who only writes would else keep in memory what is sealed. */
+  #hearCheckpoint(): void {
+    const { checkpointLsn } = this.#attachment.control;
+    if (checkpointLsn <= this.#heardCheckpointLsn) return;
+    this.#heardCheckpointLsn = checkpointLsn;
+    this.#reader.refresh().catch(() => {}); // whoever reads looks again, and is told
   }
 
   /** Readers must know where the cores end: behind it they would read ahead into MiBs of zeros for every new event. */
@@ -411,6 +441,11 @@ export class Wal {
     return this.#reader.sealed;
   }
 
+  /** Reading of single streams in what is sealed. */
+  get tiers(): TieredReader {
+    return this.#reader;
+  }
+
   /** The frames with LSNs in (`after`, `through`]; `through` ≤ W. */
   frames(after: number, through: number): AsyncGenerator<LogFrame, void, undefined> {
     return this.#reader.frames(after, through);
@@ -444,8 +479,10 @@ export class Wal {
       await this.#company.close();
       await this.#reader.close();
       try {
-        await this.#detach(isClean);
+        const takeAttachLock = (): Promise<AttachLock | null> => this.#takeAttachLock();
+        await detach(this.#attachment, { directory: this.directory, io: this.#io, isClean, takeAttachLock });
       } finally {
+        this.#exclusiveLock?.release();
         await this.#io.close();
         this.#pool.close();
         // For what a broken ring has in flight the kernel may still store a done word: then the memory stays.
@@ -458,51 +495,4 @@ export class Wal {
     this.heads.close();
     this.#attachment.control.close();
   }
-
-  /** The last to go ends the incarnation. Who failed leaves the slot live: what it had pending is for a survivor or for recovery. */
-  async #detach(isClean: boolean): Promise<void> {
-    const { control, owner } = this.#attachment;
-    let lock: AttachLock | null = null;
-    try {
-      lock = await this.#takeAttachLock();
-      if (isClean) control.detach(this.slot);
-      const isLast = !Array.from({ length: control.attachedCount }, (_, core) => core).some((core) =>
-        control.isLive(core),
-      );
-      // What others have written since this one looked last counts too. With something pending it is for recovery to say where it ends.
-      const lastLsn = control.lanes.advanceWatermark();
-      if (isClean && isLast && lastLsn === control.counter) {
-        await this.#endIncarnation(lastLsn);
-        control.end();
-      }
-      if (control.hasSleepers(this.slot)) this.#io.wake(control.file, control.turnOffset);
-    } finally {
-      owner.release();
-      lock?.release();
-      this.#exclusiveLock?.release();
-    }
-  }
-
-  async #endIncarnation(lastLsn: number): Promise<void> {
-    try {
-      await endIncarnation(this.directory, lastLsn);
-    } catch (error) {
-      // On a full disk it stays undone: the manifest would only have said what the log says itself.
-      if (!isLackOfSpace(asStoreError(error))) throw error;
-    }
-  }
-}
-
-/** Opening failed after the attach: nobody else may take this for a living writer, nor for a dead one with something pending. */
-function leave({ control, heads, owner }: Attachment): void {
-  control.detach(owner.core);
-  if (control.attachedCount === 1) control.end();
-  heads.close();
-  control.close();
-  owner.release();
-}
-
-/** Whether there is a store in the directory. */
-export function isStore(directory: string): boolean {
-  return existsSync(join(directory, "lock"));
 }

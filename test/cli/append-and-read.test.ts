@@ -175,7 +175,7 @@ test("a store that is open elsewhere is written beside its owner, unless that on
   await appendLetters(store, "s", "A");
   const company = await openStore(store);
   await appendLetters(store, "s", "B");
-  assert.is(company.streamVersion("s"), 2);
+  assert.is(await company.streamVersion("s"), 2);
   await company.close();
   const owner = await openStore(store, { exclusive: true });
   try {

@@ -209,8 +209,8 @@ test("several repositories live in one store, each under its name", async () => 
   const [one, two] = [makeRepository(randomHistory(random, 8)), makeRepository(randomHistory(random, 8))];
   await importInto(store, one, "--name", "first one/ü");
   await importInto(store, two, "--name", "second");
-  const { streams } = (await runJson(["stats", "--store", store]))[0] ?? {};
-  assert.ok(Number(streams) >= 2);
+  const { tailStreams } = (await runJson(["stats", "--store", store]))[0] ?? {};
+  assert.ok(Number(tailStreams) >= 2);
   await withGraph(store, (graph) => {
     assert.is(graph.rejectedCount, 0);
     assert.is([...graph.asOf().find({ label: "Commit" })].length, listChain(one).length + listChain(two).length);
@@ -289,7 +289,7 @@ test(
 async function streamVersion(store: string): Promise<number> {
   const reader = await openReader(store);
   try {
-    return reader.streamVersion("git-fixture");
+    return await reader.streamVersion("git-fixture");
   } finally {
     await reader.close();
   }

@@ -27,7 +27,7 @@ test("verify counts what is there", async () => {
 test("stats says what a store holds", async () => {
   const { store } = await makeStore(2);
   const [stats] = await runJson(["stats", "--store", store]);
-  assert.equal([stats?.["lastLsn"], stats?.["streams"], stats?.["directory"]], [2, 1, store]);
+  assert.equal([stats?.["lastLsn"], stats?.["tailStreams"], stats?.["directory"]], [2, 1, store]);
   assert.match(String(stats?.["storeId"]), /^[0-9a-f]{32}$/);
 });
 

@@ -142,7 +142,7 @@ if (problem === null) {
       await store.flush();
       await rejects(store.whenDurable(epoch), "ERR_WAL_FULL");
       assert.is(store.watermark, last);
-      assert.is(store.streamVersion("s"), last);
+      assert.is(await store.streamVersion("s"), last);
       await store.close();
     },
     { timeoutMs: 60_000 },

@@ -40,9 +40,9 @@ async function turn(): Promise<void> {
   await new Promise(setImmediate);
 }
 
-function versionsOf(stream: string): readonly [number, number] {
+async function versionsOf(stream: string): Promise<readonly [number, number]> {
   const head = log.index.get(stream);
-  return [head?.claimedVersion ?? 0, log.appender.visibleVersion(stream)];
+  return [head?.claimedVersion ?? 0, (await log.appender.visibleVersion(stream)) ?? 0];
 }
 
 test("when a write fails, what was in flight is of unknown outcome, and what had not been written fails, the open batch too", async () => {
@@ -53,7 +53,7 @@ test("when a write fails, what was in flight is of unknown outcome, and what had
   inFlight.push(outcomeOf(append("b", event(), { durability: "sync" })));
   inFlight.push(outcomeOf(append("a", event(), { durability: "sync" })));
   const open = [append("a", event("open")), append("b", [event(), event()]), append("c", event())].map(outcomeOf);
-  assert.equal(STREAMS.map(versionsOf), [
+  assert.equal(await Promise.all(STREAMS.map(versionsOf)), [
     [5, 2],
     [3, 0],
     [1, 0],
@@ -65,7 +65,7 @@ test("when a write fails, what was in flight is of unknown outcome, and what had
   assert.equal(await Promise.all(inFlight), new Array(3).fill("ERR_WAL_OUTCOME_UNKNOWN"));
   assert.equal(await Promise.all(open), new Array(3).fill("ERR_WAL_FAILED"));
   // What was in flight may be in the log, so nobody may use its versions again.
-  assert.equal(STREAMS.map(versionsOf), [
+  assert.equal(await Promise.all(STREAMS.map(versionsOf)), [
     [4, 2],
     [1, 0],
     [0, 0],
@@ -92,7 +92,7 @@ test("appends that wait when the log fails are told so, all of them", async () =
     answers.join(" "),
   );
   for (const [index, answer] of answers.entries()) {
-    assert.equal(versionsOf(`s${index}`), [answer === "ERR_WAL_OUTCOME_UNKNOWN" ? 1 : 0, 0]);
+    assert.equal(await versionsOf(`s${index}`), [answer === "ERR_WAL_OUTCOME_UNKNOWN" ? 1 : 0, 0]);
   }
 });
 
@@ -102,7 +102,7 @@ test("without space for another segment appends are refused, those in flight are
   let storedCount = 0;
   while ((await outcomeOf(append("a", event(`id-${storedCount}`, 3000)))) === "stored") storedCount++;
   assert.ok(storedCount > 5, `${storedCount} events lie in the first segment`);
-  assert.equal(versionsOf("a"), [storedCount, storedCount]);
+  assert.equal(await versionsOf("a"), [storedCount, storedCount]);
   await rejects(append("a", event("refused", 3000), { expectedVersion: storedCount }), "ERR_WAL_FULL");
   await rejects(append("new", event(undefined, 3000), { expectedVersion: "absent" }), "ERR_WAL_FULL");
   log.disk.allocateErrno = null;
@@ -133,13 +133,13 @@ test("a batch that is refused takes back what was built upon it, and leaves what
       undefined,
     ),
   ].map(outcomeOf);
-  assert.equal(STREAMS.map(versionsOf), [
+  assert.equal(await Promise.all(STREAMS.map(versionsOf)), [
     [5, 0],
     [3, 0],
     [0, 0],
   ]);
   assert.equal(await Promise.all(refused), new Array(4).fill("ERR_WAL_FULL"));
-  assert.equal(STREAMS.map(versionsOf), [
+  assert.equal(await Promise.all(STREAMS.map(versionsOf)), [
     [2, 0],
     [0, 0],
     [0, 0],
@@ -185,7 +185,7 @@ test("a repetition of an append that fails is made as a new one", async () => {
   const outcome = await outcomeOf(repetition);
   assert.is(await first, "ERR_WAL_FULL");
   assert.ok(outcome === "stored" || outcome === "ERR_WAL_FULL", outcome);
-  const [version, durable] = versionsOf("a");
+  const [version, durable] = await versionsOf("a");
   assert.equal([version, durable], outcome === "stored" ? [2, 2] : [1, 1]);
   assert.is((await append("a", event("1", 31_000))).duplicate, outcome === "stored");
 });
@@ -238,7 +238,7 @@ test("whatever fails and in whatever order, the streams are what their successfu
     }
     for (const stream of STREAMS) {
       const version = versions.get(stream) ?? 0;
-      assert.equal(versionsOf(stream), [version, version]);
+      assert.equal(await versionsOf(stream), [version, version]);
     }
     assert.is(log.watermarks.at(-1), lsn);
     refusedCount += failedCount;

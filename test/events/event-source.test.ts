@@ -314,5 +314,5 @@ test("versions count each stream from 1, LSNs count all, and recordedAt never go
     recordedAt = event.recordedAt;
   }
   assert.ok(Math.abs(recordedAt - Date.now() * 1000) < 60_000_000, "it is in microseconds since 1970");
-  for (const stream of STREAMS) assert.is(store.streamVersion(stream), versions.get(stream));
+  for (const stream of STREAMS) assert.is(await store.streamVersion(stream), versions.get(stream));
 });

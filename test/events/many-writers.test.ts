@@ -96,7 +96,7 @@ async function checkStore(store: Pick<EventStore, "readAll" | "readStream" | "st
     const own = all.filter((event) => event.stream === stream);
     const read = (await collect(store.readStream(stream))).map(({ version, data }) => ({ stream, version, data }));
     assert.equal(read, own, stream);
-    assert.is(store.streamVersion(stream), own.length);
+    assert.is(await store.streamVersion(stream), own.length);
   }
   return all;
 }

@@ -160,7 +160,7 @@ test("a reading that is under way goes on in what another writer sealed", async 
   const directory = join(temporaryDirectory(), "store");
   const { wal } = await openLog(directory);
   const { wal: other } = await openLog(directory);
-  const view = await LogView.open(directory, () => {});
+  const view = await LogView.open(directory, { onFrame: () => {} });
   for (let round = 0; round < 6; round++) {
     await fill(wal, round * 80, 40);
     await fill(other, round * 80 + 40, 40);
@@ -236,7 +236,7 @@ for (const [what, harm] of [
     const path = join(directory, "log", "0000000001.seal");
     harm(path);
     const before = readdirSync(directory).sort();
-    for (const opening of [openLog(directory), LogView.open(directory, () => {})]) {
+    for (const opening of [openLog(directory), LogView.open(directory, { onFrame: () => {} })]) {
       const error = (await rejects(opening, "ERR_WAL_CORRUPT")) as StoreError;
       assert.equal([error.details["path"], error.details["firstLsn"], error.details["lastLsn"]], [path, 1, 40]);
     }

@@ -103,7 +103,7 @@ test("a scavenge takes what the rules take, for all who have the log open, and a
   const directory = join(temporaryDirectory(), "store");
   const wal = await filled(directory, 3, { seal: (task, words) => sealInWorker(SEAL_WORKER, task, words) });
   const { wal: other } = await openLog(directory);
-  const view = await LogView.open(directory, () => {});
+  const view = await LogView.open(directory, { onFrame: () => {} });
   const before = await readAll(wal, 0);
   const report = await wal.remover.scavenge(async () => cut("b", 40));
   assert.equal([report.lsn, report.removedRecords, report.rewrittenSegments], [320, 39, 2]);
@@ -129,7 +129,7 @@ test("a truncation drops what was archived, and readers from below hear of it", 
   const directory = join(temporaryDirectory(), "store");
   const wal = await filled(directory, 4);
   const { wal: other } = await openLog(directory);
-  const view = await LogView.open(directory, () => {});
+  const view = await LogView.open(directory, { onFrame: () => {} });
   const before = await readAll(wal, 0);
   const archived: ArchivedSegment[] = [];
   let toldHorizon = 0;

@@ -48,20 +48,14 @@ test.afterEach(() => {
 
 async function openView() {
   const delivered: string[] = [];
-  const view = await LogView.open(directory, (frame) => delivered.push(...recordsOf(frame)));
+  const view = await LogView.open(directory, { onFrame: (frame) => delivered.push(...recordsOf(frame)) });
   return { view, delivered };
 }
 
 test("where there is no store there is none, and none is made", async () => {
-  await rejects(
-    LogView.open(directory, () => {}),
-    "ERR_STORE_NOT_FOUND",
-  );
+  await rejects(LogView.open(directory, { onFrame: () => {} }), "ERR_STORE_NOT_FOUND");
   const empty = temporaryDirectory();
-  await rejects(
-    LogView.open(empty, () => {}),
-    "ERR_STORE_NOT_FOUND",
-  );
+  await rejects(LogView.open(empty, { onFrame: () => {} }), "ERR_STORE_NOT_FOUND");
   assert.is(snapshot(empty).size, 0);
 });
 
@@ -195,7 +189,7 @@ test("a writer under load is never taken for a damaged store", async () => {
   const { view } = await openView();
   for (const until = performance.now() + 1500; performance.now() < until; ) {
     await view.refresh();
-    const other = await LogView.open(directory, () => {});
+    const other = await LogView.open(directory, { onFrame: () => {} });
     await other.close();
   }
   isWriting = false;
@@ -228,21 +222,15 @@ test("a store without its manifests, or of another kind, refuses with its reason
   cpSync(directory, damaged, { recursive: true });
   for (const name of snapshot(damaged).keys())
     if (name.startsWith("manifest-")) writeFileSync(join(damaged, name), "?");
-  await rejects(
-    LogView.open(damaged, () => {}),
-    "ERR_WAL_CORRUPT",
-  );
+  await rejects(LogView.open(damaged, { onFrame: () => {} }), "ERR_WAL_CORRUPT");
   for (const name of snapshot(damaged).keys()) if (name.startsWith("manifest-")) rmSync(join(damaged, name));
-  await rejects(
-    LogView.open(damaged, () => {}),
-    "ERR_STORE_NOT_FOUND",
-  );
+  await rejects(LogView.open(damaged, { onFrame: () => {} }), "ERR_STORE_NOT_FOUND");
 });
 
 /** A view of a log that is written by hand. */
 async function viewOf(log: HandLog) {
   const delivered: string[] = [];
-  const view = await LogView.open(log.directory, (frame) => delivered.push(...recordsOf(frame)));
+  const view = await LogView.open(log.directory, { onFrame: (frame) => delivered.push(...recordsOf(frame)) });
   return { view, delivered };
 }
 

@@ -6,7 +6,8 @@ import { existsSync, mkdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync
 import { join } from "node:path";
 import type { StoreError } from "../../src/errors.js";
 import { EIO } from "../../src/ffi/errno.js";
-import { isStore, Wal } from "../../src/wal/wal.js";
+import { isStore } from "../../src/wal/store-directory.js";
+import { Wal } from "../../src/wal/wal.js";
 import { assert, rejects } from "../support/assert.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";

@@ -71,7 +71,7 @@ async function measureReplayIn(store: string, size: GraphSize, context: CommandC
 async function writeLog({ stderr }: CommandContext, store: string, size: GraphSize, progress: Progress): Promise<void> {
   const total = size.nodes + size.edges;
   await withStore(store, stderr, {}, async (open) => {
-    if (open.watermark === total && open.streamVersion(REPLAY_STREAM) === total) return;
+    if (open.watermark === total && (await open.streamVersion(REPLAY_STREAM)) === total) return;
     if (open.watermark > 0) throw new UsageError(`${store} holds something else than such a log of ${total} events`);
     await writeReplayLog(open, size, (events) =>
       progress.update(() => `writing the log: ${formatCount(events)} of ${formatCount(total)} events`),

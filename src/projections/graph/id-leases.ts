@@ -95,7 +95,7 @@ export class IdLeases {
   }
 
   async #readReservations(): Promise<void> {
-    if (this.#store.streamVersion(IDS_STREAM) === this.#readVersion) return;
+    if ((await this.#store.streamVersion(IDS_STREAM)) === this.#readVersion) return;
     for await (const event of this.#store.readStream(IDS_STREAM, { from: this.#readVersion + 1 })) {
       this.#readVersion = event.version;
       if (event.type !== IDS_RESERVED_TYPE) continue;

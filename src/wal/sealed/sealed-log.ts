@@ -260,16 +260,28 @@ export class SealedLog {
     }
   }
 
-  /** The newest sealed record of a stream, whether it was removed or not; null when there was none. */
-  streamHead(name: Uint8Array): Promise<SealedHead | null> {
+  /** False: certainly nothing of the stream is sealed. Reads nothing, so it is true as well for what is not in memory yet. */
+  mayHold(name: Uint8Array): boolean {
+    const segments = this.#segments;
+    if (segments.length === 0) return false;
+    const hash = this.#hashOf(name);
+    for (let at = segments.length - 1; at >= 0; at--) if ((segments[at] as SealedSegment).mayHold(hash)) return true;
+    return false;
+  }
+
+  /**
+   * The newest record of a stream that is sealed and has an LSN up to `through`, removed or not; null when there was none. Below the newest one
+   * that is sealed, records that were removed are not known of.
+   */
+  streamHead(name: Uint8Array, through: number = Number.POSITIVE_INFINITY): Promise<SealedHead | null> {
     const hash = this.#hashOf(name);
     return this.#onCurrent(async () => {
       for (const segment of this.#segments.toReversed()) {
+        if (segment.firstLsn > through) continue;
         const looking = segment.stream(name, hash);
         const entry = looking instanceof Promise ? await looking : looking;
-        if (entry === null) continue;
-        const { firstVersion, count, lastLsnOffset } = entry;
-        return { version: firstVersion + count - 1, lsn: segment.firstLsn + lastLsnOffset };
+        const head = entry === null ? null : await headIn(segment, entry, through);
+        if (head !== null) return head;
       }
       return null;
     });
@@ -342,6 +354,16 @@ export class SealedLog {
     this.#reads.cache.clear();
     this.#reads.filters.clear();
   }
+}
+
+/** The newest record of a stream in a segment with an LSN up to `through`. */
+async function headIn(segment: SealedSegment, entry: StreamEntry, through: number): Promise<SealedHead | null> {
+  const { firstVersion, count } = entry;
+  const last = { version: firstVersion + count - 1, lsn: segment.firstLsn + entry.lastLsnOffset };
+  if (last.lsn <= through) return last;
+  const lsns = await segment.lsnsOf(entry, firstVersion, last.version);
+  const at = lsns.findLastIndex((lsn) => lsn <= through);
+  return at < 0 ? null : { version: firstVersion + at, lsn: lsns[at] as number };
 }
 
 function runIn({ runs }: SealedBlock, lsn: number): SealedRun {

@@ -311,6 +311,13 @@ export class SealedSegment {
     }
   }
 
+  /** False: certainly nothing of the stream is here. True also while nobody has asked, so that the filter is not in memory. */
+  mayHold(hash: NameHash): boolean {
+    if (this.trailer.bucketCount === 0) return false;
+    const filter = this.#reads.filters.get(this.#slot);
+    return filter === undefined || mayContain(filter.bytes, hash.low, hash.high);
+  }
+
   /** What the index says of a stream, null when the segment holds nothing of it; without waiting where everything is in memory. */
   stream(name: Uint8Array, hash: NameHash): StreamEntry | null | Promise<StreamEntry | null> {
     const { bucketCount } = this.trailer;
@@ -331,7 +338,7 @@ export class SealedSegment {
   }
 
   async #readStream(name: Uint8Array, hash: NameHash): Promise<StreamEntry | null> {
-    if (!(await this.#mayHold(hash))) return null;
+    if (!(await this.#isInFilter(hash))) return null;
     let page = bucketOf(hash.high, this.trailer.bucketCount);
     // Bounded, because damage that holds its CRC could lead in a circle.
     for (let steps = 0; steps < this.trailer.streamPageCount; steps++) {
@@ -350,7 +357,7 @@ export class SealedSegment {
   }
 
   /** By the name filter, which is read once and kept while there is room. */
-  async #mayHold(hash: NameHash): Promise<boolean> {
+  async #isInFilter(hash: NameHash): Promise<boolean> {
     const { filterBytes, filterCrc } = this.trailer;
     let filter = this.#reads.filters.get(this.#slot)?.bytes;
     if (filter === undefined) {

@@ -253,7 +253,7 @@ export class ChaosWriter {
 
   async #appendAtVersion(store: Store, caller: Caller): Promise<void> {
     const stream = this.#shared();
-    let expected = store.streamVersion(stream);
+    let expected = await store.streamVersion(stream);
     for (let tries = 0; tries < CONFLICT_TRIES_MAX; tries++) {
       const name = this.#nameFor(caller);
       const part = this.#events(stream);
@@ -275,8 +275,8 @@ export class ChaosWriter {
   }
 
   /** What nobody else appends to: no conflict but for the first guess after opening. */
-  #privateVersion(store: Store, caller: Caller): number {
-    return caller.privateVersion ?? store.streamVersion(caller.privateStream);
+  async #privateVersion(store: Store, caller: Caller): Promise<number> {
+    return caller.privateVersion ?? (await store.streamVersion(caller.privateStream));
   }
 
   #requirePrivate(name: string, caller: Caller, actual: number): void {
@@ -292,7 +292,7 @@ export class ChaosWriter {
   async #appendPrivate(store: Store, caller: Caller): Promise<void> {
     const name = this.#nameFor(caller);
     const part = this.#events(caller.privateStream);
-    const expected = this.#privateVersion(store, caller);
+    const expected = await this.#privateVersion(store, caller);
     const outcome = await this.#append(store, name, part, expected, this.#integer(4) === 0);
     if (outcome.kind === "conflict") return this.#requirePrivate(name, caller, outcome.actual);
     const result = requireNew(name, outcome);
@@ -323,15 +323,16 @@ export class ChaosWriter {
   async #appendOverStreams(store: Store, caller: Caller): Promise<void> {
     const name = this.#nameFor(caller);
     const hasId = this.#integer(4) === 0;
-    const expectedPrivate = this.#privateVersion(store, caller);
+    const expectedPrivate = await this.#privateVersion(store, caller);
     const streams = new Set([caller.privateStream, this.#shared()]);
     for (let more = this.#integer(3); more > 0; more--) streams.add(this.#shared());
     const parts = [...streams].map((stream) => this.#events(stream));
     if (this.#integer(2) === 0) parts.reverse();
-    const expectations = parts.map(({ stream }): ExpectedVersion => {
-      if (stream === caller.privateStream) return expectedPrivate;
-      return this.#integer(3) === 0 ? store.streamVersion(stream) : "any";
-    });
+    const expectations: ExpectedVersion[] = [];
+    for (const { stream } of parts) {
+      if (stream === caller.privateStream) expectations.push(expectedPrivate);
+      else expectations.push(this.#integer(3) === 0 ? await store.streamVersion(stream) : "any");
+    }
     const events = eventsOf(name, parts, hasId);
     const appends = parts.map(({ stream }, index) => ({
       stream,

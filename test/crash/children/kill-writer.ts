@@ -30,7 +30,7 @@ async function append(store: Store, plan: PlannedAppend): Promise<number> {
     const results = (await store.appendMany(appends, { durability })) as (AppendResult | BufferedResult)[];
     return lsnOf(store, results.at(-1) as AppendResult | BufferedResult);
   }
-  const expectedVersion = plan.expectsVersion ? store.streamVersion(first) : "any";
+  const expectedVersion = plan.expectsVersion ? await store.streamVersion(first) : "any";
   return lsnOf(store, await store.append(first, of(first), { durability, expectedVersion }));
 }
 

@@ -146,7 +146,13 @@ export async function openControlledLog(
   const index = new StreamIndex();
   const preparer = new EventPreparer(SchemaRegistry.load([], new Map(), false));
   const unread = (): Promise<never> => Promise.reject(new Error("the log is not read"));
-  const ids = { catchUp: () => Promise.resolve(), readIds: unread };
+  const ids = {
+    mayBeSealed: () => false,
+    findBase: unread,
+    catchUp: () => Promise.resolve(),
+    loadIds: () => Promise.resolve(),
+    readIds: unread,
+  };
   const appender = new Appender(wal, index, preparer, { durability, busyWaitMs: 1000 }, ids);
   const close = async (): Promise<void> => {
     disk.isHeld = false;

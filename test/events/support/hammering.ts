@@ -75,7 +75,7 @@ export async function hammer(store: EventStore, { name, streams, tries, conteste
       const kind = random.integer(10);
       if (kind === 0) await tryMany(mark);
       else {
-        const expected = kind < 5 ? "any" : store.streamVersion(stream);
+        const expected = kind < 5 ? "any" : await store.streamVersion(stream);
         await tryOne(stream, mark, eventsOf(mark, 1 + random.integer(3), random.integer(3) === 0), expected);
       }
     }

@@ -11,6 +11,7 @@ import { LogFollower } from "../../../src/events/log-follower.js";
 import { EventPreparer } from "../../../src/events/prepare-event.js";
 import { EventDecoder } from "../../../src/events/recorded-event.js";
 import { SchemaRegistry } from "../../../src/events/schema-registry.js";
+import { type SealedStreams, StreamHistory } from "../../../src/events/stream-history.js";
 import { StreamIndex } from "../../../src/events/stream-index.js";
 import { StreamReplay } from "../../../src/events/stream-replay.js";
 import type { AlignedBuffer } from "../../../src/ffi/index.js";
@@ -93,6 +94,14 @@ export class SharedLog {
   }
 }
 
+const NOTHING_SEALED: SealedStreams = {
+  mayHold: () => false,
+  streamHead: () => Promise.resolve(null),
+  streamLsns: () => Promise.resolve([]),
+  async *framesOf() {},
+  whenSealed: () => Promise.resolve(),
+};
+
 export class SharedWriter {
   readonly slot: number;
   readonly heads: HeadTable;
@@ -127,12 +136,20 @@ export class SharedWriter {
     const wal = this.#wal();
     this.follower = new LogFollower(wal, this.index, new StreamReplay(this.index));
     const decoder = new EventDecoder(registry, new Uint8Array(16));
-    this.source = new EventSource(wal, this.index, this.follower, decoder, () => false);
+    const history = new StreamHistory(this.index, this.follower, NOTHING_SEALED);
+    this.source = new EventSource(wal, history, decoder, () => false);
     const options = { durability: "group", busyWaitMs: BUSY_WAIT_MS } as const;
     this.appender = new Appender(wal, this.index, new EventPreparer(registry), options, {
+      mayBeSealed: () => false,
+      findBase: (head) => history.findBase(head),
       catchUp: () => this.follower.catchUp(),
-      readIds: (head, firstVersion, count) => this.source.readIds(head, firstVersion, count),
+      loadIds: (head) => this.source.loadIds(head),
+      readIds: (stream, firstVersion, count) => this.source.readIds(stream, firstVersion, count),
     });
+  }
+
+  async visibleVersion(stream: string): Promise<number> {
+    return (await this.appender.visibleVersion(stream)) ?? 0;
   }
 
   #wal(): Wal {

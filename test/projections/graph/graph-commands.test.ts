@@ -48,8 +48,8 @@ test("what the graph can see is wrong is refused before anything is written", as
     () => graph.createNode({ label: "P", colour: "red" } as never),
     (error) => error instanceof TypeError && error.message.includes("colour"),
   );
-  const reservations = store.streamVersion("$graph-ids");
-  assert.is(store.streamVersion("graph"), 1);
+  const reservations = await store.streamVersion("$graph-ids");
+  assert.is(await store.streamVersion("graph"), 1);
   assert.ok(store.watermark - before <= 1, "at most ids were reserved");
   assert.ok(reservations <= 2);
 });

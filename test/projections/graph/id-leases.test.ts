@@ -52,6 +52,6 @@ test("single ids come out of blocks that grow, and never repeat", async () => {
     const taken = new Set<number>();
     for (let count = 0; count < 1000; count++) taken.add(await leases.take("node"));
     assert.is(taken.size, 1000);
-    assert.is(store.streamVersion("$graph-ids"), 3, "256, 512 and 1,024 ids were reserved");
+    assert.is(await store.streamVersion("$graph-ids"), 3, "256, 512 and 1,024 ids were reserved");
   });
 });

@@ -139,7 +139,7 @@ export async function readLog(wal: Wal | LogView): Promise<Records> {
 /** What a reader beside the store, who writes nothing, sees of it. */
 export async function viewRecords(directory: string): Promise<Records> {
   const records: Records = [];
-  const view = await LogView.open(directory, (frame) => records.push(...recordsOf(frame)));
+  const view = await LogView.open(directory, { onFrame: (frame) => records.push(...recordsOf(frame)) });
   try {
     return records.slice(0, view.watermark);
   } finally {
