@@ -31,6 +31,7 @@ export const STORE_ERROR_CODES = {
   ERR_EVENTS_INVALID_STREAM: "the stream name is empty, too long or not well-formed",
   ERR_EVENTS_INVALID_EVENT: "the event cannot be stored as given",
   ERR_EVENTS_SCHEMA: "the event does not match its registered protobuf type, or strictSchemas demands one",
+  ERR_STREAM_TOMBSTONED: "the stream is gone for good: it is neither read nor written any more",
   ERR_EVENTS_DUPLICATE_ID: "some of these event ids are in the stream already, but not as this append",
   ERR_PROJECTION_FAILED:
     "a projection stopped: its apply threw and its policy is to stop, or the log could not be read",

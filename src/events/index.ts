@@ -1,6 +1,9 @@
 /** What projections may use of events. */
 
-export type { CoreState, IoDemand, IoDescription, LsnRange, RecoveryReport } from "../wal/index.js";
+export type {
+  ArchivedSegment,
+  CoreState,
+  IoDemand, IoDescription, LsnRange, RecoveryReport } from "../wal/index.js";
 export { checkOptionNames, choiceOption, integerOption } from "../wal/index.js";
 export type { AppendOptions, StreamAppend } from "./appender.js";
 export type { AppendResult, BufferedResult } from "./batch-ledger.js";
@@ -11,4 +14,14 @@ export type { Direction, ReadAllOptions, ReadStreamOptions, SubscribeOptions } f
 export { EventStore, type EventStoreStats } from "./event-store.js";
 export type { EventStoreOptions } from "./open-options.js";
 export { StoredEvent } from "./recorded-event.js";
+export {
+  checkUserStream,
+  type DeleteStreamOptions,
+  type RetainStreamOptions,
+  type RetentionChange,
+  type TombstoneStreamOptions,
+  type TruncateBeforeOptions,
+  type TruncateStreamOptions,
+} from "./retention.js";
+export type { StreamRetention } from "./retention-state.js";
 export type { PayloadCodec } from "./schema-registry.js";

@@ -5,6 +5,7 @@
  * again. Memory grows with the streams and prefixes that something was said of.
  */
 
+import { StoreError } from "../errors.js";
 import type { Removal } from "../wal/index.js";
 import { type RetentionEventName, type RetentionEvents, SYSTEM_PREFIX } from "./retention-event.js";
 
@@ -74,6 +75,10 @@ export class RetentionState {
     return false;
   }
 
+  isAnythingSaidOf(stream: string): boolean {
+    return this.#streams.has(stream) || this.isTombstoned(stream);
+  }
+
   /** The version with which the stream was deleted last; 0: it was not. */
   deletedThrough(stream: string): number {
     return this.#streams.get(stream)?.deletedThrough ?? 0;
@@ -140,3 +145,8 @@ const APPLY: {
   LogTruncated: () => {}, // the manifest says it
   LogScavenged: () => {},
 };
+
+export function tombstoned(stream: string): StoreError {
+  const message = `stream ${stream} is tombstoned: it is neither read nor written any more`;
+  return new StoreError("ERR_STREAM_TOMBSTONED", message, { stream });
+}

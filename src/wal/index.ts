@@ -8,7 +8,7 @@ export type { RecoveryReport } from "./find-log.js";
 export { RECORD_HEADER_BYTES } from "./format.js";
 export type { HeadTable } from "./head-table.js";
 export { inspectSegment, type SegmentItem } from "./inspect-segment.js";
-export type { ArchivedSegment, ScavengeReport, TruncationReport } from "./log-removal.js";
+export type { ArchivedSegment, LogRemover, ScavengeReport, TruncationReport } from "./log-removal.js";
 export { LogView } from "./log-view.js";
 export type { LsnRange } from "./lsn-ranges.js";
 export { checkOptionNames, choiceOption, integerOption } from "./options.js";

@@ -197,7 +197,12 @@ export class TieredReader {
     return this.#onNewest(() => this.#sealed.streamHead(name, through));
   }
 
-  /** The LSNs of those of a stream's records that are sealed, with versions from `from` to `to`, in order. */
+  /** The first version of a stream of which the record is left; where none of those that are sealed is, the one behind the last of them. */
+  streamStart(name: Uint8Array): Promise<number> {
+    return this.#onNewest(() => this.#sealed.streamStart(name));
+  }
+
+  /** The LSNs of those of a stream's records that are sealed and left, with versions from `from` to `to`, in order. */
   streamLsns(name: Uint8Array, from: number, to: number): Promise<number[]> {
     return this.#onNewest(() => this.#sealed.streamLsns(name, from, to));
   }

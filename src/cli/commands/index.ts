@@ -20,7 +20,10 @@ import { importGitCommand } from "./import-git.js";
 import { importNdjsonCommand } from "./import-ndjson.js";
 import { inspectCommand } from "./inspect.js";
 import { readCommand } from "./read.js";
+import { scavengeCommand } from "./scavenge.js";
 import { statsCommand } from "./stats.js";
+import { streamCommand } from "./stream-retention.js";
+import { truncateCommand } from "./truncate.js";
 import { verifyCommand } from "./verify.js";
 
 export const COMMANDS: readonly CommandBuilder[] = [
@@ -36,6 +39,9 @@ export const COMMANDS: readonly CommandBuilder[] = [
     graphDiffCommand,
   ]),
   checkpointCommand,
+  streamCommand,
+  scavengeCommand,
+  truncateCommand,
   verifyCommand,
   statsCommand,
   inspectCommand,

@@ -287,6 +287,15 @@ export class SealedLog {
     });
   }
 
+  /** The first version of a stream of which the record is left; where none of those that are sealed is, the one behind the last of them. */
+  streamStart(name: Uint8Array): Promise<number> {
+    const hash = this.#hashOf(name);
+    return this.#onCurrent(async () => {
+      const entries = (await this.#entriesOf(name, hash, 1)).map(({ entry }) => entry);
+      return (entries.findLast(({ count }) => count > 0) ?? entries[0])?.firstVersion ?? 1;
+    });
+  }
+
   /**
    * The LSNs of a stream's sealed records with versions from `fromVersion` to `toVersion`, in order. Where records were removed there are
    * fewer: those of the last versions.
