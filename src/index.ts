@@ -5,6 +5,7 @@ export type {
   AppendOptions,
   AppendResult,
   BufferedResult,
+  CheckpointReport,
   CoreState,
   Direction,
   Durability,
@@ -19,6 +20,7 @@ export type {
   ReadStreamOptions,
   RecordedEvent,
   RecoveryReport,
+  SealedVerification,
   StreamAppend,
   SubscribeOptions,
 } from "./events/index.js";

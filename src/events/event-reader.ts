@@ -8,7 +8,9 @@ import {
   LogView,
   type LsnRange,
   type RecoveryReport,
+  type SealedVerification,
 } from "../wal/index.js";
+import { envelopeKey } from "./envelope-key.js";
 import type { EventCursor } from "./event-cursor.js";
 import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
 import { LogFollower } from "./log-follower.js";
@@ -98,6 +100,11 @@ export class EventReader {
 
   get voids(): readonly LsnRange[] {
     return this.#log.voids;
+  }
+
+  verifySealed(): Promise<SealedVerification> {
+    this.#checkOpen();
+    return this.#log.verifySealed(envelopeKey());
   }
 
   cores(): readonly CoreState[] {

@@ -3,6 +3,7 @@
 import { StoreError } from "../errors.js";
 import {
   type CheckpointReport,
+  CheckpointSchedule,
   type CoreState,
   type Frame,
   type HeadTable,
@@ -41,6 +42,10 @@ export interface EventStoreStats extends WalStats {
    * is read. Nobody counts how many streams a store has in all.
    */
   readonly tailStreams: number;
+  /** The last LSN that is sealed. */
+  readonly checkpointLsn: number;
+  /** Checkpoints that this writer made by itself and that failed, since the last one that it made. */
+  readonly checkpointFailures: number;
 }
 
 /**
@@ -55,6 +60,7 @@ export class EventStore {
   readonly #index: StreamIndex;
   readonly #history: StreamHistory;
   readonly #appender: Appender;
+  readonly #schedule: CheckpointSchedule;
   /** Lost batches that an earlier `flush` told of. */
   #toldLossCount = 0;
   readonly #source: EventSource;
@@ -96,6 +102,9 @@ export class EventStore {
     this.#wal = wal;
     this.#index = index;
     this.#history = history;
+    const { checkpointWalBytes: walBytes, checkpointEntries: entries, checkpointIntervalMs: intervalMs } = options;
+    const policy = { walBytes, entries, intervalMs };
+    this.#schedule = new CheckpointSchedule(wal, policy, wal.recovery.bytesRead, options.onCheckpointError);
     const decoder = new EventDecoder(registry, wal.storeId);
     const source = new EventSource(wal, history, decoder, () => wal.status === "closed");
     this.#source = source;
@@ -152,7 +161,9 @@ export class EventStore {
   }
 
   stats(): EventStoreStats {
-    return { ...this.#wal.stats, tailStreams: this.#index.tailStreamCount };
+    const { checkpointLsn, stats } = this.#wal;
+    const { failureCount: checkpointFailures } = this.#schedule;
+    return { ...stats, tailStreams: this.#index.tailStreamCount, checkpointLsn, checkpointFailures };
   }
 
   cores(): readonly CoreState[] {
@@ -263,7 +274,13 @@ export class EventStore {
     return this.#wal.checkpoint();
   }
 
+  /** `checkpoint`, and every stretch of small segments becomes one. */
+  compact(): Promise<CheckpointReport | null> {
+    return this.#wal.checkpoint(true);
+  }
+
   close(): Promise<void> {
+    this.#schedule.stop();
     return this.#wal.close();
   }
 }

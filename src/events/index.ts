@@ -2,8 +2,14 @@
 
 export type {
   ArchivedSegment,
+  CheckpointReport,
   CoreState,
-  IoDemand, IoDescription, LsnRange, RecoveryReport } from "../wal/index.js";
+  IoDemand,
+  IoDescription,
+  LsnRange,
+  RecoveryReport,
+  SealedVerification,
+} from "../wal/index.js";
 export { checkOptionNames, choiceOption, integerOption } from "../wal/index.js";
 export type { AppendOptions, StreamAppend } from "./appender.js";
 export type { AppendResult, BufferedResult } from "./batch-ledger.js";

@@ -1,5 +1,6 @@
 /** How an event store is opened, checked. */
 
+import type { StoreError } from "../errors.js";
 import { checkOptionNames, choiceOption, type IoDemand, integerOption } from "../wal/index.js";
 import { DURABILITIES } from "./appender.js";
 import type { Durability } from "./event.js";
@@ -36,6 +37,17 @@ export interface EventStoreOptions {
    * does not become durable; then `ERR_WAL_BUSY`. Default 30,000.
    */
   readonly busyWaitMs?: number;
+  /**
+   * Make a checkpoint when so many bytes of the log, over all writers, are not sealed; 0: never for that reason. Default 256 MiB. However
+   * much is written, checkpoints take at most a tenth of the time, by a thread of their own.
+   */
+  readonly checkpointWalBytes?: number;
+  /** The same for a count of events, which bounds what is in memory of them. Default 4,000,000; 0: never for that reason. */
+  readonly checkpointEntries?: number;
+  /** Make a checkpoint when the last one is so long ago and something was written since. Default 0: never for that reason. */
+  readonly checkpointIntervalMs?: number;
+  /** Told of each checkpoint that the store made by itself and that failed; it is tried again, later each time. Default: a process warning. */
+  readonly onCheckpointError?: (error: StoreError) => void;
   /** Told the file for whose writes in flight opening, or taking over a dead writer, waits. Default: a process warning. */
   readonly onWaiting?: (path: string) => void;
 }
@@ -50,12 +62,19 @@ const OPTION_NAMES = [
   "exclusive",
   "maxWriters",
   "busyWaitMs",
+  "checkpointWalBytes",
+  "checkpointEntries",
+  "checkpointIntervalMs",
+  "onCheckpointError",
   "onWaiting",
 ] as const satisfies readonly (keyof EventStoreOptions)[];
 const IO_DEMANDS = ["auto", "uring", "threadpool", "buffered"] as const;
 const SEGMENT_BYTES = { min: 64 * 1024, max: 1024 * MEBIBYTE, default: 64 * MEBIBYTE };
 const FLUSH_INTERVAL_MS = { min: 1, max: 60_000, default: 10 };
 const MAX_WRITERS = { min: 1, max: 64, default: 64 };
+const CHECKPOINT_WAL_BYTES = { min: 0, max: Number.MAX_SAFE_INTEGER, default: 256 * MEBIBYTE };
+const CHECKPOINT_ENTRIES = { min: 0, max: Number.MAX_SAFE_INTEGER, default: 4_000_000 };
+const CHECKPOINT_INTERVAL_MS = { min: 0, max: Number.MAX_SAFE_INTEGER, default: 0 };
 const BUSY_WAIT_MS = { min: 0, max: 3_600_000, default: 30_000 };
 
 /** The options without optionals. */
@@ -79,6 +98,10 @@ function warnOfWaiting(path: string): void {
   });
 }
 
+function warnOfCheckpoint(error: StoreError): void {
+  process.emitWarning(`a checkpoint failed and will be tried again: ${error.message}`, { code: "VARVE_CHECKPOINT" });
+}
+
 /** The options with their defaults. @throws TypeError, RangeError naming the option */
 export function checkedOptions(options: EventStoreOptions): CheckedOptions {
   checkOptionNames(options, OPTION_NAMES, "openStore");
@@ -86,6 +109,8 @@ export function checkedOptions(options: EventStoreOptions): CheckedOptions {
   checkSchemas(schemas);
   if (typeof strictSchemas !== "boolean") throw new TypeError("option strictSchemas must be true or false");
   if (typeof exclusive !== "boolean") throw new TypeError("option exclusive must be true or false");
+  const { onCheckpointError = warnOfCheckpoint } = options;
+  if (typeof onCheckpointError !== "function") throw new TypeError("option onCheckpointError must be a function");
   if (typeof onWaiting !== "function") throw new TypeError("option onWaiting must be a function");
   const segmentBytes = integerOption(options.segmentBytes, "segmentBytes", SEGMENT_BYTES);
   if (segmentBytes % 4096 !== 0) throw new RangeError("option segmentBytes must be a multiple of 4096");
@@ -96,6 +121,10 @@ export function checkedOptions(options: EventStoreOptions): CheckedOptions {
     exclusive,
     maxWriters: integerOption(options.maxWriters, "maxWriters", MAX_WRITERS),
     busyWaitMs: integerOption(options.busyWaitMs, "busyWaitMs", BUSY_WAIT_MS),
+    checkpointWalBytes: integerOption(options.checkpointWalBytes, "checkpointWalBytes", CHECKPOINT_WAL_BYTES),
+    checkpointEntries: integerOption(options.checkpointEntries, "checkpointEntries", CHECKPOINT_ENTRIES),
+    checkpointIntervalMs: integerOption(options.checkpointIntervalMs, "checkpointIntervalMs", CHECKPOINT_INTERVAL_MS),
+    onCheckpointError,
     segmentBytes,
     schemas,
     strictSchemas,

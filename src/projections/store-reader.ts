@@ -10,6 +10,7 @@ import type {
   ReadStreamOptions,
   RecordedEvent,
   RecoveryReport,
+  SealedVerification,
   SubscribeOptions,
 } from "../events/index.js";
 
@@ -63,6 +64,16 @@ export class StoreReader<Events extends EventMap = EventMap> {
    */
   get voids(): readonly LsnRange[] {
     return this.#events.voids;
+  }
+
+  /**
+   * Reads every byte of what is sealed and checks it: checksums, that no LSN is missing, the hash chain, and the index of streams against the
+   * events.
+   *
+   * @throws StoreError `ERR_WAL_CORRUPT` with path, offset and LSNs of the first thing that is wrong; `ERR_IO_FAILED`
+   */
+  verifySealed(): Promise<SealedVerification> {
+    return this.#events.verifySealed();
   }
 
   stats(): { readonly lastLsn: number; readonly segments: number; readonly tailStreams: number } {

@@ -4,6 +4,7 @@ import type {
   AppendOptions,
   AppendResult,
   BufferedResult,
+  CheckpointReport,
   CoreState,
   Durability,
   EventInput,
@@ -31,10 +32,12 @@ import { startProjection } from "./start-projection.js";
 /** How a store is opened. */
 export type StoreOptions = EventStoreOptions;
 
-/** What `checkpoint` saved. */
+/** What `checkpoint` did. */
 export interface StoreCheckpoint {
   /** W when it was called. */
   readonly lsn: number;
+  /** What was sealed; null when another writer was making a checkpoint, which seals the log as well. */
+  readonly log: CheckpointReport | null;
   /** Each running projection with the LSN that its saved state reflects. */
   readonly projections: readonly { readonly name: string; readonly lsn: number }[];
 }
@@ -261,14 +264,30 @@ export class Store<Events extends EventMap = EventMap> {
     return this.#idLeases.reserve("edge", count);
   }
 
-  /** Saves the state of every running projection with the LSN it reflects. */
+  /**
+   * Saves the state of every running projection with the LSN it reflects, then seals the log up to the watermark and removes the files of
+   * the log that nobody needs any more. Appends and reads go on meanwhile.
+   *
+   * @throws StoreError `ERR_IO_FAILED`, `ERR_WAL_CORRUPT`, `ERR_WAL_FAILED`, `ERR_STORE_CLOSED`: then nothing was removed
+   * @throws StoreError `ERR_PROJECTION_CHECKPOINT`
+   */
   async checkpoint(): Promise<StoreCheckpoint> {
     const lsn = this.watermark;
     const projections: { name: string; lsn: number }[] = [];
     for (const [name, runner] of this.#runners) {
       if (runner.status !== "closed") projections.push({ name, lsn: await runner.checkpoint() });
     }
-    return { lsn, projections };
+    return { lsn, projections, log: await this.#events.checkpoint() };
+  }
+
+  /**
+   * Seals the log up to the watermark and makes one segment of each stretch of small ones, which a checkpoint does only when there are
+   * eight of a size; null when another writer is making a checkpoint. Not needed but for a store that will be read only from now on.
+   *
+   * @throws as `checkpoint`
+   */
+  compact(): Promise<CheckpointReport | null> {
+    return this.#events.compact();
   }
 
   /** Closes the projections, writes what is buffered, seals what this writer wrote and frees its place. The second call waits for the first. */

@@ -16,7 +16,7 @@ import { currentManifest } from "./manifest-change.js";
 import type { SealedEntry } from "./sealed/sealed-entry.js";
 import { sealedDirectory } from "./sealed/sealed-name.js";
 import type { SealedChangePlace, SealedChanges } from "./sealed-changes.js";
-import { compactionOf } from "./sealed-compaction.js";
+import { allCompactions, compactionOf } from "./sealed-compaction.js";
 
 /** What a checkpoint did. */
 export interface CheckpointReport {
@@ -54,13 +54,14 @@ export class Checkpointer {
   }
 
   /**
-   * Makes a checkpoint; null when another writer is making one. Who asks meanwhile gets the same answer.
+   * Makes a checkpoint; null when another writer is making one. Who asks meanwhile gets the same answer. With `compactsAll` every stretch
+   * of small segments becomes one, also where a checkpoint would wait for more of them.
    *
    * @throws StoreError `ERR_IO_FAILED`, `ERR_WAL_CORRUPT`, `ERR_WAL_FAILED`, `ERR_STORE_CLOSED`: then nothing was removed
    */
-  run(): Promise<CheckpointReport | null> {
+  run(compactsAll = false): Promise<CheckpointReport | null> {
     this.#running ??= this.#changes
-      .exclusively(() => this.make())
+      .exclusively(() => this.make(compactsAll))
       .finally(() => {
         this.#running = null;
       });
@@ -68,14 +69,14 @@ export class Checkpointer {
   }
 
   /** Makes a checkpoint for who has the lease. */
-  async make(): Promise<CheckpointReport> {
+  async make(compactsAll = false): Promise<CheckpointReport> {
     const startedMs = performance.now();
     const lsn = this.#place.watermark();
     // The manifest after W: it has all voids below.
     const before = await currentManifest(this.#place.directory);
     const merged = lsn > before.checkpointLsn ? await this.#merge(before, lsn) : before;
     const sealedBytes = merged === before ? 0 : this.#changes.counted("recordBytes");
-    const compacted = await this.#compact(merged);
+    const compacted = await this.#compact(merged, compactsAll);
     const dropped = await this.#drop(compacted, compacted !== before);
     return {
       lsn: compacted.checkpointLsn,
@@ -99,13 +100,20 @@ export class Checkpointer {
   }
 
   /** The files that were replaced stay until no manifest lists them: until the next checkpoint. */
-  async #compact(manifest: Manifest): Promise<Manifest> {
+  async #compact(manifest: Manifest, compactsAll: boolean): Promise<Manifest> {
     // What was dropped stays apart: nothing is left there to be read in order.
-    const segments = compactionOf(manifest.sealed.filter(({ lastLsn }) => lastLsn > manifest.horizonLsn));
-    if (segments.length === 0) return manifest;
+    const sealed = manifest.sealed.filter(({ lastLsn }) => lastLsn > manifest.horizonLsn);
+    const small = compactionOf(sealed);
+    const groups = compactsAll ? allCompactions(sealed) : small.length > 0 ? [small] : [];
+    let compacted = manifest;
+    for (const group of groups) compacted = await this.#compactGroup(compacted, group);
+    return compacted;
+  }
+
+  async #compactGroup(manifest: Manifest, segments: readonly SealedEntry[]): Promise<Manifest> {
     const through = manifest.checkpointLsn;
     const entries = await this.#changes.seal({ work: "compact", manifest, through, segments, removal: null });
-    const at = manifest.sealed.indexOf(segments[0] as SealedEntry);
+    const at = manifest.sealed.findIndex(({ number }) => number === segments[0]?.number);
     return this.#changes.commit((current) => ({
       ...current,
       sealed: current.sealed.toSpliced(at, segments.length, ...entries),

@@ -131,7 +131,7 @@ export class CoreCursor {
       await this.close();
       if (this.#isFenced || !(await this.#goOn())) {
         this.#isAtEnd = true;
-        const isQuiet = this.#source.tailOf(this.core) === null && !this.#isAtLimit;
+        const isQuiet = this.#source.tailOf(this.core) === null && this.#source.limit === null;
         this.#position = { ...this.#position, isQuiet };
         return;
       }
@@ -147,6 +147,16 @@ export class CoreCursor {
     const { segment, fileOffset } = this.#position;
     if (limit === null || segment < limit.segment) return false;
     return segment > limit.segment || fileOffset >= limit.fileOffset;
+  }
+
+  /**
+   * The first segment that lies wholly behind the limit. One that is begun by the limit's frame has nothing before it: taken for an empty one, it
+   * would be passed over for what the core's next writer wrote, and whoever goes on from there would miss it.
+   */
+  get #limitEnd(): number {
+    const { limit } = this.#source;
+    if (limit === null) return Number.POSITIVE_INFINITY;
+    return limit.fileOffset > PREAMBLE_BYTES ? limit.segment + 1 : limit.segment;
   }
 
   #segment(number: number): KnownSegment | undefined {
@@ -170,11 +180,8 @@ export class CoreCursor {
       if (isBehindTail) return false;
     }
     const { catalog, endSegment } = this.#source;
-    for (const next of catalog.between(
-      this.core,
-      segment + 1,
-      Math.min(endSegment, (tail?.segment ?? endSegment) + 1),
-    )) {
+    const end = Math.min(endSegment, (tail?.segment ?? endSegment) + 1, this.#limitEnd);
+    for (const next of catalog.between(this.core, segment + 1, end)) {
       if (!(await this.#openAt(next, PREAMBLE_BYTES, tail))) continue;
       const step = await (this.#open as OpenSegment).stream.next();
       this.#source.door.checkOpen();

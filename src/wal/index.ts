@@ -3,6 +3,7 @@
 export type { IoDemand, IoDescription } from "../ffi/index.js";
 export type { AppendTicket, Batch } from "./batch.js";
 export type { CheckpointReport } from "./checkpoint.js";
+export { CheckpointSchedule } from "./checkpoint-schedule.js";
 export type { CoreState } from "./control-file.js";
 export type { RecoveryReport } from "./find-log.js";
 export { RECORD_HEADER_BYTES } from "./format.js";
@@ -19,5 +20,6 @@ export type { LogFrame as Frame } from "./sealed/sealed-format.js";
 export { coreDirectory, segmentPath } from "./segment-name.js";
 export { isStore } from "./store-directory.js";
 export type { TieredReader } from "./tiered-reader.js";
+export type { SealedVerification } from "./verify-sealed.js";
 export { Wal, type WalOptions, type WalStats } from "./wal.js";
 export type { SealDemand } from "./writer-contract.js";

@@ -24,11 +24,13 @@ import { scanLog } from "./log-scan.js";
 import type { LsnRange } from "./lsn-ranges.js";
 import { MANIFEST_NAME, type Manifest, readManifest } from "./manifest.js";
 import { currentManifest } from "./manifest-change.js";
+import type { KeyOf } from "./record-key.js";
 import type { LogFrame } from "./sealed/sealed-format.js";
 import { SealedLog } from "./sealed/sealed-log.js";
 import { sealedDirectory } from "./sealed/sealed-name.js";
 import { type CoreFiles, listLog } from "./segment-name.js";
 import { TieredReader } from "./tiered-reader.js";
+import { type SealedVerification, verifySealed } from "./verify-sealed.js";
 import { READ_CHUNK_BYTES, READ_CHUNKS_MAX } from "./wal.js";
 
 /** A writer can be seen between two of its writes, which then looks like damage; but damage stays where it is, and that does not. */
@@ -351,6 +353,11 @@ export class LogView {
   /** The last LSN that a truncation has dropped; 0: none. */
   get horizonLsn(): number {
     return this.#reader.manifest.horizonLsn;
+  }
+
+  /** Reads and checks every byte of what is sealed. */
+  verifySealed(keyOf: KeyOf): Promise<SealedVerification> {
+    return verifySealed({ io: this.#io, directory: this.directory, keyOf });
   }
 
   /** LSNs that writers took and lost: no record has them. Ascending. */

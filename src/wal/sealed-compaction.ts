@@ -25,3 +25,13 @@ function trailingBelow(sealed: readonly SealedEntry[], byteLength: number): read
   const large = sealed.findLastIndex((entry) => entry.byteLength >= byteLength);
   return sealed.slice(large + 1);
 }
+
+/** All stretches of segments that are worth making one of, however many there are; for who asks for it. */
+export function allCompactions(sealed: readonly SealedEntry[]): readonly (readonly SealedEntry[])[] {
+  const groups: SealedEntry[][] = [[]];
+  for (const entry of sealed) {
+    if (entry.byteLength < LARGE_BYTES) groups.at(-1)?.push(entry);
+    else groups.push([]);
+  }
+  return groups.filter((group) => group.length > 1);
+}

@@ -185,7 +185,7 @@ export class Wal {
     try {
       await syncDirectory(join(directory, "wal")); // the core's directory can be new
       const firstSegment = await nextSegment({ directory, io: held.io }, attachment);
-      const { onCheckpoint } = opening;
+      const { onCheckpoint = () => {} } = opening;
       const wal = new Wal(directory, { ...held, index, firstSegment, onCheckpoint }, attachment, { ...options, clock });
       try {
         await wal.#writer.start();
@@ -215,7 +215,7 @@ export class Wal {
       lock: AttachLock;
       index: LogIndex;
       firstSegment: number;
-      onCheckpoint: ((checkpointLsn: number) => void) | undefined;
+      onCheckpoint: (checkpointLsn: number) => void;
     },
     attachment: Attachment,
     options: WalOptions & { clock: Clock },
@@ -271,13 +271,12 @@ export class Wal {
     const { manifest, sealed } = attachment;
     const tails = (): CoreTail[] => this.#tails();
     const hot = new LogReader({ ...parts, directory, storeId, manifest, settled, tails });
-    const { onCheckpoint = () => {} } = parts;
     this.#reader = new TieredReader({
       directory,
       manifest,
       hot,
       sealed,
-      onCheckpoint,
+      onCheckpoint: parts.onCheckpoint,
       sealingSequence: () => control.sealingSequence,
     });
     const changing = {
@@ -426,9 +425,14 @@ export class Wal {
    *
    * @throws StoreError `ERR_IO_FAILED`, `ERR_WAL_CORRUPT`, `ERR_WAL_FAILED`, `ERR_STORE_CLOSED`: then nothing was removed
    */
-  async checkpoint(): Promise<CheckpointReport | null> {
+  async checkpoint(compactsAll = false): Promise<CheckpointReport | null> {
     this.#writer.assertWritable();
-    return this.#checkpointer.run();
+    return this.#checkpointer.run(compactsAll);
+  }
+
+  /** The last LSN that is sealed, as far as this process knows. */
+  get checkpointLsn(): number {
+    return this.#reader.manifest.checkpointLsn;
   }
 
   /** The last LSN that a truncation has dropped, as far as this process knows; 0: none. Reading in LSN order can begin behind it. */

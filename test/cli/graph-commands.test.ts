@@ -211,6 +211,8 @@ test("answers the same after a checkpoint, and after the checkpoint is deleted",
     (saved["projections"] as JsonObject[]).map((each) => [each["name"], each["lsn"]]),
     [["graph", saved["lsn"]]],
   );
+  const log = saved["log"] as JsonObject;
+  assert.equal([log["lsn"], log["sealedRecords"], log["segments"]], [saved["lsn"], saved["lsn"], 1]);
   assert.equal(await ask(), before);
   await runJson(["append", "--store", store, "--stream", "s", "--type", "Other"]);
   assert.equal(await ask(), before);

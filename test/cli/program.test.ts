@@ -22,6 +22,7 @@ const PATHS = [
   "graph history",
   "graph diff",
   "checkpoint",
+  "compact",
   "verify",
   "stats",
   "inspect",

@@ -24,6 +24,37 @@ test("verify counts what is there", async () => {
   assert.match((await runCli(["verify", "--store", store])).stdout, "nothing damaged");
 });
 
+test("verify counts what is sealed with the rest, compact makes one segment of small ones, and damage there is refused", async () => {
+  const { store } = await makeStore(5);
+  const lines = Array.from({ length: 4 }, (_, index) => `{"stream":"t${index % 2}","type":"T","data":${index}}\n`);
+  for (let round = 1; round <= 3; round++) {
+    const [saved] = await runJson(["checkpoint", "--store", store]);
+    const log = saved?.["log"] as Record<string, unknown>;
+    assert.equal([log["lsn"], log["segments"]], [1 + 4 * round, round]);
+    await runJson(["import", "ndjson", "-", "--store", store], { input: lines.join("") });
+  }
+  const verify = async (): Promise<unknown[]> => {
+    const [result = {}] = await runJson(["verify", "--store", store]);
+    const { segments, lastLsn, records, voidLsns } = result["sealed"] as Record<string, unknown>;
+    return [result["ok"], result["events"], result["streams"], segments, lastLsn, records, voidLsns];
+  };
+  assert.equal(await verify(), [true, 17, 3, 3, 13, 13, 0]);
+  const read = (await runCli(["read", "--store", store])).stdout;
+  const [compacted] = await runJson(["compact", "--store", store]);
+  const log = compacted?.["log"] as Record<string, unknown>;
+  assert.equal([log["lsn"], log["sealedRecords"], log["segments"], log["compactedSegments"]], [17, 4, 1, 3]);
+  assert.equal(await verify(), [true, 17, 3, 1, 17, 17, 0]);
+  assert.is((await runCli(["read", "--store", store])).stdout, read);
+  await runJson(["compact", "--store", store]); // removes what no manifest lists any more
+  const files = readdirSync(join(store, "log"));
+  assert.is(files.length, 1);
+  const path = join(store, "log", files[0] as string);
+  writeSync(openSync(path, "r+"), Buffer.from([0xff]), 0, 1, 4096 + 100);
+  const failure = await runFailing(["verify", "--store", store]);
+  assert.is(failure.code, "ERR_WAL_CORRUPT");
+  assert.is((failure["details"] as Record<string, unknown>)["path"], path);
+});
+
 test("stats says what a store holds", async () => {
   const { store } = await makeStore(2);
   const [stats] = await runJson(["stats", "--store", store]);

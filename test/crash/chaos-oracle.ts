@@ -13,8 +13,11 @@ const DERIVED_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{1
 /** LSNs that dead writers took and never filled. */
 export class Voids {
   readonly #ranges: readonly (readonly [from: number, through: number])[];
+  readonly #sealedThrough: number;
 
-  constructor(ranges: readonly (readonly [from: number, through: number])[]) {
+  /** Of what is sealed the manifest does not tell the voids any more: `varve verify` does, and what it counts is compared. */
+  constructor(ranges: readonly (readonly [from: number, through: number])[], sealedThrough = 0) {
+    this.#sealedThrough = sealedThrough;
     this.#ranges = [...ranges].sort(([a], [b]) => a - b);
   }
 
@@ -32,7 +35,7 @@ export class Voids {
 
   /** The first LSN from `from` through `through` that is none of these, or null. */
   firstOutside(from: number, through: number): number | null {
-    let lsn = from;
+    let lsn = Math.max(from, this.#sealedThrough + 1);
     for (const [start, end] of this.#ranges) if (start <= lsn && lsn <= end) lsn = end + 1;
     return lsn <= through ? lsn : null;
   }
@@ -51,14 +54,17 @@ export function readVoids(directory: string): Voids {
     .at(-1);
   if (name === undefined) throw new Error(`there is no manifest in ${directory}`);
   const [, body] = readFileSync(join(directory, name), "utf8").split("\n") as [string, string];
-  const { incarnations } = JSON.parse(body) as { readonly incarnations: readonly ManifestIncarnation[] };
+  const { checkpointLsn, incarnations } = JSON.parse(body) as {
+    readonly checkpointLsn: number;
+    readonly incarnations: readonly ManifestIncarnation[];
+  };
   // What lies above the end of its incarnation was dropped, and its LSNs were given again.
   const ranges = incarnations.flatMap(({ lastLsn, voids = [] }) =>
     voids
       .map(([from, through]) => [from, Math.min(through, lastLsn ?? through)] as const)
       .filter(([from, through]) => from <= through),
   );
-  return new Voids(ranges);
+  return new Voids(ranges, checkpointLsn);
 }
 
 /** What a reading of the whole log came to. */

@@ -55,6 +55,7 @@ const STORE_METHODS: Methods<EventStore> = {
   appendMany: [(store) => store.appendMany([{ stream: "s", events: EVENT }]), "done", CLOSED, CLOSED],
   flush: [(store) => store.flush(), "done", CLOSED, CLOSED],
   checkpoint: [(store) => store.checkpoint(), "done", CLOSED, CLOSED],
+  compact: [(store) => store.compact(), "done", CLOSED, CLOSED],
   "whenDurable of a durable epoch": [(store) => store.whenDurable(1), "done", "done", "done"],
   "whenDurable of no epoch": [(store) => store.whenDurable(1e9), "RangeError", CLOSED, CLOSED],
   // Reading that begins while the store closes may still come through.
@@ -153,6 +154,10 @@ test("wrong options are TypeErrors and RangeErrors that name them, and no store 
     [{ segmentBytes: 65_537 }, "segmentBytes"],
     [{ segmentBytes: any(1n) }, "segmentBytes"],
     [{ busyWaitMs: -1 }, "busyWaitMs"],
+    [{ checkpointWalBytes: -1 }, "checkpointWalBytes"],
+    [{ checkpointEntries: any("many") }, "checkpointEntries"],
+    [{ checkpointIntervalMs: 0.5 }, "checkpointIntervalMs"],
+    [{ onCheckpointError: any(true) }, "onCheckpointError"],
     [{ schemas: any("a.proto") }, "schemas"],
     [{ schemas: any([5]) }, "schemas"],
     [{ strictSchemas: any(1) }, "strictSchemas"],

@@ -1,6 +1,9 @@
 /** Streams whose events are sealed, in part or wholly: read, written to and looked up as if they were not. */
 
 import { randomUUID } from "node:crypto";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { isStoreError, type StoreError } from "../../src/errors.js";
 import type { EventInput, EventReader, EventStore, ExpectedVersion } from "../../src/events/index.js";
 import { StreamIndex } from "../../src/events/stream-index.js";
 import { assert, rejects } from "../support/assert.js";
@@ -411,6 +414,47 @@ test("memory goes with the tail: a checkpoint lets go of the streams below it, o
   }
   assert.equal([await store.streamVersion("s7"), await other.streamVersion("s9")], [2, 1]);
   await other.close();
+  await store.close();
+});
+
+test("a store makes checkpoints by itself, and its events are read as before", async () => {
+  const directory = temporaryDirectory();
+  const options = { ...SMALL, checkpointEntries: 200, checkpointWalBytes: 0 };
+  const store = await openEventStore(options, directory);
+  const other = await openEventStore(options, directory);
+  for (let index = 0; index < 250; index++) await other.append(`s${index % 20}`, E);
+  const before = await readings(store, ["s0", "s19"]);
+  assert.is(store.stats().checkpointLsn, 0);
+  for (let tries = 0; store.stats().checkpointLsn < 250; tries++) {
+    assert.ok(tries < 500, "no checkpoint was made");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.is(await readings(store, ["s0", "s19"]), before);
+  await other.append("s0", E);
+  assert.is(store.stats().checkpointFailures, 0);
+  await store.close();
+  await other.close();
+  const never = await openEventStore({ checkpointEntries: 0, checkpointWalBytes: 0 }, directory);
+  assert.is(never.stats().checkpointLsn, 250);
+  await never.close();
+});
+
+test("a checkpoint that the store makes by itself and that fails is told of, and appends go on", async () => {
+  const directory = temporaryDirectory();
+  const errors: StoreError[] = [];
+  const onCheckpointError = (error: StoreError): void => void errors.push(error);
+  const store = await openEventStore({ ...SMALL, checkpointEntries: 10, onCheckpointError }, directory);
+  writeFileSync(join(directory, "log"), "in the way of the sealed segments");
+  for (let index = 0; index < 20; index++) await store.append("s", E);
+  for (let tries = 0; errors.length === 0; tries++) {
+    assert.ok(tries < 500, "no checkpoint was tried");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.ok(isStoreError(errors[0]) && store.stats().checkpointFailures >= 1);
+  await store.append("s", E);
+  assert.is((await collect(store.readStream("s"))).length, 21);
+  rmSync(join(directory, "log"));
+  await checkpoint(store);
   await store.close();
 });
 

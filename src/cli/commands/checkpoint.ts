@@ -1,10 +1,18 @@
 import type { Command } from "commander";
+import type { CheckpointReport } from "../../index.js";
 import { type CommonOptions, storeCommand } from "../arguments.js";
 import type { CommandContext } from "../program.js";
 import { formatCount, startProgress } from "../progress.js";
 import { withExistingStore } from "../stores.js";
 
-const SUMMARY = "save the graph's state, so that the next opening replays only what comes after";
+const SUMMARY = "seal the log and save the graph's state, so that the next opening reads only what comes after";
+
+export const inTheirHands = "the log: another writer is making a checkpoint";
+
+export function formatSealed({ lsn, sealedRecords, droppedFiles }: CheckpointReport): string {
+  const dropped = droppedFiles === 0 ? "" : `, ${formatCount(droppedFiles)} files of the log removed`;
+  return `the log: sealed through LSN ${formatCount(lsn)}, ${formatCount(sealedRecords)} of them now${dropped}`;
+}
 
 export function checkpointCommand({ output, stderr }: CommandContext): Command {
   return storeCommand("checkpoint", SUMMARY).action(async ({ store }: CommonOptions) => {
@@ -14,9 +22,10 @@ export function checkpointCommand({ output, stderr }: CommandContext): Command {
         await open.graph();
         const saved = await open.checkpoint();
         progress.stop();
-        await output.print(saved, () =>
-          saved.projections.map(({ name, lsn }) => `${name}: saved at LSN ${formatCount(lsn)}`).join("\n"),
-        );
+        await output.print(saved, () => {
+          const projections = saved.projections.map(({ name, lsn }) => `${name}: saved at LSN ${formatCount(lsn)}`);
+          return [...projections, saved.log === null ? inTheirHands : formatSealed(saved.log)].join("\n");
+        });
       });
     } finally {
       progress.stop();

@@ -8,6 +8,7 @@ import { benchFollowCommand } from "./bench-follow.js";
 import { benchRecoverCommand } from "./bench-recover.js";
 import { benchReplayCommand } from "./bench-replay.js";
 import { checkpointCommand } from "./checkpoint.js";
+import { compactCommand } from "./compact.js";
 import { coresCommand } from "./cores.js";
 import { demoCommand } from "./demo.js";
 import { doctorCommand } from "./doctor.js";
@@ -39,6 +40,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
     graphDiffCommand,
   ]),
   checkpointCommand,
+  compactCommand,
   streamCommand,
   scavengeCommand,
   truncateCommand,

@@ -17,17 +17,23 @@ export function verifyCommand({ output, stderr }: CommandContext): Command {
     .action(async ({ store, schema = [] }: VerifyOptions) => {
       const progress = startProgress(stderr, "reading the log");
       try {
-        // Opening checks every checksum of the log and that no LSN is missing; what is left are the events themselves.
+        // Opening checks every checksum of what is not sealed and that no LSN is missing; `verifySealed` does so for what is. What is left are
+        // the events themselves, over both.
         await withReader(store, schema, async (reader) => {
+          const sealed = await reader.verifySealed();
+          let sealedCount = 0;
           const versions = new Map<string, number>();
           const undecoded = new Set<string>();
           let lsn = 0;
           let eventCount = 0;
           for await (const events of reader.readBatches(0)) {
             for (const event of events) {
-              if (event.lsn !== behindVoids(reader.voids, lsn))
-                throw broken(`LSN ${event.lsn} follows LSN ${lsn}`, event.lsn);
+              // Which LSNs the sealed segments lack for good they say themselves, and their counts must agree with what is read here.
+              const expected = behindVoids(reader.voids, Math.max(lsn, sealed.lastLsn));
+              const follows = event.lsn > sealed.lastLsn ? event.lsn === expected : event.lsn > lsn;
+              if (!follows) throw broken(`LSN ${event.lsn} follows LSN ${lsn}`, event.lsn);
               lsn = event.lsn;
+              if (lsn <= sealed.lastLsn) sealedCount++;
               eventCount++;
               const version = (versions.get(event.stream) ?? 0) + 1;
               if (event.version !== version)
@@ -39,7 +45,9 @@ export function verifyCommand({ output, stderr }: CommandContext): Command {
             }
             progress.update(() => `${formatCount(lsn)} of ${formatCount(reader.watermark)} events`);
           }
-          if (behindVoids(reader.voids, lsn) <= reader.watermark)
+          if (sealedCount !== sealed.records)
+            throw broken(`${sealedCount} of ${sealed.records} sealed events were read`, sealed.lastLsn);
+          if (behindVoids(reader.voids, Math.max(lsn, sealed.lastLsn)) <= reader.watermark)
             throw broken(`the log ends at LSN ${lsn}, not at ${reader.watermark}`, lsn);
           progress.stop();
           const undecodedTypes = [...undecoded];
@@ -51,6 +59,7 @@ export function verifyCommand({ output, stderr }: CommandContext): Command {
             lastLsn: lsn,
             voidLsns,
             streams: versions.size,
+            sealed,
             undecodedTypes,
             recovery: reader.recovery,
           };

@@ -37,6 +37,7 @@ import {
 
 const BURST_MAX = 12;
 const CONFLICT_TRIES_MAX = 6;
+const CHECKPOINT_PAUSE_MS = 1000;
 const OPEN_RETRY_MS = 20;
 const STALL_STEP_MS = 5;
 
@@ -108,7 +109,8 @@ export class ChaosWriter {
   async run(): Promise<void> {
     for (;;) {
       const store = await this.#open();
-      await Promise.all(this.#callers.map((caller) => this.#call(store, caller)));
+      const calls = this.#callers.map((caller) => this.#call(store, caller));
+      await Promise.all([...calls, this.#makeCheckpoints(store)]);
       const leaving = this.#leaving as LeaveOrder; // or the callers would not have ended
       this.#closing ??= store.close();
       await this.#closing;
@@ -164,6 +166,20 @@ export class ChaosWriter {
       const burst = 1 + this.#integer(BURST_MAX);
       for (let count = 0; count < burst && this.#leaving === null; count++) await this.#appendSomething(store, caller);
       await delay(burst * pauseMs * 2 * this.#random());
+    }
+  }
+
+  /** Now and then, whoever else makes one: they kill each other in the middle of it. */
+  async #makeCheckpoints(store: Store): Promise<void> {
+    while (this.#leaving === null) {
+      await delay(CHECKPOINT_PAUSE_MS * this.#random());
+      if (this.#leaving !== null || this.#integer(4) > 0) continue;
+      try {
+        await store.checkpoint();
+      } catch (error) {
+        const mayBeClosed = isStoreError(error, "ERR_STORE_CLOSED") && this.#leaving !== null;
+        if (!mayBeClosed && !isStoreError(error, "ERR_STORE_BUSY")) throw error;
+      }
     }
   }
 

@@ -7,8 +7,12 @@
 
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
 import { type AppendResult, type BufferedResult, type IoDemand, openStore, type Store } from "../../../src/index.js";
 import { CALLER_COUNT, eventsOf, type PlannedAppend, planOf } from "../kill-plan.js";
+
+/** A round lives for some hundred milliseconds: many are killed in the middle of a checkpoint. */
+const CHECKPOINT_PAUSE_MS = 60;
 
 function say(line: string): void {
   writeSync(1, `${line}\n`);
@@ -58,7 +62,13 @@ async function main(): Promise<void> {
       say(`ack ${plan.name} ${await append(store, plan)}`);
     }
   });
-  await Promise.all(callers);
+  const makeCheckpoints = async (): Promise<void> => {
+    for (;;) {
+      await delay(CHECKPOINT_PAUSE_MS * Math.random());
+      await store.checkpoint();
+    }
+  };
+  await Promise.all([...callers, makeCheckpoints()]);
 }
 
 await main();
