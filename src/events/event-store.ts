@@ -24,7 +24,7 @@ import { checkStreamName, EventPreparer } from "./prepare-event.js";
 import { EventDecoder, type StoredEvent } from "./recorded-event.js";
 import { Retention } from "./retention.js";
 import { RETENTION_STREAM, retentionCodecs } from "./retention-event.js";
-import { RetentionGate } from "./retention-gate.js";
+import { enterRetention, RetentionGate } from "./retention-gate.js";
 import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";
 import { StreamHistory } from "./stream-history.js";
 import { StreamIndex } from "./stream-index.js";
@@ -84,7 +84,10 @@ export class EventStore {
     const replay = new StreamReplay(index);
     const opening = {
       onFrame: (frame: Frame) => replay.addFrame(frame),
-      onRecovered: (heads: HeadTable) => index.enterAll(heads),
+      onRecovered: (heads: HeadTable) => {
+        index.enterAll(heads);
+        if (index.sealedThrough === 0) enterRetention(heads);
+      },
       onCheckpoint: (checkpointLsn: number) => index.trim(checkpointLsn),
     };
     const wal = await Wal.open(directory, { ...checked, keyOf: envelopeKey(), sealWorker: SEAL_WORKER }, opening);

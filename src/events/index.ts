@@ -8,7 +8,9 @@ export type {
   IoDescription,
   LsnRange,
   RecoveryReport,
+  ScavengeReport,
   SealedVerification,
+  TruncationReport,
 } from "../wal/index.js";
 export { checkOptionNames, choiceOption, integerOption } from "../wal/index.js";
 export type { AppendOptions, StreamAppend } from "./appender.js";
@@ -21,10 +23,10 @@ export { EventStore, type EventStoreStats } from "./event-store.js";
 export type { EventStoreOptions } from "./open-options.js";
 export { StoredEvent } from "./recorded-event.js";
 export {
-  checkUserStream,
   type DeleteStreamOptions,
   type RetainStreamOptions,
   type RetentionChange,
+  refusalOf,
   type TombstoneStreamOptions,
   type TruncateBeforeOptions,
   type TruncateStreamOptions,

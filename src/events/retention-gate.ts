@@ -10,6 +10,13 @@ import { RETENTION_STREAM } from "./retention-event.js";
 import type { RetentionFollower } from "./retention-follower.js";
 import type { RetentionState } from "./retention-state.js";
 
+const NAME = Buffer.from(RETENTION_STREAM);
+
+/** For a store of which nothing is sealed, when its streams are in the table: then what was said is in the log, or nothing was. */
+export function enterRetention(heads: HeadTable): void {
+  heads.insert(NAME, 0);
+}
+
 /** What the gate asks of a store. */
 export interface RetentionGatePlace {
   readonly heads: HeadTable;
@@ -27,12 +34,13 @@ export class RetentionGate {
   readonly #heads: HeadTable;
   readonly #follower: RetentionFollower;
   /** Of `$retention` in the head table; −1: not known yet. */
-  #entry = -1;
+  #entry: number;
 
   constructor(place: RetentionGatePlace) {
     this.#place = place;
     this.#heads = place.heads;
     this.#follower = place.follower;
+    this.#entry = place.heads.find(NAME);
   }
 
   get state(): RetentionState {
@@ -56,6 +64,6 @@ export class RetentionGate {
     if (this.#entry >= 0) return;
     assertOpen();
     // Where there is none, nobody has written to the stream since the log was recovered, so that it has the version with which it is sealed.
-    this.#entry = this.#heads.insert(Buffer.from(RETENTION_STREAM), visible);
+    this.#entry = this.#heads.insert(NAME, visible);
   }
 }

@@ -76,6 +76,7 @@ export interface RetentionPlace {
   append(event: { type: string; data: unknown }, guard: StreamGuard | null): Promise<RetentionChange>;
 }
 
+const SYSTEM_CODE = SYSTEM_PREFIX.charCodeAt(0);
 const POSITIVE = { min: 1, max: Number.MAX_SAFE_INTEGER };
 
 export class Retention {
@@ -196,12 +197,20 @@ function archiveOf({ archive }: TruncateBeforeOptions): (segment: ArchivedSegmen
 }
 
 /** @throws StoreError `ERR_EVENTS_INVALID_STREAM` for a name that users cannot write to */
-export function checkUserStream(stream: string): void {
+function checkUserStream(stream: string): void {
   checkStreamName(stream);
-  if (stream.startsWith(SYSTEM_PREFIX)) {
-    const message = `invalid stream name: names that begin with "${SYSTEM_PREFIX}" are the store's own`;
-    throw new StoreError("ERR_EVENTS_INVALID_STREAM", message, { stream });
-  }
+  const refusal = refusalOf(stream);
+  if (refusal !== null) throw refusal;
+}
+
+/** Why nobody but the store appends to a stream, or null. What is no name at all is refused by who appends. */
+export function refusalOf(stream: unknown): StoreError | null {
+  return typeof stream === "string" && stream.charCodeAt(0) === SYSTEM_CODE ? systemStream(stream) : null;
+}
+
+function systemStream(stream: string): StoreError {
+  const message = `invalid stream name: names that begin with "${SYSTEM_PREFIX}" are the store's own`;
+  return new StoreError("ERR_EVENTS_INVALID_STREAM", message, { stream });
 }
 
 /** An empty one would be all streams, which is not what anybody means. */

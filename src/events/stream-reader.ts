@@ -80,7 +80,7 @@ export class StreamReader {
         version = (events[0] as StoredEvent).version + events.length * step;
         yield events;
       }
-      if (version !== asked || this.#history.lsnOf(stream, version) !== undefined) continue;
+      if (version !== asked || isInTail || this.#history.lsnOf(stream, version) !== undefined) continue;
       const start = await this.#history.startOf(stream);
       if (start <= version) throw lostEvent(stream, version);
       if (step < 0) return;

@@ -277,7 +277,7 @@ export class Wal {
       hot,
       sealed,
       onCheckpoint: parts.onCheckpoint,
-      sealingSequence: () => control.sealingSequence,
+      sealingSequence: () => (this.#isClosed ? 0 : control.sealingSequence), // unmapped
     });
     const changing = {
       ...place,

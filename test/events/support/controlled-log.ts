@@ -7,7 +7,7 @@ import { Appender } from "../../../src/events/appender.js";
 import type { Durability } from "../../../src/events/index.js";
 import { EventPreparer } from "../../../src/events/prepare-event.js";
 import { RetentionFollower } from "../../../src/events/retention-follower.js";
-import { RetentionGate } from "../../../src/events/retention-gate.js";
+import { enterRetention, RetentionGate } from "../../../src/events/retention-gate.js";
 import { SchemaRegistry } from "../../../src/events/schema-registry.js";
 import { StreamIndex } from "../../../src/events/stream-index.js";
 import { type BlockIo, openIo } from "../../../src/ffi/index.js";
@@ -150,8 +150,8 @@ export async function openControlledLog(
   const unread = (): Promise<never> => Promise.reject(new Error("the log is not read"));
   const nothing = (): Promise<number> => Promise.resolve(0);
   const follower = new RetentionFollower({ versionAt: nothing, async *streamEvents() {} });
+  enterRetention(heads);
   const gate = new RetentionGate({ heads, follower, watermark: () => 0, version: nothing, assertOpen: () => {} });
-  await gate.learn();
   const ids = {
     learnRetention: unread,
     mayBeSealed: () => false,

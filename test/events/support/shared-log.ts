@@ -11,7 +11,7 @@ import { LogFollower } from "../../../src/events/log-follower.js";
 import { EventPreparer } from "../../../src/events/prepare-event.js";
 import { EventDecoder } from "../../../src/events/recorded-event.js";
 import { RETENTION_STREAM } from "../../../src/events/retention-event.js";
-import { RetentionGate } from "../../../src/events/retention-gate.js";
+import { enterRetention, RetentionGate } from "../../../src/events/retention-gate.js";
 import { SchemaRegistry } from "../../../src/events/schema-registry.js";
 import { type SealedStreams, StreamHistory } from "../../../src/events/stream-history.js";
 import { StreamIndex } from "../../../src/events/stream-index.js";
@@ -142,6 +142,7 @@ export class SharedWriter {
     const history = new StreamHistory(this.index, this.follower, NOTHING_SEALED);
     this.source = new EventSource(wal, history, decoder, () => false);
     const options = { durability: "group", busyWaitMs: BUSY_WAIT_MS } as const;
+    enterRetention(heads);
     const gate = new RetentionGate({
       heads,
       follower: this.source.retention,
