@@ -66,6 +66,8 @@ export class CoreCursor {
   #staged: Frame | null = null;
   #isReading = false;
   #hasOpened = false;
+  /** The segment that was read up to where its writer was then; 0 for none. */
+  #boundedSegment = 0;
   #isAtEnd: boolean;
   #isFenced = false;
 
@@ -169,8 +171,11 @@ export class CoreCursor {
     const { segment, fileOffset } = this.#position;
     const tail = this.#source.tailOf(this.core);
     const current = this.#segment(segment);
-    if (!this.#hasOpened) {
+    // Its writer has gone on since, and may have gone to another segment, or died and been followed by another.
+    const hasGrown = this.#boundedSegment === segment && (tail?.segment !== segment || tail.endOffset > fileOffset);
+    if (!this.#hasOpened || hasGrown) {
       this.#hasOpened = true;
+      this.#boundedSegment = 0;
       const isBehindTail =
         tail !== null && (segment > tail.segment || (segment === tail.segment && fileOffset >= tail.endOffset));
       if (!isBehindTail && current !== undefined && (current.endOffset ?? Number.POSITIVE_INFINITY) > fileOffset) {
@@ -223,6 +228,7 @@ export class CoreCursor {
     try {
       door.checkOpen();
       const isTail = tail?.segment === segment.segment;
+      this.#boundedSegment = isTail ? segment.segment : 0;
       const { limit } = this.#source;
       const written = isTail ? tail.endOffset : (segment.endOffset ?? (await file.byteLength()));
       const end = limit?.segment === segment.segment ? Math.min(written, limit.fileOffset) : written;

@@ -32,6 +32,8 @@ const PATHS = [
   "bench recover",
   "bench follow",
   "bench replay",
+  "bench open",
+  "bench merge",
 ];
 
 test("every command has help that names its options, and takes --store and --json", async () => {

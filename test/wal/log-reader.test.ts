@@ -429,3 +429,39 @@ test("who stops early, and who is closed meanwhile, leaves nothing open", async 
     await rejects(reader.frameOf(3), "ERR_STORE_CLOSED");
   });
 });
+
+test("a core whose writer dies and is followed by another while it is read is read to the end of the first", async () => {
+  const log = new HandLog();
+  log.begin(1);
+  const first = log.writer(0);
+  first.data(1, 1);
+  const second = first.data(2, 1);
+  const next = log.writer(0, first);
+  next.data(3, 1);
+  let tail: CoreTail = { core: 0, segment: second.segment, endOffset: second.fileOffset };
+  await withReader(log, { tails: () => [tail] }, async (reader) => {
+    const records: string[] = [];
+    for await (const frame of reader.frames(0, 3)) {
+      records.push(...recordsOf(frame));
+      tail = next.tail;
+    }
+    assert.equal(records, recordsThrough(3));
+  });
+});
+
+test("a reader that wants less than a segment's first frame does not pass over that segment when it goes on", async () => {
+  const log = new HandLog();
+  log.begin(1);
+  const index = new LogIndex();
+  const other = log.writer(1);
+  let writer = log.writer(0);
+  for (let lsn = 1; lsn <= 5; lsn++) {
+    const { core, segment, fileOffset } = (lsn % 3 === 2 ? other : writer).data(lsn, 1);
+    index.of(core).add(lsn, segment, fileOffset);
+    if (core === 0) writer = log.writer(0, writer);
+  }
+  await withReader(log, { index }, async (reader) => {
+    assert.equal((await read(reader.frames(0, 2))).flatMap(recordsOf), recordsThrough(2));
+    assert.equal((await read(reader.frames(2, 5))).flatMap(recordsOf), recordsThrough(5).slice(2));
+  });
+});

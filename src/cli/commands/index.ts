@@ -7,6 +7,7 @@ import { benchAppendCommand } from "./bench-append.js";
 import { benchFollowCommand } from "./bench-follow.js";
 import { benchRecoverCommand } from "./bench-recover.js";
 import { benchReplayCommand } from "./bench-replay.js";
+import { benchMergeCommand, benchOpenCommand } from "./bench-sealed.js";
 import { checkpointCommand } from "./checkpoint.js";
 import { compactCommand } from "./compact.js";
 import { coresCommand } from "./cores.js";
@@ -54,6 +55,8 @@ export const COMMANDS: readonly CommandBuilder[] = [
     benchRecoverCommand,
     benchFollowCommand,
     benchReplayCommand,
+    benchOpenCommand,
+    benchMergeCommand,
   ]),
 ];
 
