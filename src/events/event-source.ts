@@ -311,12 +311,17 @@ export class EventSource {
   async loadIds(head: StreamHead): Promise<void> {
     if (head.idsKnownThrough >= 0) return;
     await this.#history.findBase(head);
-    const { generation, indexedVersion } = head;
+    const { generation } = head;
     const ids = new Map<string, number>();
-    const versions = { first: Math.max(1, indexedVersion - RECENT_IDS_MAX + 1), final: indexedVersion, step: 1 };
-    for await (const events of this.#streams.batches(head.name, versions, undefined)) {
-      for (const { givenId, version } of events) if (givenId !== null) ids.set(givenId, version);
+    let through = Math.max(0, head.indexedVersion - RECENT_IDS_MAX);
+    // Events that others write meanwhile are indexed without their ids, for none are known yet: they are read too, until there are no more.
+    while (through < head.indexedVersion && head.generation === generation) {
+      const versions = { first: through + 1, final: head.indexedVersion, step: 1 };
+      for await (const events of this.#streams.batches(head.name, versions, undefined)) {
+        for (const { givenId, version } of events) if (givenId !== null) ids.set(givenId, version);
+      }
+      through = versions.final;
     }
-    if (head.generation === generation) head.rememberIds(indexedVersion, ids);
+    if (head.generation === generation) head.rememberIds(through, ids);
   }
 }

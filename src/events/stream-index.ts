@@ -131,9 +131,9 @@ export class StreamHead {
     this.idsKnownThrough = UNKNOWN;
   }
 
-  /** Remembers the ids of the newest events up to that version, oldest first, where none were known. */
+  /** Remembers the ids of the newest events, oldest first, where none were known. `through` is the version up to which all are indexed. */
   rememberIds(through: number, ids: ReadonlyMap<string, number>): void {
-    if (this.idsKnownThrough !== UNKNOWN) return;
+    if (this.idsKnownThrough !== UNKNOWN || through !== this.indexedVersion) return;
     this.recentIds = new Map(ids);
     this.idsForgottenThrough = Math.max(0, through - RECENT_IDS_MAX);
     this.idsKnownThrough = through;

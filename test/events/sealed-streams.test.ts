@@ -417,6 +417,39 @@ test("memory goes with the tail: a checkpoint lets go of the streams below it, o
   await store.close();
 });
 
+test("ids that others write while the older ones are read back are known as well", async () => {
+  const directory = temporaryDirectory();
+  const first = await openEventStore(SMALL, directory);
+  for (let index = 0; index < 40; index++) await first.append("s", withId(`${index}`));
+  await checkpoint(first);
+  await first.close();
+  const [a, b] = [await openEventStore(SMALL, directory), await openEventStore(SMALL, directory)] as const;
+  for (let round = 0; round < 20; round++) {
+    const writes = [b, a, b, a, b].map((by, index) => by.append("s", withId(`new-${round}-${index}`)));
+    const reads = [a, b].map((by) => collect(by.readStream("s", { direction: "backwards", limit: 1 })));
+    await Promise.all([...writes, ...reads]);
+    const repeated = await Promise.all([a, b].map((by) => by.append("s", withId(`new-${round}-4`))));
+    assert.ok(repeated.every((result) => "duplicate" in result && result.duplicate));
+    if (round % 5 === 4) await checkpoint(a);
+  }
+  assert.is(await a.streamVersion("s"), 140);
+  await a.close();
+  await b.close();
+});
+
+test("an index knows the ids of a stream only when they were read up to its newest event", () => {
+  const index = new StreamIndex();
+  index.trim(10);
+  const head = index.add("s");
+  head.enter(6, 11);
+  assert.equal([head.baseVersion, head.indexedVersion, head.idsKnownThrough], [5, 6, -1]);
+  head.enter(7, 12);
+  head.rememberIds(6, new Map([["a", 6]]));
+  assert.is(head.idsKnownThrough, -1, "version 7 would be missing for good");
+  head.rememberIds(7, new Map([["a", 6]]));
+  assert.equal([head.idsKnownThrough, head.recentIds?.get("a"), head.idsForgottenThrough], [7, 6, 0]);
+});
+
 test("a store makes checkpoints by itself, and its events are read as before", async () => {
   const directory = temporaryDirectory();
   const options = { ...SMALL, checkpointEntries: 200, checkpointWalBytes: 0 };
