@@ -196,6 +196,7 @@ export class CoreCursor {
         this.#isReading = true;
         return true;
       }
+      this.#source.door.files.forget((this.#open as OpenSegment).file);
       await this.close();
     }
     return false;
@@ -239,7 +240,7 @@ export class CoreCursor {
       this.#open = { path: segment.path, file, stream };
       return true;
     } catch (error) {
-      door.files.release(segment.path);
+      door.files.release(file);
       throw error;
     }
   }
@@ -289,7 +290,7 @@ export class CoreCursor {
     const { door } = this.#source;
     door.ended(open.stream);
     await open.stream.close();
-    door.files.release(open.path);
+    door.files.release(open.file);
   }
 }
 

@@ -36,12 +36,17 @@ export interface ReadingDoor {
 export class SegmentCatalog {
   readonly #directory: string;
   readonly #door: ReadingDoor;
+  readonly #listFiles: typeof listLog;
   #cores = new Map<number, KnownSegment[]>();
   #isListed = false;
+  #listingCount = 0;
+  /** The number of the listing that is known. */
+  #knownListing = 0;
 
-  /** `settled`: segments whose end is known. */
-  constructor(directory: string, door: ReadingDoor, settled: readonly ScannedSegment[]) {
+  /** `settled`: segments whose end is known. `listFiles`: for tests that need listings to overtake each other. */
+  constructor(directory: string, door: ReadingDoor, settled: readonly ScannedSegment[], listFiles = listLog) {
     this.#directory = directory;
+    this.#listFiles = listFiles;
     this.#door = door;
     for (const { core, segment, path, endOffset } of settled) {
       const known = this.#cores.get(core) ?? [];
@@ -56,7 +61,11 @@ export class SegmentCatalog {
 
   /** Lists the directories; what is known of files that are still there stays known. */
   async list(): Promise<void> {
-    const files = await listLog(this.#directory, 0);
+    const listing = ++this.#listingCount;
+    const files = await this.#listFiles(this.#directory, 0);
+    // Several read at once: a listing that was begun before another must not undo it.
+    if (listing < this.#knownListing) return;
+    this.#knownListing = listing;
     const cores = new Map<number, KnownSegment[]>();
     for (const { core, segments } of files) {
       const before = new Map(this.#cores.get(core)?.map((known) => [known.segment, known]));
@@ -130,7 +139,8 @@ export class SegmentCatalog {
         await reads.close();
       }
     } finally {
-      files.release(segment.path);
+      if (segment.firstPossibleLsn === null) files.forget(file);
+      files.release(file);
     }
   }
 }

@@ -465,3 +465,21 @@ test("a reader that wants less than a segment's first frame does not pass over t
     assert.equal((await read(reader.frames(2, 5))).flatMap(recordsOf), recordsThrough(5).slice(2));
   });
 });
+
+test("a prepared file that a core's next writer has replaced is opened anew", async () => {
+  const log = new HandLog();
+  log.begin(1);
+  const first = log.writer(0);
+  const other = log.writer(1);
+  const { path } = first.data(1, 1);
+  other.data(2, 1);
+  const prepared = path.replace("0000000001.wal", "0000000002.wal");
+  writeFileSync(prepared, Buffer.alloc(4 * BLOCK));
+  await withReader(log, {}, async (reader) => {
+    assert.equal((await read(reader.frames(0, 2))).flatMap(recordsOf), recordsThrough(2));
+    rmSync(prepared);
+    const next = log.writer(0, first);
+    assert.is(next.data(3, 1).path, prepared);
+    assert.equal((await read(reader.frames(2, 3))).flatMap(recordsOf), [recordOf(3)]);
+  });
+});
