@@ -28,11 +28,14 @@ export const STORE_ERROR_CODES = {
   ERR_WAL_FULL: "no space for another segment; nothing was written and reading goes on",
   ERR_WAL_BUSY: "another writer is alive but does not go on, and this append depends on it; nothing was written",
   ERR_WAL_BUFFER_FULL: "the buffers are full and the caller asked not to wait",
+  ERR_LOG_TRUNCATED:
+    "what is asked for was dropped by a truncation of the log; `details.horizon` is the last LSN that was",
   ERR_WAL_TOO_LARGE: "one append is larger than a frame may be; nothing was written",
   ERR_EVENTS_VERSION_CONFLICT: "the stream is not at the expected version; nothing was written",
   ERR_EVENTS_INVALID_STREAM: "the stream name is empty, too long or not well-formed",
   ERR_EVENTS_INVALID_EVENT: "the event cannot be stored as given",
   ERR_EVENTS_SCHEMA: "the event does not match its registered protobuf type, or strictSchemas demands one",
+  ERR_STREAM_TOMBSTONED: "the stream is gone for good: it is neither read nor written any more",
   ERR_EVENTS_DUPLICATE_ID: "some of these event ids are in the stream already, but not as this append",
   ERR_PROJECTION_FAILED:
     "a projection stopped: its apply threw and its policy is to stop, or the log could not be read",

@@ -11,6 +11,8 @@ import type { AppendResult, BatchLedger, StreamPart } from "./batch-ledger.js";
 import { encodeEnvelope, type PreparedEvent } from "./envelope.js";
 import { BLOCKED, type HeadClaims, LOCKED, type Obstacle } from "./head-claims.js";
 import type { LedgerBook } from "./ledger-book.js";
+import type { RetentionGate } from "./retention-gate.js";
+import { type RetentionState, tombstoned } from "./retention-state.js";
 import type { StreamHead } from "./stream-index.js";
 
 /** An append that is refused takes no memory: one above this would get a buffer of its own. */
@@ -32,6 +34,8 @@ type Verdict =
   | { readonly kind: "blocked"; readonly obstacle: Obstacle }
   /** The same ids may be in a batch that is not durable, or in events that were not read yet. */
   | { readonly kind: "unread" }
+  /** Something was said of streams that this writer has not heard yet. */
+  | { readonly kind: "unheard" }
   /** Nobody has written to these streams since the log was recovered, but they may be sealed. */
   | { readonly kind: "sealed"; readonly heads: readonly StreamHead[] }
   /** The ids may be in the stream, further back than is remembered. */
@@ -50,16 +54,25 @@ export type Placed =
 
 type Unplaced = Exclude<Verdict, { readonly kind: "fits" }>;
 
+const UNHEARD: Unplaced = { kind: "unheard" };
 const BLOCKED_BY_LOCK: Unplaced = { kind: "blocked", obstacle: LOCKED };
 
 export class AppendPlacer {
   readonly #wal: Wal;
   readonly #claims: HeadClaims;
   readonly #book: LedgerBook;
+  readonly #gate: RetentionGate;
   readonly #mayBeSealed: (head: StreamHead) => boolean;
 
   /** `mayBeSealed`: false only for streams of which certainly nothing is sealed, at the cost of a look into memory. */
-  constructor(wal: Wal, claims: HeadClaims, book: LedgerBook, mayBeSealed: (head: StreamHead) => boolean) {
+  constructor(
+    wal: Wal,
+    claims: HeadClaims,
+    book: LedgerBook,
+    gate: RetentionGate,
+    mayBeSealed: (head: StreamHead) => boolean,
+  ) {
+    this.#gate = gate;
     this.#mayBeSealed = mayBeSealed;
     this.#wal = wal;
     this.#claims = claims;
@@ -69,6 +82,7 @@ export class AppendPlacer {
   /** Puts the append into a batch, or says why not. Throws for what the caller must hear; then nothing was changed. */
   place(append: Placeable): Placed {
     const { requests, heads, isAlone } = append;
+    if (!this.#gate.isCurrent) return UNHEARD;
     let eventCount = 0;
     let byteLengthMax = 0;
     for (let index = 0; index < requests.length; index++) {
@@ -115,7 +129,7 @@ export class AppendPlacer {
       if (this.#mayBeSealed(head)) return { kind: "sealed", heads: [head] };
       head.setBase(0);
     }
-    const verdict = verdictOn([head], [request], [head.indexedVersion]);
+    const verdict = verdictOn([head], [request], [head.indexedVersion], this.#gate.state);
     if (verdict.kind === "fits" && problem !== null) throw problem;
     if (verdict.kind !== "fits" && verdict.kind !== "duplicate") return verdict;
     return this.#claims.insert(head) ? null : BLOCKED_BY_LOCK;
@@ -140,9 +154,10 @@ export class AppendPlacer {
       const parts: StreamPart[] = [];
       for (let index = 0; index < requests.length; index++) {
         const [first, ...others] = (requests[index] as AppendRequest).events;
+        if (first === undefined) continue; // only looked at
         const head = heads[index] as StreamHead;
         const version = verdict.versions[index] as number;
-        const part = writeEvents(ledger, head, version, first as PreparedEvent, others);
+        const part = writeEvents(ledger, head, version, first, others);
         this.#book.claim(head, version + part.eventCount, ledger);
         parts.push(part);
       }
@@ -164,9 +179,11 @@ export class AppendPlacer {
       else versions.push(version);
     }
     if (obstacle !== null) return { kind: "blocked", obstacle };
+    // Now that the heads are locked: who tombstones a stream claims `$retention` while having the lock of that stream's head.
+    if (!this.#gate.isCurrent) return UNHEARD;
     let isOver = true;
     try {
-      const verdict = verdictOn(heads, requests, versions);
+      const verdict = verdictOn(heads, requests, versions, this.#gate.state);
       // While the log is read, nobody shall go on with the streams.
       if (verdict.kind === "unread" || verdict.kind === "askLog") for (const head of heads) claims.want(head);
       isOver = verdict.kind === "duplicate";
@@ -182,17 +199,20 @@ function verdictOn(
   heads: readonly StreamHead[],
   requests: readonly AppendRequest[],
   versions: readonly number[],
+  retention: RetentionState,
 ): Verdict {
   const duplicates: AppendResult[] = [];
   for (let index = 0; index < requests.length; index++) {
     const request = requests[index] as AppendRequest;
     const head = heads[index] as StreamHead;
     const version = versions[index] as number;
-    const repetition = repetitionOf(head, version, request);
+    if (retention.isTombstoned(head.name)) throw tombstoned(head.name);
+    const deletedThrough = retention.deletedThrough(head.name);
+    const repetition = repetitionOf(head, version, request, deletedThrough);
     if (repetition.kind === "unread") return repetition;
     if (repetition.kind === "askLog") return { kind: "askLog", request, head, firstVersion: repetition.firstVersion };
     if (repetition.kind === "repeated") duplicates.push(repetition.result);
-    else judge(head.name, version, request.expectedVersion);
+    else judge(head.name, version, request.expectedVersion, deletedThrough);
   }
   if (duplicates.length === requests.length) return { kind: "duplicate", results: duplicates };
   if (duplicates.length > 0) {

@@ -45,6 +45,13 @@ export function prepareRequest(
   return { stream, expectedVersion, events: prepared, hasIds, logAnswer: null };
 }
 
+/** For a stream that is only looked at. */
+export function guardRequest(stream: string, expectedVersion: ExpectedVersion): AppendRequest {
+  checkStreamName(stream);
+  checkExpectedVersion(expectedVersion);
+  return { stream, expectedVersion, events: [], hasIds: false, logAnswer: null };
+}
+
 export function checkExpectedVersion(expected: ExpectedVersion): void {
   if (expected === "any" || expected === "exists" || expected === "absent") return;
   if (typeof expected !== "number" || !Number.isSafeInteger(expected) || expected < 0) {
@@ -61,22 +68,27 @@ function checkOwnIds(events: readonly PreparedEvent[], stream: string): void {
   }
 }
 
-/** Whether the stream's version is what is expected. */
-export function isAsExpected(version: number, expected: ExpectedVersion): boolean {
+/** Whether the stream's version is what is expected. `deletedThrough`: the version with which it was deleted last; 0: it was not. */
+export function isAsExpected(version: number, expected: ExpectedVersion, deletedThrough: number = 0): boolean {
   if (expected === "any") return true;
-  return expected === "exists" ? version > 0 : version === (expected === "absent" ? 0 : expected);
+  return expected === "exists"
+    ? version > deletedThrough
+    : version === (expected === "absent" ? deletedThrough : expected);
 }
 
 /** Judges by the stream's version. @throws StoreError `ERR_EVENTS_VERSION_CONFLICT` */
-export function judge(name: string, version: number, expected: ExpectedVersion): void {
-  if (isAsExpected(version, expected)) return;
+export function judge(name: string, version: number, expected: ExpectedVersion, deletedThrough: number = 0): void {
+  if (!isAsExpected(version, expected, deletedThrough)) throw versionConflict(name, version, expected);
+}
+
+export function versionConflict(name: string, version: number, expected: ExpectedVersion): StoreError {
   const message = `stream ${name} is at version ${version}, expected ${expected}`;
-  throw new StoreError("ERR_EVENTS_VERSION_CONFLICT", message, { stream: name, expected, actual: version });
+  return new StoreError("ERR_EVENTS_VERSION_CONFLICT", message, { stream: name, expected, actual: version });
 }
 
 /** The version that the append's first event would have, where the caller says it. */
-export function expectedFirstVersion(expected: ExpectedVersion): number | null {
-  if (expected === "absent") return 1;
+export function expectedFirstVersion(expected: ExpectedVersion, deletedThrough: number = 0): number | null {
+  if (expected === "absent") return deletedThrough + 1;
   return typeof expected === "number" ? expected + 1 : null;
 }
 
@@ -99,12 +111,17 @@ const UNREAD = { kind: "unread" } as const;
  * expected version where that is a number or `"absent"`, else wherever one of them is remembered. Ids that are remembered elsewhere, or
  * only in part, are refused: those events exist, but not as this append.
  */
-export function repetitionOf(head: StreamHead, version: number, request: AppendRequest): Repetition {
+export function repetitionOf(
+  head: StreamHead,
+  version: number,
+  request: AppendRequest,
+  deletedThrough: number = 0,
+): Repetition {
   const { events, hasIds } = request;
   if (!hasIds) return NEW;
   if (head.idsKnownThrough < version) return UNREAD; // other writers have gone on with the stream
   const allHaveIds = events.every(({ id }) => id !== null);
-  let firstVersion = expectedFirstVersion(request.expectedVersion);
+  let firstVersion = expectedFirstVersion(request.expectedVersion, deletedThrough);
   const versions = events.map(({ id }) => (id === null ? undefined : head.recentIds?.get(id)));
   const known = versions.findIndex((at) => at !== undefined);
   if (known >= 0) {

@@ -9,7 +9,13 @@ import { StoreError } from "../errors.js";
 import { checkOptionNames, choiceOption, type SealDemand, type Wal } from "../wal/index.js";
 import { AppendPlacer, type Placed, writeEvent } from "./append-placer.js";
 import { AppendQueue, type Retry } from "./append-queue.js";
-import { type AppendRequest, checkExpectedVersion, isAsExpected, prepareRequest } from "./append-request.js";
+import {
+  type AppendRequest,
+  checkExpectedVersion,
+  guardRequest,
+  isAsExpected,
+  prepareRequest,
+} from "./append-request.js";
 import {
   type AppendResult,
   type BatchLedger,
@@ -19,10 +25,12 @@ import {
   type StreamPart,
 } from "./batch-ledger.js";
 import type { Durability, EventInput, ExpectedVersion } from "./event.js";
-import { HeadClaims, type Obstacle } from "./head-claims.js";
+import { HeadClaims, LOCKED, type Obstacle } from "./head-claims.js";
 import { LedgerBook } from "./ledger-book.js";
 import type { LostBatches } from "./lost-batches.js";
 import type { EventPreparer } from "./prepare-event.js";
+import type { StreamGuard } from "./retention.js";
+import type { RetentionGate } from "./retention-gate.js";
 import type { StreamHead, StreamIndex } from "./stream-index.js";
 
 /** How an append is made. */
@@ -62,6 +70,8 @@ function isBuffered(durability: Durability): boolean {
 export interface StreamHistory {
   /** False: certainly nothing of the stream is sealed. */
   mayBeSealed(stream: string): boolean;
+  /** Resolves when all is known that was said of streams up to W. */
+  learnRetention(): Promise<void>;
   /** Resolves when the base of the head is known: the version with which its stream is sealed. */
   findBase(head: StreamHead): Promise<void>;
   /** Resolves when every event that is visible now is indexed or sealed. */
@@ -100,6 +110,7 @@ export class Appender {
   readonly #preparer: EventPreparer;
   readonly #options: AppenderOptions;
   readonly #history: StreamHistory;
+  readonly #gate: RetentionGate;
   readonly #claims: HeadClaims;
   readonly #book: LedgerBook;
   readonly #placer: AppendPlacer;
@@ -108,15 +119,23 @@ export class Appender {
   #resolve: (result: AppendResult) => void = () => {};
   #reject: (error: StoreError) => void = () => {};
 
-  constructor(wal: Wal, index: StreamIndex, preparer: EventPreparer, options: AppenderOptions, history: StreamHistory) {
+  constructor(
+    wal: Wal,
+    index: StreamIndex,
+    preparer: EventPreparer,
+    options: AppenderOptions,
+    gate: RetentionGate,
+    history: StreamHistory,
+  ) {
     this.#wal = wal;
+    this.#gate = gate;
     this.#index = index;
     this.#preparer = preparer;
     this.#options = options;
     this.#history = history;
     this.#claims = new HeadClaims(wal);
     this.#book = new LedgerBook(index, this.#claims);
-    this.#placer = new AppendPlacer(wal, this.#claims, this.#book, ({ name }) => history.mayBeSealed(name));
+    this.#placer = new AppendPlacer(wal, this.#claims, this.#book, gate, ({ name }) => history.mayBeSealed(name));
     this.#queue = new AppendQueue(
       (append) => this.#attempt(append),
       () => wal.whenRoom(),
@@ -187,6 +206,7 @@ export class Appender {
     const head = this.#index.get(stream);
     const event = Array.isArray(events) ? (events as readonly EventInput[])[0] : (events as EventInput);
     if (head === undefined || head.claimedEpoch === 0 || head.waitingCount > 0) return null;
+    if (!this.#gate.isOpenTo(stream)) return null;
     if (event === undefined || (Array.isArray(events) && events.length > 1)) return null;
     if ((event as EventInput | null)?.id !== undefined) return null;
     if (expected !== "any") {
@@ -201,7 +221,9 @@ export class Appender {
     // What ran while the event was prepared can have appended too.
     const version = head.claimedVersion;
     if (head.waitingCount > 0 || !isAsExpected(version, expected)) return null;
-    if (head.claimedEpoch === 0 || head.isClaimOwed || !this.#book.extend(head, batch)) return null;
+    // Whoever tombstones a stream takes its head away from who claimed it last, so that extending the claim fails.
+    if (head.claimedEpoch === 0 || head.isClaimOwed || !this.#gate.isOpenTo(stream)) return null;
+    if (!this.#book.extend(head, batch)) return null;
     const ledger = this.#book.of(batch);
     const recordIndex = batch.recordCount;
     writeEvent(ledger, head, version + 1, prepared);
@@ -252,6 +274,21 @@ export class Appender {
     }
   }
 
+  /** Appends one event, durably, if another stream is what it is expected to be at that moment; nothing is written to that one. */
+  appendGuarded(stream: string, event: EventInput, guard: StreamGuard | null): Promise<AppendResult> {
+    try {
+      this.#wal.assertWritable();
+      const requests = [prepareRequest(this.#index, this.#preparer, stream, event)];
+      if (guard !== null) requests.push(guardRequest(guard.stream, guard.expectedVersion));
+      return new Promise((resolve, reject) => {
+        const one = (results: (AppendResult | BufferedResult)[]): void => resolve(results[0] as AppendResult);
+        this.#begin(requests, "group", { resolve: one, reject }, true);
+      });
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
   /** Places the append now, or has it wait. Throws for what the caller must hear. */
   #begin(
     requests: readonly AppendRequest[],
@@ -289,6 +326,8 @@ export class Appender {
         return "room";
       case "blocked":
         return this.#passed(append, placed.obstacle);
+      case "unheard":
+        return this.#learnRetention(append);
       case "sealed":
         return this.#findBases(placed.heads);
       case "unread":
@@ -320,6 +359,15 @@ export class Appender {
       else if (nowMs - append.lockedSinceMs > this.#options.busyWaitMs) throw headBusy(append);
     }
     return this.#claims.passed(obstacle);
+  }
+
+  /** What another writer says at this moment is heard when it is durable. */
+  async #learnRetention(append: PendingAppend): Promise<void> {
+    await this.#wal.flush();
+    await this.#history.learnRetention();
+    this.#wal.assertWritable();
+    if (!this.#gate.isCurrent) await this.#passed(append, LOCKED);
+    else append.lockedSinceMs = 0;
   }
 
   async #findBases(heads: readonly StreamHead[]): Promise<void> {

@@ -17,6 +17,7 @@ import { LogFollower } from "./log-follower.js";
 import { checkDirectory, checkSchemas } from "./open-options.js";
 import { checkStreamName } from "./prepare-event.js";
 import { EventDecoder, type StoredEvent } from "./recorded-event.js";
+import { retentionCodecs } from "./retention-event.js";
 import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";
 import { StreamHistory } from "./stream-history.js";
 import { StreamIndex } from "./stream-index.js";
@@ -40,7 +41,7 @@ export class EventReader {
   ): Promise<EventReader> {
     checkDirectory(directory);
     checkSchemas(schemas);
-    const registry = SchemaRegistry.load(schemas, codecs, false);
+    const registry = SchemaRegistry.load(schemas, new Map([...codecs, ...retentionCodecs]), false);
     const index = new StreamIndex();
     const replay = new StreamReplay(index);
     const log = await LogView.open(directory, {
@@ -73,6 +74,10 @@ export class EventReader {
 
   get watermark(): number {
     return this.#log.watermark;
+  }
+
+  get horizon(): number {
+    return this.#log.horizonLsn;
   }
 
   get io(): IoDescription {

@@ -5,15 +5,19 @@ import { checkOptionNames, choiceOption, type Frame, integerOption, RECORD_HEADE
 import { EventCursor } from "./event-cursor.js";
 import { checkStreamName } from "./prepare-event.js";
 import { type EventDecoder, StoredEvent } from "./recorded-event.js";
+import { RetentionFollower } from "./retention-follower.js";
 import type { StreamHistory } from "./stream-history.js";
 import { RECENT_IDS_MAX, type StreamHead } from "./stream-index.js";
+import { StreamReader } from "./stream-reader.js";
+import { leftOf, restOf, type StreamRest, WHOLE_STREAM } from "./stream-rest.js";
 
 /** What reading needs of a log, whether it is open for writing or not. */
 export interface LogView {
   readonly watermark: number;
   /** Frames with LSNs in (`after`, `through`]. */
   frames(after: number, through: number): AsyncGenerator<Frame, void, undefined>;
-  framesBackwards(before: number): AsyncGenerator<Frame, void, undefined>;
+  /** Newest first. */
+  framesBackwards(through: number, after?: number): AsyncGenerator<Frame, void, undefined>;
   frameOf(lsn: number): Promise<Frame>;
   /** Calls `listener` soon after each advance of W, and after the log has closed. Returns how to stop. */
   onAdvance(listener: (watermark: number) => void): () => void;
@@ -64,38 +68,8 @@ const DIRECTIONS = ["forwards", "backwards"] as const;
 const LSN_RANGE = { min: 0, max: Number.MAX_SAFE_INTEGER };
 /** Events made at once of one frame. */
 const EVENTS_PER_BATCH_MAX = 256;
-/** Sealed events of one stream that are looked up at once. */
-const LOOKED_UP_AT_ONCE = 1024;
 const KEEP_ALIVE_MS = 1 << 30;
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
-
-/** Offsets of the records in a frame's body: record i is `[starts[i], ends[i])`. */
-function recordRanges(frame: Frame): RecordRanges {
-  const { body, header } = frame;
-  const starts = new Uint32Array(header.recordCount);
-  const ends = new Uint32Array(header.recordCount);
-  let at = 0;
-  for (let index = 0; index < header.recordCount; index++) {
-    starts[index] = at + RECORD_HEADER_BYTES;
-    at += RECORD_HEADER_BYTES + body.readUInt32LE(at);
-    ends[index] = at;
-  }
-  return { starts, ends };
-}
-
-interface RecordRanges {
-  readonly starts: Uint32Array;
-  readonly ends: Uint32Array;
-}
-
-const NO_RANGES: RecordRanges = { starts: new Uint32Array(0), ends: new Uint32Array(0) };
-
-/** Of one stream; `step` is 1, or −1 for the newest first. */
-interface Versions {
-  readonly first: number;
-  readonly final: number;
-  readonly step: number;
-}
 
 /** A subscription's waiting, so that it can be ended from outside. */
 interface Pause {
@@ -116,12 +90,20 @@ export class EventSource {
   readonly #history: StreamHistory;
   readonly #decoder: EventDecoder;
   readonly #isClosed: () => boolean;
+  readonly #streams: StreamReader;
+  /** What was said of streams; it is heard when one is read. */
+  readonly retention: RetentionFollower;
 
   constructor(log: LogView, history: StreamHistory, decoder: EventDecoder, isClosed: () => boolean) {
     this.#log = log;
     this.#history = history;
     this.#decoder = decoder;
     this.#isClosed = isClosed;
+    this.#streams = new StreamReader(log, history, decoder, () => this.#checkOpen());
+    this.retention = new RetentionFollower({
+      versionAt: (stream, lsn) => history.versionAt(stream, lsn),
+      streamEvents: (stream, first, final) => this.#streams.batches(stream, { first, final, step: 1 }, undefined),
+    });
   }
 
   /** What was read so far must not pass for all there is. */
@@ -140,7 +122,7 @@ export class EventSource {
       const end = start + body.readUInt32LE(at);
       at = end;
       const lsn = firstLsn + index;
-      if (lsn <= after || lsn > through) continue;
+      if (lsn <= after || lsn > through || start === end) continue; // removed records have no bytes
       events.push(new StoredEvent(this.#decoder, frame, start, end, lsn));
       if (events.length === EVENTS_PER_BATCH_MAX) {
         yield events;
@@ -177,7 +159,7 @@ export class EventSource {
     through: number,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<StoredEvent[], void, undefined> {
-    for await (const frame of this.#log.framesBackwards(through)) {
+    for await (const frame of this.#log.framesBackwards(through, after)) {
       signal?.throwIfAborted();
       this.#checkOpen();
       yield [...this.#events(frame, after, through)].flat().reverse();
@@ -220,84 +202,20 @@ export class EventSource {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
     const { from, to, forwards } = wanted;
-    this.#checkOpen();
-    const last = await this.#history.versionAt(stream, through);
+    const { last, left } = await this.#streamAt(stream, through);
     const versions = forwards
-      ? { first: from, final: Math.min(to, last), step: 1 }
-      : { first: Math.min(from, last), final: to, step: -1 };
-    yield* this.#streamBatches(stream, versions, signal);
+      ? { first: Math.max(from, left.firstVersion), final: Math.min(to, last), step: 1 }
+      : { first: Math.min(from, last), final: Math.max(to, left.firstVersion), step: -1 };
+    yield* leftOf(this.#streams.batches(stream, versions, signal), left, forwards);
   }
 
-  /** The stream's events from version `first` to `final`, in pieces. A checkpoint can move events to the sealed tier between any two. */
-  async *#streamBatches(
-    stream: string,
-    { first, final, step }: Versions,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
-    let version = first;
-    while ((final - version) * step >= 0) {
-      signal?.throwIfAborted();
-      this.#checkOpen();
-      const rest = { first: version, final, step };
-      const isInTail = this.#history.lsnOf(stream, version) !== undefined;
-      for await (const events of isInTail ? this.#tailBatch(stream, rest) : this.#sealedBatches(stream, rest)) {
-        signal?.throwIfAborted();
-        this.#checkOpen();
-        version += events.length * step;
-        yield events;
-      }
-    }
-  }
-
-  /** The first of these events, which is in the tail, and those behind it that share its frame. */
-  async *#tailBatch(stream: string, { first, final, step }: Versions): AsyncGenerator<StoredEvent[], void, undefined> {
-    const frame = await this.#log.frameOf(this.#history.lsnOf(stream, first) as number);
-    const { firstLsn, recordCount } = frame.header;
-    const { starts, ends } = recordRanges(frame);
-    let events: StoredEvent[] = [];
-    for (let version = first; (final - version) * step >= 0; version += step) {
-      const lsn = this.#history.lsnOf(stream, version);
-      if (lsn === undefined) break; // sealed, since the frame was asked for
-      const at = lsn - firstLsn;
-      if (at < 0 || at >= recordCount) break;
-      if (events.length === EVENTS_PER_BATCH_MAX) {
-        yield events;
-        events = [];
-      }
-      events.push(new StoredEvent(this.#decoder, frame, starts[at] as number, ends[at] as number, lsn));
-    }
-    if (events.length > 0) yield events;
-  }
-
-  /** Those of these events that are sealed, some of them. Only the blocks that hold them are read. */
-  async *#sealedBatches(
-    stream: string,
-    { first, final, step }: Versions,
-  ): AsyncGenerator<StoredEvent[], void, undefined> {
-    const end =
-      step > 0 ? Math.min(final, first + LOOKED_UP_AT_ONCE - 1) : Math.max(final, first - LOOKED_UP_AT_ONCE + 1);
-    const lsns = await this.#history.sealedLsns(stream, Math.min(first, end), Math.max(first, end));
-    if (step < 0) lsns.reverse();
-    if (lsns.length === 0 && this.#history.lsnOf(stream, first) === undefined) throw lostEvent(stream, first);
-    let version = first;
-    let frame: Frame | null = null;
-    let ranges = NO_RANGES;
-    let events: StoredEvent[] = [];
-    for await (const next of this.#history.sealed.framesOf(lsns)) {
-      if (next !== frame) ranges = recordRanges(next);
-      frame = next;
-      const lsn = lsns[Math.abs(version - first)] as number;
-      const at = lsn - frame.header.firstLsn;
-      const event = new StoredEvent(this.#decoder, frame, ranges.starts[at] as number, ranges.ends[at] as number, lsn);
-      if (event.version !== version) throw lostEvent(stream, version);
-      version += step;
-      events.push(event);
-      if (events.length === EVENTS_PER_BATCH_MAX) {
-        yield events;
-        events = [];
-      }
-    }
-    if (events.length > 0) yield events;
+  /** The version that the stream had at an LSN, which is visible, and what is left of it by what was said of it. */
+  async #streamAt(stream: string, lsn: number): Promise<{ readonly last: number; readonly left: StreamRest }> {
+    this.#checkOpen();
+    if (!this.retention.isCaughtUp(lsn)) await this.retention.catchUp(lsn);
+    const last = await this.#history.versionAt(stream, lsn);
+    const { state } = this.retention;
+    return { last, left: state.isEmpty ? WHOLE_STREAM : restOf(stream, state.of(stream), last, Date.now() * 1000) };
   }
 
   subscribe(options: SubscribeOptions = {}): EventCursor<StoredEvent> {
@@ -347,10 +265,9 @@ export class EventSource {
     through: number,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
-    this.#checkOpen();
-    const final = await this.#history.versionAt(stream, through);
-    const first = (await this.#history.versionAt(stream, after)) + 1;
-    yield* this.#streamBatches(stream, { first, final, step: 1 }, signal);
+    const { last, left } = await this.#streamAt(stream, through);
+    const first = Math.max(left.firstVersion, (await this.#history.versionAt(stream, after)) + 1);
+    yield* leftOf(this.#streams.batches(stream, { first, final: last, step: 1 }, signal), left, true);
   }
 
   /** Resolves when W has moved, the log has closed or the pause is ended. */
@@ -383,7 +300,7 @@ export class EventSource {
     const ids: string[] = [];
     let lastLsn = 0;
     const versions = { first: firstVersion, final: firstVersion + count - 1, step: 1 };
-    for await (const events of this.#streamBatches(stream, versions, undefined)) {
+    for await (const events of this.#streams.batches(stream, versions, undefined)) {
       for (const { id, lsn } of events) {
         ids.push(id);
         lastLsn = lsn;
@@ -402,16 +319,11 @@ export class EventSource {
     // Events that others write meanwhile are indexed without their ids, for none are known yet: they are read too, until there are no more.
     while (through < head.indexedVersion && head.generation === generation) {
       const versions = { first: through + 1, final: head.indexedVersion, step: 1 };
-      for await (const events of this.#streamBatches(head.name, versions, undefined)) {
+      for await (const events of this.#streams.batches(head.name, versions, undefined)) {
         for (const { givenId, version } of events) if (givenId !== null) ids.set(givenId, version);
       }
       through = versions.final;
     }
     if (head.generation === generation) head.rememberIds(through, ids);
   }
-}
-
-function lostEvent(stream: string, version: number): StoreError {
-  const message = `version ${version} of stream ${stream} is neither sealed nor in the log`;
-  return new StoreError("ERR_WAL_CORRUPT", message, { stream, version });
 }

@@ -25,6 +25,9 @@ import { LogFollower } from "./log-follower.js";
 import { type CheckedOptions, checkDirectory, checkedOptions, type EventStoreOptions } from "./open-options.js";
 import { checkStreamName, EventPreparer } from "./prepare-event.js";
 import { EventDecoder, type StoredEvent } from "./recorded-event.js";
+import { Retention } from "./retention.js";
+import { RETENTION_STREAM, retentionCodecs } from "./retention-event.js";
+import { enterRetention, RetentionGate } from "./retention-gate.js";
 import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";
 import { StreamHistory } from "./stream-history.js";
 import { StreamIndex } from "./stream-index.js";
@@ -64,6 +67,8 @@ export class EventStore {
   /** Lost batches that an earlier `flush` told of. */
   #toldLossCount = 0;
   readonly #source: EventSource;
+  /** What is to be forgotten. */
+  readonly retention: Retention;
 
   /** `codecs` are the payload codecs of event types that come with Varve. */
   static async open(
@@ -73,12 +78,19 @@ export class EventStore {
   ): Promise<EventStore> {
     checkDirectory(directory);
     const checked = checkedOptions(options);
-    const registry = SchemaRegistry.load(checked.schemas, codecs, checked.strictSchemas);
+    const registry = SchemaRegistry.load(
+      checked.schemas,
+      new Map([...codecs, ...retentionCodecs]),
+      checked.strictSchemas,
+    );
     const index = new StreamIndex();
     const replay = new StreamReplay(index);
     const opening = {
       onFrame: (frame: Frame) => replay.addFrame(frame),
-      onRecovered: (heads: HeadTable) => index.enterAll(heads),
+      onRecovered: (heads: HeadTable) => {
+        index.enterAll(heads);
+        if (index.sealedThrough === 0) enterRetention(heads);
+      },
       onCheckpoint: (checkpointLsn: number) => index.trim(checkpointLsn),
     };
     const wal = await Wal.open(directory, { ...checked, keyOf: envelopeKey(), sealWorker: SEAL_WORKER }, opening);
@@ -102,12 +114,30 @@ export class EventStore {
     const decoder = new EventDecoder(registry, wal.storeId);
     const source = new EventSource(wal, history, decoder, () => wal.status === "closed");
     this.#source = source;
-    this.#appender = new Appender(wal, index, new EventPreparer(registry), options, {
+    const gate = new RetentionGate({
+      heads: wal.heads,
+      follower: source.retention,
+      watermark: () => wal.watermark,
+      version: () => this.streamVersion(RETENTION_STREAM),
+      assertOpen: () => wal.assertWritable(),
+    });
+    const preparer = new EventPreparer(registry);
+    const appender = new Appender(wal, index, preparer, options, gate, {
+      learnRetention: () => gate.learn(),
       mayBeSealed: (stream) => history.mayBeSealed(stream),
       findBase: (head) => history.findBase(head),
       catchUp: () => history.catchUp(),
       loadIds: (head) => source.loadIds(head),
       readIds: (stream, firstVersion, count) => source.readIds(stream, firstVersion, count),
+    });
+    this.#appender = appender;
+    this.retention = new Retention({
+      remover: wal.remover,
+      follower: source.retention,
+      watermark: () => wal.watermark,
+      versionOf: (stream) => this.streamVersion(stream),
+      lsnAt: (timeUs) => wal.sealed.lsnAt(timeUs),
+      append: (event, guard) => appender.appendGuarded(RETENTION_STREAM, event, guard),
     });
   }
 
@@ -121,6 +151,11 @@ export class EventStore {
 
   get watermark(): number {
     return this.#wal.watermark;
+  }
+
+  /** The last LSN that a truncation of the log has dropped, as far as this process knows; 0: none. */
+  get horizon(): number {
+    return this.#wal.horizonLsn;
   }
 
   get io(): IoDescription {

@@ -1,6 +1,7 @@
 /** What projections may use of events. */
 
 export type {
+  ArchivedSegment,
   BackupReport,
   CheckpointReport,
   CoreState,
@@ -11,8 +12,10 @@ export type {
   PlannedSegment,
   RecoveryReport,
   RestoreReport,
+  ScavengeReport,
   SealedVerification,
   StoreHealth,
+  TruncationReport,
 } from "../wal/index.js";
 export { checkOptionNames, choiceOption, integerOption } from "../wal/index.js";
 export type { AppendOptions, StreamAppend } from "./appender.js";
@@ -27,4 +30,14 @@ export type { EventStoreOptions } from "./open-options.js";
 export { type AllPageOptions, type Page, readAllPage, readStreamPage, type StreamPageOptions } from "./read-page.js";
 export { StoredEvent } from "./recorded-event.js";
 export { restoreStore } from "./restore-store.js";
+export {
+  type DeleteStreamOptions,
+  type RetainStreamOptions,
+  type RetentionChange,
+  refusalOf,
+  type TombstoneStreamOptions,
+  type TruncateBeforeOptions,
+  type TruncateStreamOptions,
+} from "./retention.js";
+export type { StreamRetention } from "./retention-state.js";
 export type { PayloadCodec } from "./schema-registry.js";

@@ -2,7 +2,8 @@
  * Where the events of a stream are, over both tiers: the index of the log's tail, and below it the sealed tier, which is asked for one stream at
  * a time and keeps little in memory.
  *
- * What is sealed never changes, so an answer of the sealed tier stays right whatever is sealed meanwhile. Only where the two meet can move
+ * What is sealed never changes but that events at the beginning of streams are removed, so an answer of the sealed tier stays right whatever
+ * is sealed meanwhile. Only where the two meet can move
  * while one waits: then the question is asked again.
  */
 
@@ -16,7 +17,9 @@ export interface SealedStreams {
   mayHold(name: Uint8Array): boolean;
   /** The newest event of a stream that is sealed and has an LSN up to `through`. */
   streamHead(name: Uint8Array, through?: number): Promise<{ readonly version: number; readonly lsn: number } | null>;
-  /** The LSNs of those events of the stream with versions from `from` to `to` that are sealed, in order. */
+  /** The first version whose event is left; where none that is sealed is, the one behind the last of them. */
+  streamStart(name: Uint8Array): Promise<number>;
+  /** The LSNs of those events of the stream with versions from `from` to `to` that are sealed and left, in order. */
   streamLsns(name: Uint8Array, from: number, to: number): Promise<number[]>;
   /** For each LSN the frame that holds it. */
   framesOf(lsns: readonly number[]): AsyncGenerator<Frame, void, undefined>;
@@ -103,6 +106,11 @@ export class StreamHistory {
   /** The LSN of an event, where it is in the tail. */
   lsnOf(stream: string, version: number): number | undefined {
     return this.#index.get(stream)?.lsnOf(version);
+  }
+
+  /** The first version of a stream whose event was not removed from the disk. */
+  startOf(stream: string): Promise<number> {
+    return this.sealed.streamStart(Buffer.from(stream));
   }
 
   /** The LSNs of events that are not in the tail, in order: of those versions that are sealed. */

@@ -272,7 +272,8 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
 
   #feedError(cause: unknown): StoreError {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    const details = { projection: this.#name, lsn: this.#current.lsn };
+    const horizon = isStoreError(cause, "ERR_LOG_TRUNCATED") ? cause.details["horizon"] : undefined;
+    const details = { projection: this.#name, lsn: this.#current.lsn, ...(horizon !== undefined && { horizon }) };
     return new StoreError(
       "ERR_PROJECTION_FAILED",
       `projection "${this.#name}" cannot read the log: ${reason}`,

@@ -48,6 +48,14 @@ export class StoreReader<Events extends EventMap = EventMap> {
     return this.#events.watermark;
   }
 
+  /**
+   * The last LSN that a truncation of the log has dropped, as far as the reader knows; 0: none. Reading in the order of the log can begin
+   * after it: `readAll({ after: reader.horizon })`.
+   */
+  get horizon(): number {
+    return this.#events.horizon;
+  }
+
   get io(): IoDescription {
     return this.#events.io;
   }

@@ -1,34 +1,42 @@
 /** The store as users hold it: events, projections and the graph over one directory. */
 
-import type {
-  AppendOptions,
-  AppendResult,
-  BackupOptions,
-  BackupReport,
-  BufferedResult,
-  CheckpointReport,
-  CoreState,
-  Durability,
-  EventInput,
-  EventMap,
-  EventStore,
-  EventStoreOptions,
-  EventStoreStats,
-  IoDescription,
-  ReadAllOptions,
-  ReadStreamOptions,
-  RecordedEvent,
-  RecoveryReport,
-  StoreHealth,
-  StreamAppend,
-  SubscribeOptions,
-} from "../events/index.js";
 import {
   type AllPageOptions,
+  type AppendOptions,
+  type AppendResult,
+  type BackupOptions,
+  type BackupReport,
+  type BufferedResult,
+  type CheckpointReport,
+  type CoreState,
+  type DeleteStreamOptions,
+  type Durability,
+  type EventInput,
+  type EventMap,
+  type EventStore,
+  type EventStoreOptions,
+  type EventStoreStats,
+  type IoDescription,
   type Page,
+  type ReadAllOptions,
+  type ReadStreamOptions,
+  type RecordedEvent,
+  type RecoveryReport,
+  type RetainStreamOptions,
+  type RetentionChange,
   readAllPage,
   readStreamPage,
+  refusalOf,
+  type ScavengeReport,
+  type StoreHealth,
+  type StreamAppend,
   type StreamPageOptions,
+  type StreamRetention,
+  type SubscribeOptions,
+  type TombstoneStreamOptions,
+  type TruncateBeforeOptions,
+  type TruncateStreamOptions,
+  type TruncationReport,
 } from "../events/index.js";
 import type { Graph } from "./graph/graph.js";
 import { GRAPH_PROJECTION } from "./graph/graph-projection.js";
@@ -89,6 +97,14 @@ export class Store<Events extends EventMap = EventMap> {
     return this.#events.watermark;
   }
 
+  /**
+   * The last LSN that a truncation of the log has dropped, as far as this process knows; 0: none. Reading in the order of the log can begin
+   * after it: `readAll({ after: store.horizon })`.
+   */
+  get horizon(): number {
+    return this.#events.horizon;
+  }
+
   /** Which I/O the store uses, and why not a better one. */
   get io(): IoDescription {
     return this.#events.io;
@@ -135,6 +151,7 @@ export class Store<Events extends EventMap = EventMap> {
    * @throws TypeError for wrong types and unknown options.
    * @throws StoreError `ERR_EVENTS_VERSION_CONFLICT`, `ERR_EVENTS_INVALID_STREAM`, `ERR_EVENTS_INVALID_EVENT`, `ERR_EVENTS_SCHEMA`,
    *   `ERR_EVENTS_DUPLICATE_ID`, `ERR_WAL_TOO_LARGE`, `ERR_WAL_FULL`: nothing was written.
+   * @throws StoreError `ERR_STREAM_TOMBSTONED`: nothing was written, and nothing ever will be to this stream.
    * @throws StoreError `ERR_WAL_BUSY`: another writer is alive, has the stream, and did not go on for `busyWaitMs`; or no buffer came free
    *   for so long. Nothing was written.
    * @throws StoreError `ERR_WAL_OUTCOME_UNKNOWN`: a write failed, of this writer or another; whether the events exist is known after
@@ -161,7 +178,10 @@ export class Store<Events extends EventMap = EventMap> {
     events: EventInput<Events> | readonly EventInput<Events>[],
     options?: AppendOptions,
   ): Promise<AppendResult | BufferedResult> {
-    return this.#events.append(stream, events as EventInput, options);
+    const refusal = refusalOf(stream);
+    return refusal === null
+      ? this.#events.append(stream, events as EventInput, options)
+      : Promise.reject<AppendResult>(refusal);
   }
 
   /**
@@ -174,6 +194,8 @@ export class Store<Events extends EventMap = EventMap> {
     events: EventInput<Events> | readonly EventInput<Events>[],
     options?: AppendOptions,
   ): Promise<AppendResult> {
+    const refusal = refusalOf(stream);
+    if (refusal !== null) return Promise.reject(refusal);
     return this.#events.tryAppend(stream, events as EventInput, options) as Promise<AppendResult>;
   }
 
@@ -194,7 +216,11 @@ export class Store<Events extends EventMap = EventMap> {
     appends: readonly StreamAppend<EventInput<Events>>[],
     options?: { readonly durability?: Durability },
   ): Promise<AppendResult[]> {
-    return this.#events.appendMany(appends as readonly StreamAppend[], options) as Promise<AppendResult[]>;
+    const many = appends as readonly StreamAppend[];
+    // What is no array is refused below.
+    const refusal = Array.isArray(many) ? many.map((append) => refusalOf(append?.stream)).find(Boolean) : null;
+    if (refusal) return Promise.reject(refusal);
+    return this.#events.appendMany(many, options) as Promise<AppendResult[]>;
   }
 
   /**
@@ -209,7 +235,13 @@ export class Store<Events extends EventMap = EventMap> {
     >;
   }
 
-  /** All events in LSN order, forwards or backwards. Ends at the watermark of now. */
+  /**
+   * All events in LSN order, forwards or backwards. Ends at the watermark of now. What streams were to forget is delivered until it is removed
+   * from the disk (`scavenge`), and so are the store's own events, whose streams begin with `$`.
+   *
+   * @throws StoreError `ERR_LOG_TRUNCATED`, with the `horizon`, where the log was truncated above `after`: forwards at once, backwards when
+   *   reading arrives there
+   */
   readAll(options?: ReadAllOptions): AsyncIterableIterator<RecordedEvent<Events>> {
     return this.#events.readAll(options) as AsyncIterableIterator<unknown> as AsyncIterableIterator<
       RecordedEvent<Events>
@@ -307,11 +339,15 @@ export class Store<Events extends EventMap = EventMap> {
    */
   async checkpoint(): Promise<StoreCheckpoint> {
     const lsn = this.watermark;
-    const projections: { name: string; lsn: number }[] = [];
+    return { lsn, projections: await this.#saveProjections(), log: await this.#events.checkpoint() };
+  }
+
+  async #saveProjections(): Promise<{ readonly name: string; readonly lsn: number }[]> {
+    const saved: { name: string; lsn: number }[] = [];
     for (const [name, runner] of this.#runners) {
-      if (runner.status !== "closed") projections.push({ name, lsn: await runner.checkpoint() });
+      if (runner.status !== "closed") saved.push({ name, lsn: await runner.checkpoint() });
     }
-    return { lsn, projections, log: await this.#events.checkpoint() };
+    return saved;
   }
 
   /**
@@ -347,6 +383,108 @@ export class Store<Events extends EventMap = EventMap> {
    */
   backup(directory: string, options?: BackupOptions): Promise<BackupReport> {
     return this.#events.backup(directory, options);
+  }
+
+  /**
+   * Forgets a stream's events below a version: from now on nobody who reads the stream sees them. From the disk they go with the next
+   * `scavenge`; until then `readAll` and `subscribe` to all still deliver them. It cannot be taken back, and the stream keeps its versions.
+   *
+   * @throws RangeError when the stream has no such version
+   * @throws StoreError `ERR_EVENTS_INVALID_STREAM`, `ERR_STREAM_TOMBSTONED`, or what `append` throws for a log that takes no event
+   */
+  truncateStream(stream: string, options: TruncateStreamOptions): Promise<RetentionChange> {
+    return this.#events.retention.truncateStream(stream, options);
+  }
+
+  /**
+   * Forgets a stream's events, all that there are when it is called, as `truncateStream` does. The stream can be written to again, as
+   * `"absent"` or at its version, and goes on with the next version: none is ever used twice. An event that another writer appends at the same
+   * moment is kept, unless `expectedVersion` is a version: then the deletion is refused.
+   *
+   * @throws StoreError `ERR_EVENTS_VERSION_CONFLICT` when the stream is not as expected, or has no events; and as `truncateStream`
+   */
+  deleteStream(stream: string, options?: DeleteStreamOptions): Promise<RetentionChange> {
+    return this.#events.retention.deleteStream(stream, options);
+  }
+
+  /**
+   * Ends a stream for good: from now on reading it and appending to it, by whatever writer, is refused with `ERR_STREAM_TOMBSTONED`. Its name
+   * cannot be used again. The events go from the disk with the next `scavenge`.
+   *
+   * @throws StoreError `ERR_EVENTS_VERSION_CONFLICT`, and as `truncateStream`
+   */
+  tombstoneStream(stream: string, options?: TombstoneStreamOptions): Promise<RetentionChange> {
+    return this.#events.retention.tombstoneStream(stream, options);
+  }
+
+  /**
+   * Says how much of a stream is kept, instead of what was said before; without bounds everything is. What is beyond them nobody sees who reads
+   * the stream; from the disk it goes with the next `scavenge`.
+   *
+   * @throws TypeError, RangeError for a wrong bound; StoreError as `truncateStream`
+   *
+   * @example
+   * ```ts
+   * await store.retainStream("sensor-7", { maxAgeMs: 30 * 24 * 3_600_000, maxCount: 100_000 });
+   * ```
+   */
+  retainStream(stream: string, options: RetainStreamOptions): Promise<RetentionChange> {
+    return this.#events.retention.retainStream(stream, options);
+  }
+
+  /**
+   * Forgets all events so far of all streams whose names begin so, as `deleteStream` does; they can be written to again. `"absent"` is not said
+   * of them, though: they go on at their versions.
+   *
+   * @throws StoreError as `truncateStream`; an empty prefix, or one that begins with `$`, is no name
+   */
+  deleteStreams(prefix: string): Promise<RetentionChange> {
+    return this.#events.retention.deleteStreams(prefix);
+  }
+
+  /**
+   * Ends all streams for good whose names begin so, those to come included. An append that another writer makes at the same moment can still be
+   * placed behind it in the log; nobody sees it by its stream.
+   *
+   * @throws StoreError as `deleteStreams`
+   */
+  tombstoneStreams(prefix: string): Promise<RetentionChange> {
+    return this.#events.retention.tombstoneStreams(prefix);
+  }
+
+  /** What was said of a stream so far: what of it is gone, and what is kept. */
+  streamRetention(stream: string): Promise<StreamRetention> {
+    return this.#events.retention.of(stream);
+  }
+
+  /**
+   * Takes from the disk what streams were to forget: seals the log, and writes those sealed segments anew that lose events. Other events, their
+   * LSNs and the hash chain stay what they are; a projection that is rebuilt afterwards sees only what is left. One at a time over all writers:
+   * it waits for others up to `busyWaitMs`.
+   *
+   * @throws StoreError `ERR_STORE_BUSY`, `ERR_IO_FAILED`, `ERR_WAL_CORRUPT`, `ERR_WAL_FAILED`, `ERR_STORE_CLOSED`: nothing was removed
+   */
+  scavenge(): Promise<ScavengeReport> {
+    return this.#events.retention.scavenge();
+  }
+
+  /**
+   * Drops the sealed segments that lie wholly below an LSN, of all streams, when every one of them was archived. Before that it saves the running
+   * projections and seals the log. From then on reading in the order of the log from before `horizon` is refused with `ERR_LOG_TRUNCATED`: by
+   * readers, subscribers, and projections that would have to be rebuilt. Streams keep their versions, and begin with what is left. Closing the
+   * store waits for the archive.
+   *
+   * @throws RangeError for an LSN above the watermark + 1; what `archive` throws
+   * @throws StoreError as `scavenge`, and `ERR_PROJECTION_CHECKPOINT`: nothing was dropped
+   *
+   * @example
+   * ```ts
+   * await store.truncateBefore(1_000_000, { archive: ({ path }) => copyFile(path, join("/archive", basename(path))) });
+   * ```
+   */
+  async truncateBefore(lsn: number, options: TruncateBeforeOptions): Promise<TruncationReport> {
+    await this.#saveProjections();
+    return this.#events.retention.truncateBefore(lsn, options);
   }
 
   /** Closes the projections, writes what is buffered, seals what this writer wrote and frees its place. The second call waits for the first. */

@@ -164,13 +164,19 @@ export class ControlFile {
     return Number(Atomics.load(this.file.bigint64, LONG.watermark));
   }
 
+  /** Sequence number of the manifest that last changed what is sealed, as far as anybody told of it; 0 when nobody did. */
+  get sealingSequence(): number {
+    return Number(Atomics.load(this.file.bigint64, LONG.sealing));
+  }
+
   /** LSN of the last checkpoint that anybody told of; 0 when nobody did. */
   get checkpointLsn(): number {
     return Number(Atomics.load(this.file.bigint64, LONG.checkpoint));
   }
 
   /** What the manifest says already. */
-  publishCheckpoint(lsn: number): void {
+  publishCheckpoint(lsn: number, manifestSequence: number): void {
+    Atomics.store(this.file.bigint64, LONG.sealing, BigInt(manifestSequence));
     Atomics.store(this.file.bigint64, LONG.checkpoint, BigInt(lsn));
   }
 

@@ -21,6 +21,7 @@
  *        320  i32   status: 1 open, 2 ended (the last writer closed, or a later recovery replaced the file)
  *        384  i32   slots that were ever attached: 1 + the highest
  *        448  i64   LSN of the last checkpoint of this incarnation, 0 when there was none: the manifest has the truth
+ *        456  i64   sequence number of the manifest that this incarnation last changed by what is sealed, 0 when it has not
  *
  *     A slot:
  *          0  i32   status: 0 free, 1 live
@@ -76,7 +77,7 @@ export const WORD = {
   status: 80,
   attached: 96,
 } as const;
-export const LONG = { incarnation: 3, counter: 9, recordedAt: 10, watermark: 16, checkpoint: 56 } as const;
+export const LONG = { incarnation: 3, counter: 9, recordedAt: 10, watermark: 16, checkpoint: 56, sealing: 57 } as const;
 export const STORE_ID_AT = 8;
 export const STATUS_OPEN = 1;
 export const STATUS_ENDED = 2;

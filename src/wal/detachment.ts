@@ -1,28 +1,34 @@
-/** How a writer goes: in order, with nothing pending; failed, with something for others to judge; or before it ever wrote. */
+/** How a writer gives its place in a store back. attachment.ts is how it got it. */
 
 import type { BlockIo } from "../ffi/index.js";
 import type { AttachLock } from "./attach-lock.js";
 import type { Attachment } from "./attachment.js";
-import type { ControlFile } from "./control-file.js";
 import { endIncarnation } from "./manifest-change.js";
 import { asStoreError, isLackOfSpace } from "./write-failure.js";
 
+export interface Leaving {
+  readonly directory: string;
+  readonly io: BlockIo;
+  /** Everything that it wrote is durable. */
+  readonly isClean: boolean;
+  /** Null for an exclusive opener, who has it. */
+  readonly takeAttachLock: () => Promise<AttachLock | null>;
+}
+
 /** The last to go ends the incarnation. Who failed leaves the slot live: what it had pending is for a survivor or for recovery. */
-export async function detach(
-  directory: string,
-  { control, owner }: Attachment,
-  io: BlockIo,
-  isClean: boolean,
-  takeAttachLock: () => Promise<AttachLock | null>,
-): Promise<void> {
+export async function detach({ control, owner }: Attachment, leaving: Leaving): Promise<void> {
+  const { directory, io, isClean, takeAttachLock } = leaving;
   let lock: AttachLock | null = null;
   try {
     lock = await takeAttachLock();
     if (isClean) control.detach(owner.core);
+    const isLast = !Array.from({ length: control.attachedCount }, (_, core) => core).some((core) =>
+      control.isLive(core),
+    );
     // What others have written since this one looked last counts too. With something pending it is for recovery to say where it ends.
     const lastLsn = control.lanes.advanceWatermark();
-    if (isClean && !hasLiveCores(control) && lastLsn === control.counter) {
-      await endLog(directory, lastLsn);
+    if (isClean && isLast && lastLsn === control.counter) {
+      await endWhereThereIsRoom(directory, lastLsn);
       control.end();
     }
     if (control.hasSleepers(owner.core)) io.wake(control.file, control.turnOffset);
@@ -32,12 +38,7 @@ export async function detach(
   }
 }
 
-function hasLiveCores(control: ControlFile): boolean {
-  for (let core = 0; core < control.attachedCount; core++) if (control.isLive(core)) return true;
-  return false;
-}
-
-async function endLog(directory: string, lastLsn: number): Promise<void> {
+async function endWhereThereIsRoom(directory: string, lastLsn: number): Promise<void> {
   try {
     await endIncarnation(directory, lastLsn);
   } catch (error) {

@@ -120,6 +120,18 @@ export class HeadTable {
     }
   }
 
+  /**
+   * The highest version that is committed or claimed, without the lock: of a change that is made meanwhile it is either side. What somebody
+   * changed before another lock was given back, that this writer has now, it tells for certain.
+   */
+  newestVersion(entry: number): number {
+    const level = this.#levelOf(entry);
+    const word = level.wordOf(entry);
+    const tentative = Atomics.load(level.int32, word + TENTATIVE_WORD);
+    const claimed = tentative === 0 ? 0 : (level.float64[recordOf(word, tentative)] as number);
+    return Math.max(claimed, level.float64[(word >> 1) + COMMITTED_DOUBLE] as number);
+  }
+
   /** False when another has it and did not give it back within about 2 µs: try later. */
   tryLock(entry: number): boolean {
     const level = this.#levelOf(entry);

@@ -342,12 +342,17 @@ export class LogView {
     return this.#reader.frames(after, through);
   }
 
-  framesBackwards(through: number): AsyncGenerator<LogFrame, void, undefined> {
-    return this.#reader.framesBackwards(through);
+  framesBackwards(through: number, after?: number): AsyncGenerator<LogFrame, void, undefined> {
+    return this.#reader.framesBackwards(through, after);
   }
 
   frameOf(lsn: number): Promise<LogFrame> {
     return this.#reader.frameOf(lsn);
+  }
+
+  /** The last LSN that a truncation has dropped; 0: none. */
+  get horizonLsn(): number {
+    return this.#reader.manifest.horizonLsn;
   }
 
   /** Reads and checks every byte of what is sealed. */
@@ -420,6 +425,7 @@ const NO_MANIFEST: Manifest = {
   storeId: "",
   createdAt: 0,
   checkpointLsn: 0,
+  horizonLsn: 0,
   sealed: [],
   incarnations: [],
 };

@@ -65,7 +65,7 @@ function follows(before: Incarnation, next: Incarnation): boolean {
 /** The manifest that these fields are, or null when they cannot be one. */
 export function manifestOf(fields: unknown): Manifest | null {
   if (!isObject(fields)) return null;
-  const { sequence, storeId, createdAt, checkpointLsn, sealed, incarnations, backup } = fields;
+  const { sequence, storeId, createdAt, checkpointLsn, horizonLsn = 0, sealed, incarnations, backup } = fields;
   if (!isInteger(sequence, 1) || !isInteger(createdAt, Number.MIN_SAFE_INTEGER)) return null;
   if (typeof storeId !== "string" || !/^[0-9a-f]{32}$/.test(storeId)) return null;
   if (!isInteger(checkpointLsn, 0) || !isListOf(sealed, isSealedEntry) || !isListOf(incarnations, isIncarnation)) {
@@ -80,7 +80,9 @@ export function manifestOf(fields: unknown): Manifest | null {
     return before === undefined || follows(before, next);
   });
   if (!areSealedInOrder || !areIncarnationsInOrder) return null;
-  const manifest = { sequence, storeId, createdAt, checkpointLsn, sealed, incarnations };
+  if (!isInteger(horizonLsn, 0)) return null;
+  if (horizonLsn > 0 && !sealed.some((entry) => entry.lastLsn === horizonLsn)) return null;
+  const manifest = { sequence, storeId, createdAt, checkpointLsn, horizonLsn, sealed, incarnations };
   return backup === undefined ? manifest : { ...manifest, backup };
 }
 

@@ -17,6 +17,8 @@
  * `voids` are LSNs that a dead writer had taken and that hold no record: never acknowledged, and counted as filled.
  *
  * All records with LSN ≤ `checkpointLsn` lie in the sealed segments, and their files in `wal/` may be gone; 0 means that none are sealed.
+ * Those with LSN ≤ `horizonLsn`, which is 0 or the last LSN of a sealed segment, were dropped by a truncation of the log: their segments have
+ * only what the versions of streams and the hash chain need, and streams that were spared. A manifest without it has 0.
  *
  * `backup` is there in a backup only, whose `wal/` has no segments: it says when that was taken. Who opens it for writing leaves it out.
  *
@@ -56,6 +58,8 @@ export interface Manifest {
   readonly createdAt: number;
   /** 0: no checkpoint yet. */
   readonly checkpointLsn: number;
+  /** 0: nothing was dropped. */
+  readonly horizonLsn: number;
   /** In ascending order. */
   readonly sealed: readonly SealedEntry[];
   /** In ascending order. Those without files are left out, but for the newest. */

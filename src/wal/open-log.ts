@@ -38,6 +38,7 @@ async function createStore(place: LogPlace, nowUs: number): Promise<Manifest> {
     storeId: randomBytes(STORE_ID_BYTES).toString("hex"),
     createdAt: nowUs,
     checkpointLsn: 0,
+    horizonLsn: 0,
     sealed: [],
     incarnations: [],
   };

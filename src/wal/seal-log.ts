@@ -1,5 +1,6 @@
-/** What a checkpoint does with the log's records: reads what is not sealed yet, and writes it into sealed segments. */
+/** What is done in the thread that seals: writes what is not sealed yet into sealed segments, or sealed segments anew. */
 
+import { assert } from "../assert.js";
 import { StoreError } from "../errors.js";
 import { type BlockIo, BufferPool, type IoDemand, openIo } from "../ffi/index.js";
 import { type CopyTask, copySegments } from "./backup/copy-segments.js";
@@ -9,7 +10,9 @@ import { LogReader } from "./log-reader.js";
 import { type Manifest, voidsOf } from "./manifest.js";
 import type { KeyOf } from "./record-key.js";
 import { CHAIN_START } from "./sealed/hash-chain.js";
-import { compactSegments, mergeFrames } from "./sealed/merge-frames.js";
+import { mergeFrames } from "./sealed/merge-frames.js";
+import type { Removal } from "./sealed/removal.js";
+import { compactSegments, dropRecords, scavengeSegments } from "./sealed/rewrite-segments.js";
 import type { SealedEntry } from "./sealed/sealed-entry.js";
 import { nextSealedNumber, sealedDirectory } from "./sealed/sealed-name.js";
 
@@ -18,7 +21,7 @@ const READ_CHUNKS_MAX = 64;
 
 /** Can be sent to another thread. */
 export interface SealTask {
-  readonly work: "merge" | "compact";
+  readonly work: "merge" | "compact" | "scavenge" | "drop";
   /** The store's. */
   readonly directory: string;
   readonly io: IoDemand;
@@ -29,12 +32,14 @@ export interface SealTask {
   readonly tails: readonly CoreTail[];
   /** The highest so far that is sealed; 0 when nothing is. */
   readonly sealedRecordedAt: number;
-  /** To be made one, where that is the work; they follow each other. */
+  /** To be made one, to be looked through, or of which is dropped what the removal takes; they follow each other. */
   readonly segments: readonly SealedEntry[];
+  /** What is to be removed, where that is the work. */
+  readonly removal: Removal | null;
 }
 
-/** Words that both threads see: whether to stop, and how many bytes of records were sealed, or of files copied. */
-export const SEAL_WORD = { stop: 0, recordBytes: 1 } as const;
+/** Words that both threads see: whether to stop, how many bytes of records were sealed, or of files copied, how many records were removed. */
+export const SEAL_WORD = { stop: 0, recordBytes: 1, removedRecords: 2 } as const;
 export type SealWords = BigInt64Array;
 
 /** What is done in a thread of its own. */
@@ -51,7 +56,7 @@ export async function sealLog(
   const io = open(task.io, `${task.directory}/lock`);
   const pool = new BufferPool(READ_CHUNK_BYTES, READ_CHUNKS_MAX);
   try {
-    return await (task.work === "merge" ? merge(task, keyOf, words, io, pool) : compact(task, keyOf, io, pool));
+    return await (task.work === "merge" ? merge(task, keyOf, words, io, pool) : rewrite(task, keyOf, words, io, pool));
   } finally {
     await io.close();
     pool.close();
@@ -82,22 +87,42 @@ async function merge(
       through,
       recordedAt: task.sealedRecordedAt,
       voids: voidsOf(manifest),
-      onProgress: (recordBytes) => tellProgress(words, recordBytes),
+      onProgress: (recordBytes) => {
+        Atomics.store(words, SEAL_WORD.recordBytes, BigInt(recordBytes));
+        checkRunning(words);
+      },
     });
   } finally {
     await log.close();
   }
 }
 
-async function compact(task: SealTask, keyOf: KeyOf, io: BlockIo, pool: BufferPool): Promise<readonly SealedEntry[]> {
+async function rewrite(
+  task: SealTask,
+  keyOf: KeyOf,
+  words: SealWords,
+  io: BlockIo,
+  pool: BufferPool,
+): Promise<readonly SealedEntry[]> {
   const directory = sealedDirectory(task.directory);
+  const { work, segments, removal } = task;
   const firstNumber = await nextSealedNumber(directory, task.manifest.sealed);
   const storeId = Buffer.from(task.manifest.storeId, "hex");
-  return compactSegments(task.segments, { io, pool, directory, storeId, firstNumber, keyOf });
+  const onProgress = (): void => checkRunning(words);
+  const options = { io, pool, directory, storeId, firstNumber, keyOf, onProgress };
+  if (work === "compact") return compactSegments(segments, options);
+  assert(removal !== null, "who removes says what");
+  const rewritten = await (work === "drop" ? dropRecords : scavengeSegments)(segments, removal, options);
+  Atomics.store(words, SEAL_WORD.removedRecords, BigInt(rewritten.removedRecords));
+  return rewritten.entries;
 }
 
 function tellProgress(words: SealWords, byteLength: number): void {
   Atomics.store(words, SEAL_WORD.recordBytes, BigInt(byteLength));
+  checkRunning(words);
+}
+
+function checkRunning(words: SealWords): void {
   if (Atomics.load(words, SEAL_WORD.stop) === 0n) return;
   throw new StoreError("ERR_STORE_CLOSED", "the store was closed while a checkpoint or a backup was made");
 }

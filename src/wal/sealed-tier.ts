@@ -31,5 +31,5 @@ export function openSealedTier(place: SealedPlace, manifest: Manifest): Promise<
   const directory = sealedDirectory(place.directory);
   checkSealedRange(manifest, directory);
   const storeId = Buffer.from(manifest.storeId, "hex");
-  return SealedLog.open({ io: place.io, pool: place.pool, directory, storeId }, manifest.sealed);
+  return SealedLog.open({ io: place.io, pool: place.pool, directory, storeId }, manifest.sealed, manifest.horizonLsn);
 }

@@ -7,6 +7,7 @@
 
 import { isStoreError, StoreError } from "../errors.js";
 import type { ScannedSegment } from "./log-facts.js";
+import { truncated } from "./log-horizon.js";
 import type { LogReader } from "./log-reader.js";
 import type { LsnRange } from "./lsn-ranges.js";
 import type { Manifest } from "./manifest.js";
@@ -21,6 +22,8 @@ export interface Tiers {
   readonly manifest: Manifest;
   readonly hot: LogReader;
   readonly sealed: SealedLog;
+  /** Sequence number of a manifest that has changed what is sealed, where others tell of it. */
+  readonly sealingSequence?: () => number;
   /** Called when more is sealed than before, as soon as it is read from there. */
   readonly onCheckpoint?: (checkpointLsn: number) => void;
 }
@@ -40,9 +43,11 @@ export class TieredReader {
   readonly #sealed: SealedLog;
   readonly #onCheckpoint: (checkpointLsn: number) => void;
   #manifest: Manifest;
+  readonly #sealingSequence: () => number;
   #refreshing: Promise<boolean> | null = null;
 
-  constructor({ directory, manifest, hot, sealed, onCheckpoint = () => {} }: Tiers) {
+  constructor({ directory, manifest, hot, sealed, sealingSequence = () => 0, onCheckpoint = () => {} }: Tiers) {
+    this.#sealingSequence = sealingSequence;
     this.#directory = directory;
     this.#manifest = manifest;
     this.#hot = hot;
@@ -72,9 +77,13 @@ export class TieredReader {
     if (manifest.sequence < this.#manifest.sequence) return;
     const before = this.#manifest.checkpointLsn;
     const isSame = JSON.stringify(manifest.sealed) === JSON.stringify(this.#manifest.sealed);
-    if (!isSame || manifest.checkpointLsn !== this.#sealed.lastLsn) {
+    if (
+      !isSame ||
+      manifest.horizonLsn !== this.#manifest.horizonLsn ||
+      manifest.checkpointLsn !== this.#sealed.lastLsn
+    ) {
       checkSealedRange(manifest, this.#directory);
-      await this.#sealed.replace(manifest.sealed);
+      await this.#sealed.replace(manifest.sealed, manifest.horizonLsn);
     }
     this.#manifest = manifest;
     this.#hot.useManifest(manifest, settled);
@@ -112,11 +121,17 @@ export class TieredReader {
     return this.refresh();
   }
 
-  /** The frames that hold LSNs in (`after`, `through`], in order; the first and the last may hold others too. `through` is durable. */
+  /**
+   * The frames that hold LSNs in (`after`, `through`], in order; the first and the last may hold others too. `through` is durable.
+   *
+   * @throws StoreError `ERR_LOG_TRUNCATED` when the log was truncated above `after`
+   */
   async *frames(after: number, through: number): AsyncGenerator<LogFrame, void, undefined> {
     let delivered = after;
+    if (this.#sealingSequence() > this.#manifest.sequence) await this.refresh();
     while (delivered < through) {
       const known = this.#manifest;
+      if (delivered < known.horizonLsn) throw truncated(delivered, known.horizonLsn);
       const sealedEnd = Math.min(through, this.#sealed.lastLsn);
       const isSealed = delivered < sealedEnd;
       try {
@@ -132,20 +147,28 @@ export class TieredReader {
     }
   }
 
-  /** The frames with LSNs up to `through`, the newest first. */
-  async *framesBackwards(through: number): AsyncGenerator<LogFrame, void, undefined> {
+  /**
+   * The frames with LSNs in (`after`, `through`], the newest first; the last may hold others too.
+   *
+   * @throws StoreError `ERR_LOG_TRUNCATED` when it arrives where the log was truncated
+   */
+  async *framesBackwards(through: number, after = 0): AsyncGenerator<LogFrame, void, undefined> {
     let upper = through;
-    while (upper > 0) {
+    if (this.#sealingSequence() > this.#manifest.sequence) await this.refresh();
+    while (upper > after) {
       const known = this.#manifest;
+      if (upper <= known.horizonLsn) throw truncated(after, known.horizonLsn);
       const sealedEnd = this.#sealed.lastLsn;
       const isSealed = upper <= sealedEnd;
       try {
-        const frames = isSealed ? this.#sealed.framesBackwards(upper) : this.#hot.framesBackwards(upper, sealedEnd);
+        const frames = isSealed
+          ? this.#sealed.framesBackwards(upper, Math.max(after, known.horizonLsn))
+          : this.#hot.framesBackwards(upper, sealedEnd);
         for await (const frame of frames) {
           upper = frame.header.firstLsn - 1;
           yield frame;
         }
-        upper = isSealed ? 0 : Math.min(upper, sealedEnd);
+        upper = isSealed ? Math.max(after, known.horizonLsn) : Math.min(upper, sealedEnd);
       } catch (error) {
         if (!(await this.#isSealedMeanwhile(error, known))) throw error;
       }
@@ -174,7 +197,12 @@ export class TieredReader {
     return this.#onNewest(() => this.#sealed.streamHead(name, through));
   }
 
-  /** The LSNs of those of a stream's records that are sealed, with versions from `from` to `to`, in order. */
+  /** The first version of a stream of which the record is left; where none of those that are sealed is, the one behind the last of them. */
+  streamStart(name: Uint8Array): Promise<number> {
+    return this.#onNewest(() => this.#sealed.streamStart(name));
+  }
+
+  /** The LSNs of those of a stream's records that are sealed and left, with versions from `from` to `to`, in order. */
   streamLsns(name: Uint8Array, from: number, to: number): Promise<number[]> {
     return this.#onNewest(() => this.#sealed.streamLsns(name, from, to));
   }

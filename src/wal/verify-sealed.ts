@@ -16,7 +16,14 @@ export interface SealedVerification {
   readonly segments: number;
   /** The last LSN that is sealed. */
   readonly lastLsn: number;
+  /** Records that are left, those below the horizon included. */
   readonly records: number;
+  /** LSNs of which the record was removed. */
+  readonly removedLsns: number;
+  /** The last LSN that a truncation of the log has dropped; 0: none. */
+  readonly horizon: number;
+  /** Records up to the horizon: of streams that nothing is dropped of. */
+  readonly sparedRecords: number;
   /** LSNs that dead writers took with them. */
   readonly voidLsns: number;
 }
@@ -49,7 +56,8 @@ async function verifyAll({ io, directory, keyOf }: VerifyPlace, manifest: Manife
   const storeId = Buffer.from(manifest.storeId, "hex");
   const folder = sealedDirectory(directory);
   checkSealedRange(manifest, folder);
-  const counts = { records: 0, voidLsns: 0 };
+  const { horizonLsn: horizon } = manifest;
+  const counts = { records: 0, removedLsns: 0, sparedRecords: 0, voidLsns: 0 };
   let hash = CHAIN_START;
   for (const entry of manifest.sealed) {
     const path = sealedPath(folder, entry.number);
@@ -64,6 +72,8 @@ async function verifyAll({ io, directory, keyOf }: VerifyPlace, manifest: Manife
     hash = found.hash;
     counts.records += trailer.recordCount;
     counts.voidLsns += trailer.voidCount;
+    counts.removedLsns += trailer.removedCount;
+    if (lastLsn <= horizon) counts.sparedRecords += trailer.recordCount;
   }
-  return { segments: manifest.sealed.length, lastLsn: manifest.checkpointLsn, ...counts };
+  return { segments: manifest.sealed.length, lastLsn: manifest.checkpointLsn, horizon, ...counts };
 }

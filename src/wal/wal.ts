@@ -20,7 +20,7 @@ import { AttachLock } from "./attach-lock.js";
 import { type Attachment, attach } from "./attachment.js";
 import { type BackupReport, Backups } from "./backup/backup.js";
 import type { AppendTicket, Batch } from "./batch.js";
-import { Checkpointer, type CheckpointReport, type Sealer } from "./checkpoint.js";
+import { Checkpointer, type CheckpointReport } from "./checkpoint.js";
 import { type Clock, wallClock } from "./clock.js";
 import { Company } from "./company.js";
 import type { CoreState } from "./control-file.js";
@@ -33,6 +33,7 @@ import type { Frame } from "./frame-stream.js";
 import type { HeadTable } from "./head-table.js";
 import { healthOf, type StoreHealth } from "./health.js";
 import { LogReader } from "./log-reader.js";
+import { LogRemover } from "./log-removal.js";
 import type { Manifest } from "./manifest.js";
 import { nextSegment } from "./next-segment.js";
 import { type RecoveredLog, recoverLog } from "./open-log.js";
@@ -40,6 +41,7 @@ import type { KeyOf } from "./record-key.js";
 import { sealInWorker } from "./seal-worker.js";
 import type { LogFrame } from "./sealed/sealed-format.js";
 import type { SealedLog } from "./sealed/sealed-log.js";
+import { SealedChanges, type Sealer } from "./sealed-changes.js";
 import { coreDirectory } from "./segment-name.js";
 import { makeDirectory } from "./store-directory.js";
 import type { TakeoverReport } from "./takeover.js";
@@ -98,6 +100,8 @@ export class Wal {
   /** This writer's core number. */
   readonly slot: number;
   readonly generation: number;
+  /** Removes records from the log. */
+  readonly remover: LogRemover;
   readonly #busyWaitMs: number;
   readonly #io: BlockIo;
   readonly #pool: BufferPool;
@@ -107,6 +111,7 @@ export class Wal {
   readonly #writer: CoreWriter;
   readonly #company: Company;
   readonly #reader: TieredReader;
+  readonly #sealedChanges: SealedChanges;
   readonly #checkpointer: Checkpointer;
   readonly #backups: Backups;
   /** Segments with frames that were there at opening, and those written since. */
@@ -268,21 +273,29 @@ export class Wal {
     const { manifest, sealed } = attachment;
     const tails = (): CoreTail[] => this.#tails();
     const hot = new LogReader({ ...parts, directory, storeId, manifest, settled, tails });
-    this.#reader = new TieredReader({ directory, manifest, hot, sealed, onCheckpoint: parts.onCheckpoint });
+    this.#reader = new TieredReader({
+      directory,
+      manifest,
+      hot,
+      sealed,
+      onCheckpoint: parts.onCheckpoint,
+      sealingSequence: () => (this.#isClosed ? 0 : control.sealingSequence), // unmapped
+    });
     const seal: Sealer = options.seal ?? ((task, words) => sealInWorker(options.sealWorker, task, words));
-    this.#checkpointer = new Checkpointer({
+    const changing = {
       ...place,
       reader: this.#reader,
       watermark: () => this.watermark,
       tails,
       takeAttachLock: () => this.#takeAttachLock(),
       seal,
-    });
+    };
+    this.#sealedChanges = new SealedChanges(changing);
+    this.#checkpointer = new Checkpointer(changing, this.#sealedChanges);
+    this.remover = new LogRemover(directory, this.#sealedChanges, this.#checkpointer, () => this.assertWritable());
     this.#backups = new Backups({
-      ...place,
+      ...changing,
       pool: parts.pool,
-      seal,
-      watermark: () => this.watermark,
       takenLsn: () => control.counter,
       checkpoint: () => this.checkpoint(),
     });
@@ -299,12 +312,11 @@ export class Wal {
   /** Readers must know where the cores end: behind it they would read ahead into MiBs of zeros for every new event. */
   #tails(): CoreTail[] {
     const { control } = this.#attachment;
-    const tails: CoreTail[] = [];
-    for (let core = 0; core < control.attachedCount; core++) {
-      const tail = control.lanes.tailOf(core);
-      if (tail !== null) tails.push({ core, ...tail });
-    }
-    return tails;
+    const cores = Array.from({ length: control.attachedCount }, (_, core) => ({
+      core,
+      tail: control.lanes.tailOf(core),
+    }));
+    return cores.flatMap(({ core, tail }) => (tail === null ? [] : [{ core, ...tail }]));
   }
 
   async #rewrite(frames: readonly Frame[]): Promise<void> {
@@ -446,6 +458,11 @@ export class Wal {
     return this.#backups.run(directory, signal);
   }
 
+  /** The last LSN that a truncation has dropped, as far as this process knows; 0: none. Reading in LSN order can begin behind it. */
+  get horizonLsn(): number {
+    return this.#reader.manifest.horizonLsn;
+  }
+
   /** What is sealed, as far as this process knows. */
   get sealed(): SealedLog {
     return this.#reader.sealed;
@@ -461,9 +478,9 @@ export class Wal {
     return this.#reader.frames(after, through);
   }
 
-  /** The frames with LSNs up to `through`, the newest first. */
-  framesBackwards(through: number): AsyncGenerator<LogFrame, void, undefined> {
-    return this.#reader.framesBackwards(through);
+  /** The frames with LSNs in (`after`, `through`], the newest first; the last may hold others too. */
+  framesBackwards(through: number, after?: number): AsyncGenerator<LogFrame, void, undefined> {
+    return this.#reader.framesBackwards(through, after);
   }
 
   frameOf(lsn: number): Promise<LogFrame> {
@@ -478,7 +495,7 @@ export class Wal {
 
   async #close(): Promise<void> {
     let isClean = false;
-    const stopping = Promise.all([this.#backups.stop(), this.#checkpointer.stop()]);
+    const stopping = Promise.all([this.#backups.stop(), this.#sealedChanges.stop()]);
     try {
       isClean = await this.#writer.close();
     } finally {
@@ -489,21 +506,15 @@ export class Wal {
       await this.#company.close();
       await this.#reader.close();
       try {
-        await this.#detach(isClean);
+        const takeAttachLock = (): Promise<AttachLock | null> => this.#takeAttachLock();
+        await detach(this.#attachment, { directory: this.directory, io: this.#io, isClean, takeAttachLock });
       } finally {
+        this.#exclusiveLock?.release();
         await this.#io.close();
         this.#pool.close();
         // For what a broken ring has in flight the kernel may still store a done word: then the memory stays.
         if (this.#io.inFlightCount === 0) this.#unmap();
       }
-    }
-  }
-
-  async #detach(isClean: boolean): Promise<void> {
-    try {
-      await detach(this.directory, this.#attachment, this.#io, isClean, () => this.#takeAttachLock());
-    } finally {
-      this.#exclusiveLock?.release();
     }
   }
 

@@ -127,6 +127,7 @@ test("a manifest of version 1 says today what it said then, and is written as ve
     storeId: "e26cf688d846c7232da6dd9b316c92ab",
     createdAt: 1_795_255_448_572_025,
     checkpointLsn: 0,
+    horizonLsn: 0,
     sealed: [],
     incarnations: [
       { incarnation: 1, firstLsn: 1, lastLsn: 5, firstSegments: [1], voids: [] },

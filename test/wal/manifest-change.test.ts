@@ -13,6 +13,7 @@ const MANIFEST: Manifest = {
   storeId: "00112233445566778899aabbccddeeff",
   createdAt: 1_763_700_000_000_000,
   checkpointLsn: 0,
+  horizonLsn: 0,
   sealed: [],
   incarnations: [
     { incarnation: 1, firstLsn: 1, lastLsn: 10, firstSegments: [1], voids: [] },

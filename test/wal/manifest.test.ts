@@ -20,6 +20,7 @@ const MANIFEST: Manifest = {
   storeId: "00112233445566778899aabbccddeeff",
   createdAt: 1_763_700_000_000_000,
   checkpointLsn: 7,
+  horizonLsn: 0,
   sealed: [{ number: 1, firstLsn: 1, lastLsn: 7, byteLength: 4096, hash: "00ff" }],
   incarnations: [
     { incarnation: 1, firstLsn: 1, lastLsn: 10, firstSegments: [1], voids: [[4, 5]] },
@@ -34,6 +35,10 @@ function names(directory: string): string[] {
 test("a manifest comes back as it was written, as text that a person can read", () => {
   const bytes = encodeManifest(MANIFEST);
   assert.equal(decodeManifest(bytes), { kind: "manifest", manifest: MANIFEST });
+  const dropped = { ...MANIFEST, horizonLsn: 7 };
+  assert.equal(decodeManifest(encodeManifest(dropped)), { kind: "manifest", manifest: dropped });
+  const { horizonLsn: _, ...before } = MANIFEST;
+  assert.equal(decodeManifest(encodeManifest(before as Manifest)), { kind: "manifest", manifest: MANIFEST });
   assert.match(bytes.toString(), /^varve-manifest 2 [0-9a-f]{8}\n\{"sequence":3,.*\}\n$/);
 });
 
@@ -55,6 +60,8 @@ test("what holds its checksum and cannot be a manifest is damaged", () => {
     ["store id", { ...MANIFEST, storeId: "0011" }],
     ["createdAt", { ...MANIFEST, createdAt: "yesterday" }],
     ["checkpoint", { ...MANIFEST, checkpointLsn: -1 }],
+    ["a horizon where no segment ends", { ...MANIFEST, horizonLsn: 5 }],
+    ["a horizon below nothing", { ...MANIFEST, horizonLsn: -1 }],
     ["no sealed", { ...MANIFEST, sealed: undefined }],
     ["sealed above the checkpoint", { ...MANIFEST, checkpointLsn: 6 }],
     ["sealed twice", { ...MANIFEST, sealed: [...MANIFEST.sealed, ...MANIFEST.sealed] }],

@@ -24,7 +24,10 @@ import { importNdjsonCommand } from "./import-ndjson.js";
 import { inspectCommand } from "./inspect.js";
 import { readCommand } from "./read.js";
 import { restoreCommand } from "./restore.js";
+import { scavengeCommand } from "./scavenge.js";
 import { statsCommand } from "./stats.js";
+import { streamCommand } from "./stream-retention.js";
+import { truncateCommand } from "./truncate.js";
 import { verifyCommand } from "./verify.js";
 
 export const COMMANDS: readonly CommandBuilder[] = [
@@ -43,6 +46,9 @@ export const COMMANDS: readonly CommandBuilder[] = [
   compactCommand,
   backupCommand,
   restoreCommand,
+  streamCommand,
+  scavengeCommand,
+  truncateCommand,
   verifyCommand,
   statsCommand,
   inspectCommand,

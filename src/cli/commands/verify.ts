@@ -24,9 +24,9 @@ export function verifyCommand({ output, stderr }: CommandContext): Command {
           let sealedCount = 0;
           const versions = new Map<string, number>();
           const undecoded = new Set<string>();
-          let lsn = 0;
+          let lsn = sealed.horizon;
           let eventCount = 0;
-          for await (const events of reader.readBatches(0)) {
+          for await (const events of reader.readBatches(sealed.horizon)) {
             for (const event of events) {
               // Which LSNs the sealed segments lack for good they say themselves, and their counts must agree with what is read here.
               const expected = behindVoids(reader.voids, Math.max(lsn, sealed.lastLsn));
@@ -35,7 +35,9 @@ export function verifyCommand({ output, stderr }: CommandContext): Command {
               lsn = event.lsn;
               if (lsn <= sealed.lastLsn) sealedCount++;
               eventCount++;
-              const version = (versions.get(event.stream) ?? 0) + 1;
+              // Where records were removed, those of the first versions were.
+              const known = versions.get(event.stream) ?? (sealed.removedLsns > 0 ? event.version - 1 : 0);
+              const version = known + 1;
               if (event.version !== version)
                 throw broken(`${event.stream} has version ${event.version} after ${version - 1}`, lsn);
               versions.set(event.stream, version);
@@ -45,14 +47,15 @@ export function verifyCommand({ output, stderr }: CommandContext): Command {
             }
             progress.update(() => `${formatCount(lsn)} of ${formatCount(reader.watermark)} events`);
           }
-          if (sealedCount !== sealed.records)
-            throw broken(`${sealedCount} of ${sealed.records} sealed events were read`, sealed.lastLsn);
+          const sealedExpected = sealed.records - sealed.sparedRecords;
+          if (sealedCount !== sealedExpected)
+            throw broken(`${sealedCount} of ${sealedExpected} sealed events were read`, sealed.lastLsn);
           if (behindVoids(reader.voids, Math.max(lsn, sealed.lastLsn)) <= reader.watermark)
             throw broken(`the log ends at LSN ${lsn}, not at ${reader.watermark}`, lsn);
           progress.stop();
           const undecodedTypes = [...undecoded];
           const events = eventCount;
-          const voidLsns = reader.watermark - eventCount;
+          const voidLsns = reader.watermark - eventCount - sealed.sparedRecords - sealed.removedLsns;
           const result = {
             ok: true,
             events,
@@ -64,7 +67,8 @@ export function verifyCommand({ output, stderr }: CommandContext): Command {
             recovery: reader.recovery,
           };
           await output.print(result, () => {
-            const sum = `${formatCount(eventCount)} events in ${formatCount(versions.size)} streams: all there, nothing damaged`;
+            const removed = sealed.removedLsns === 0 ? "" : `, ${formatCount(sealed.removedLsns)} were removed`;
+            const sum = `${formatCount(eventCount)} events in ${formatCount(versions.size)} streams: all there, nothing damaged${removed}`;
             if (undecoded.size === 0) return sum;
             return `${sum}\nnot decoded, for want of their --schema: ${undecodedTypes.join(", ")}`;
           });

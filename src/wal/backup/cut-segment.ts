@@ -1,10 +1,10 @@
 /** A sealed segment up to an LSN within it, as a segment of its own. */
 
 import { BufferPool, DirectFile } from "../../ffi/index.js";
-import { runsOfSegment } from "../sealed/merge-frames.js";
+import { copyThrough } from "../sealed/rewrite-segments.js";
 import type { SealedEntry } from "../sealed/sealed-entry.js";
 import { sealedPath } from "../sealed/sealed-name.js";
-import { SealedWriter, type SealedWriterOptions } from "../sealed/sealed-writer.js";
+import type { SealedWriterOptions } from "../sealed/sealed-writer.js";
 import { walkSegment } from "../sealed/segment-walk.js";
 import type { MatchedPlace } from "./missing-segments.js";
 
@@ -27,24 +27,12 @@ export async function cutSegment(
   const { storeId } = options;
   try {
     const file = await DirectFile.open(from.io, sealedPath(from.directory, entry.number), "read");
-    let hash: string;
     try {
-      const trailer = await walkSegment({ file, pool, storeId, number: entry.number });
-      hash = trailer.hashBefore.toString("hex");
+      await walkSegment({ file, pool, storeId, number: entry.number });
     } finally {
       await file.close();
     }
-    const writer = new SealedWriter({ ...options, pool, after: { lsn: entry.firstLsn - 1, hash } });
-    try {
-      for await (const run of runsOfSegment(entry, { ...from, pool, storeId })) {
-        if (run.header.firstLsn > lsn) break;
-        const pending = writer.add(run);
-        if (pending !== null) await pending;
-      }
-      return await writer.finish();
-    } finally {
-      await writer.abandon();
-    }
+    return await copyThrough(entry, lsn, from, { ...options, pool });
   } finally {
     pool.close();
   }

@@ -118,7 +118,12 @@ async function wantedLsn(sealed: SealedLog, point: RestorePoint, takenAt: number
 
 /** Reads at most one segment. */
 export async function planRestore(sealed: SealedLog, point: RestorePoint, takenAt: number): Promise<RestorePlan> {
+  const { horizonLsn } = sealed;
   const wanted = await wantedLsn(sealed, point, takenAt);
+  if (wanted < horizonLsn) {
+    const message = `the log of the backup begins behind LSN ${horizonLsn}: what it was at LSN ${wanted} is gone`;
+    throw new StoreError("ERR_BACKUP_RANGE", message, { horizonLsn, lsn: wanted });
+  }
   const segments: PlannedSegment[] = [];
   for (const segment of sealed.segments) segments.push(await planSegment(sealed, segment, wanted));
   const restored = segments.reduce((all, next) => joined(all, next.restored), NOTHING);

@@ -34,6 +34,10 @@ export class HashChain {
 
   /** Adds the next run. */
   add(run: SealedRun): void {
+    if (run.kind === "dropped" && run.leaf !== null) {
+      this.#value = Buffer.from(run.leaf);
+      return;
+    }
     const leaf = this.#leafAfter(run);
     if (leaf === null) return;
     this.#pair.set(this.#value, 0);

@@ -1,17 +1,11 @@
-/** Makes sealed segments of the log's frames, and large segments of small ones. */
+/** Makes sealed segments of the log's frames. */
 
 import { StoreError } from "../../errors.js";
-import { DirectFile } from "../../ffi/index.js";
 import { checksum } from "../checksum.js";
 import { RECORD_HEADER_BYTES } from "../format.js";
-import { scanBlocks } from "./block-scan.js";
-import { ByteStream } from "./byte-stream.js";
-import { CHAIN_START } from "./hash-chain.js";
 import type { SealedEntry } from "./sealed-entry.js";
-import { type LogFrame, PAGE_BYTES, type SealedRun, storeCrcOf } from "./sealed-format.js";
-import { sealedPath } from "./sealed-name.js";
+import type { LogFrame, SealedRun } from "./sealed-format.js";
 import { SEALED_BLOCK_BYTES_DEFAULT, SealedWriter, type SealedWriterOptions } from "./sealed-writer.js";
-import { readTrailer } from "./segment-walk.js";
 
 const NO_BYTES = Buffer.alloc(0);
 
@@ -125,73 +119,4 @@ function withoutFirst(frame: LogFrame, firstLsn: number): LogFrame {
   }
   const recordCount = header.firstLsn + header.recordCount - firstLsn;
   return { header: { firstLsn, recordCount, recordedAt: header.recordedAt }, body: rest };
-}
-
-export type CompactOptions = Omit<SealedWriterOptions, "after">;
-
-/**
- * Writes segments that follow each other into one, or as few as `segmentBytes` allows. The runs, and so the hash chain, stay what they are;
- * every byte is checked on the way. The old files stay: they are removed when no manifest lists them any more.
- */
-export async function compactSegments(
-  entries: readonly SealedEntry[],
-  options: CompactOptions,
-): Promise<readonly SealedEntry[]> {
-  const [first] = entries;
-  const last = entries.at(-1);
-  if (first === undefined || last === undefined) return [];
-  const hash = await hashBefore(first, options);
-  const writer = new SealedWriter({ ...options, after: { lsn: first.firstLsn - 1, hash } });
-  try {
-    for (const entry of entries) {
-      for await (const run of runsOfSegment(entry, options)) {
-        const pending = writer.add(run);
-        if (pending !== null) await pending;
-      }
-    }
-    const compacted = await writer.finish();
-    const hashAfter = compacted.at(-1)?.hash;
-    if (hashAfter !== last.hash) {
-      const message = `the hash chain does not end as the manifest says behind LSN ${last.lastLsn}`;
-      throw new StoreError("ERR_WAL_CORRUPT", message, {
-        lsn: last.lastLsn,
-        expected: last.hash,
-        found: hashAfter ?? "",
-      });
-    }
-    return compacted;
-  } finally {
-    await writer.abandon();
-  }
-}
-
-/** Where a segment is read from. */
-export type SegmentSource = Pick<SealedWriterOptions, "io" | "pool" | "directory" | "storeId">;
-
-async function hashBefore(entry: SealedEntry, options: CompactOptions): Promise<string> {
-  if (entry.firstLsn === 1) return CHAIN_START;
-  const file = await DirectFile.open(options.io, sealedPath(options.directory, entry.number), "read");
-  try {
-    return (await readTrailer(file, options.storeId, entry.number)).hashBefore.toString("hex");
-  } finally {
-    await file.close();
-  }
-}
-
-/** All runs of a segment in order, each block checked. */
-export async function* runsOfSegment(
-  entry: SealedEntry,
-  options: SegmentSource,
-): AsyncGenerator<SealedRun, void, undefined> {
-  const path = sealedPath(options.directory, entry.number);
-  const file = await DirectFile.open(options.io, path, "read");
-  try {
-    const { blocksEnd } = await readTrailer(file, options.storeId, entry.number);
-    const scanned = { path, number: entry.number, storeCrc: storeCrcOf(options.storeId), lastLsn: entry.lastLsn };
-    const range = { from: PAGE_BYTES, end: blocksEnd, firstLsn: entry.firstLsn, isKept: true };
-    const stream = new ByteStream(file, options.pool, range.from, range.end);
-    for await (const { block } of scanBlocks(stream, scanned, range)) yield* block.runs;
-  } finally {
-    await file.close();
-  }
 }

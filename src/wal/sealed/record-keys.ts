@@ -14,7 +14,7 @@ import type { StreamTable } from "./stream-table.js";
  */
 export function noteRecords(table: StreamTable, run: SealedRun, firstLsn: number, keyOf: KeyOf): number {
   const { header, body, kind, leaf } = run;
-  if (kind === "removed") return header.recordCount;
+  if (kind === "removed" || kind === "dropped") return header.recordCount;
   if (kind === "void") return 0;
   let removedCount = 0;
   let at = 0;

@@ -45,17 +45,20 @@
  *          8      8  recordedAt in µs since 1970, two's complement
  *         16      4  record count: LSNs that the run covers
  *         20      4  bytes of the records
- *         24      2  kind: 1 DATA, 2 VOID: LSNs that no record ever had, 3 REMOVED: all its records were removed
+ *         24      2  kind: 1 DATA, 2 VOID: LSNs that no record ever had, 3 REMOVED: all its records were removed, 4 DROPPED: of many frames
  *         26      2  flags: 1 a leaf of 32 bytes follows this header, 2 the next run is of the same frame
  *         28      4  0
  *
- * VOID and REMOVED have no records. Runs are dense: each begins behind the last LSN of the one before. The runs of a frame are in one segment.
- * A DATA run of which some records were removed has records of length 0 in their places, CRCs that were computed anew, and a leaf.
+ * VOID, REMOVED and DROPPED have no records. Runs are dense: each begins behind the last LSN of the one before. The runs of a frame are in one
+ * segment. A DATA run of which some records were removed has records of length 0 in their places, CRCs that were computed anew, and a leaf.
+ * DROPPED stands for whole frames and voids in a row, from which nothing is left, not even the leaves: in the place of the leaf it has the
+ * value of the hash chain behind the last of them.
  *
  * *Hash chain*: the leaf of a frame is the SHA-256 of bytes 0 … 15 of its first run's header, the records of all its runs, and their number
  * as u32; the chain's value after a frame is the SHA-256 of the value before and the leaf. It begins with 32 zeros at LSN 1. A frame that
  * lost records keeps the leaf that it had, in each of its runs, so the chain of a store never changes, whatever is removed, compressed or
- * compacted: frames are never merged and never divided otherwise.
+ * compacted: frames are never merged and never divided otherwise. What is left of a frame that lost records is proven by its CRCs only, and
+ * of a DROPPED run nothing is proven but that what follows goes on from the value that it states.
  *
  * *Pages* are 4096 bytes with a header of 24:
  *
@@ -91,6 +94,10 @@
  * Postings are the LSNs of the stream's records, each less the first LSN of the segment. In the entry: varints, each but the first less the one
  * before. In pages of their own: u32 page number in the entry; from there on, 1017 of u32 a page.
  *
+ * Of a stream, records are removed from its first one on and never from its middle, so what an entry counts has no gap. A stream that has lost
+ * all its records of this segment keeps its entry, with the count 0, the version behind the last one that was removed, and that one's LSN: so
+ * the version that a stream goes on with is never forgotten.
+ *
  * Name filter: blocks of 64 bytes, about 10 bits for each stream (name-filter.ts).
  *
  * Trailer (the last 4096 bytes):
@@ -107,7 +114,7 @@
  *         64      8  bytes of the file
  *         72      8  end of the last block
  *         80      8  records
- *         88      8  records removed
+ *         88      8  records removed: LSNs of REMOVED and DROPPED runs, and records of length 0
  *         96      8  void LSNs
  *        104      8  plain bytes of all blocks
  *        112      4  blocks
@@ -148,7 +155,7 @@ const BLOCK_MAGIC = 0x42565256; // "VRVB"
 const PAGE_CRC_AT = PAGE_BYTES - 4;
 const BLOCK_CRC_AT = 60;
 
-export const RUN_KINDS = ["data", "void", "removed"] as const;
+export const RUN_KINDS = ["data", "void", "removed", "dropped"] as const;
 export type RunKind = (typeof RUN_KINDS)[number];
 const FLAG_LEAF = 1;
 const FLAG_GOES_ON = 2;
@@ -293,7 +300,7 @@ export interface LogFrame {
 
 export interface SealedRun extends LogFrame {
   readonly kind: RunKind;
-  /** The leaf that its frame had before records of it were removed; else null. */
+  /** The leaf that its frame had before records of it were removed; the chain's value behind a dropped run; else null. */
   readonly leaf: Buffer | null;
   /** Whether the next run is of the same frame. */
   readonly goesOn: boolean;
@@ -328,6 +335,7 @@ export function decodeRun(source: Buffer, at: number): SealedRun | null {
   const start = at + RUN_HEADER_BYTES + (hasLeaf ? HASH_BYTES : 0);
   const end = start + source.readUInt32LE(at + 20);
   if (end > source.length || (kind !== "data" && end !== start)) return null;
+  if (kind === "dropped" && flags !== FLAG_LEAF) return null;
   const header = {
     firstLsn: readU64(source, at),
     recordCount: source.readUInt32LE(at + 16),

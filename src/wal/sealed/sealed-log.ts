@@ -10,6 +10,8 @@
 
 import { StoreError } from "../../errors.js";
 import type { BlockIo, BufferPool } from "../../ffi/index.js";
+import { RECORD_HEADER_BYTES } from "../format.js";
+import { truncated } from "../log-horizon.js";
 import { ByteLru } from "./byte-lru.js";
 import { floorIndex } from "./lsn-pages.js";
 import { hashName, type NameHash, type NameHasher } from "./name-hash.js";
@@ -61,6 +63,7 @@ export class SealedLog {
   readonly #reads: SegmentReads;
   readonly #hasher: NameHasher;
   #segments: readonly SealedSegment[] = [];
+  #horizonLsn = 0;
   /** Rises with each replacement. */
   #generation = 0;
   #nextSlot = 0;
@@ -85,10 +88,14 @@ export class SealedLog {
    * @throws StoreError `ERR_WAL_CORRUPT` when one is missing, damaged or not the one that is listed, or the list has a hole;
    *   `ERR_WAL_FOREIGN` for one of another store; `ERR_WAL_VERSION` for one of a newer format.
    */
-  static async open(options: SealedLogOptions, entries: readonly SealedEntry[]): Promise<SealedLog> {
+  static async open(
+    options: SealedLogOptions,
+    entries: readonly SealedEntry[],
+    horizonLsn: number = 0,
+  ): Promise<SealedLog> {
     const log = new SealedLog(options);
     try {
-      await log.replace(entries);
+      await log.replace(entries, horizonLsn);
     } catch (error) {
       await log.close();
       throw error;
@@ -111,6 +118,11 @@ export class SealedLog {
     return this.#segments.at(-1)?.trailer.highestRecordedAt ?? 0;
   }
 
+  /** Up to here only single streams are read: a truncation has left nothing else. */
+  get horizonLsn(): number {
+    return this.#horizonLsn;
+  }
+
   get segments(): readonly SealedSegment[] {
     return this.#segments;
   }
@@ -120,8 +132,11 @@ export class SealedLog {
     return this.#reads.cache.byteLength;
   }
 
-  /** Reads from these segments from now on, in LSN order; keeps those that it has. The dropped files may be removed afterwards. */
-  async replace(entries: readonly SealedEntry[]): Promise<void> {
+  /**
+   * Reads from these segments from now on, in LSN order; keeps those that it has. The dropped files may be removed afterwards. Who reads below
+   * `horizonLsn`, where a truncation has left single streams only, hears `ERR_LOG_TRUNCATED`.
+   */
+  async replace(entries: readonly SealedEntry[], horizonLsn: number = 0): Promise<void> {
     const known = new Map(this.#segments.map((segment) => [segment.trailer.number, segment]));
     const segments: SealedSegment[] = [];
     const open = async (entry: SealedEntry): Promise<SealedSegment> => {
@@ -142,6 +157,7 @@ export class SealedLog {
     }
     const dropped = this.#segments.filter((segment) => !segments.includes(segment));
     this.#segments = segments;
+    this.#horizonLsn = horizonLsn;
     this.#generation++;
     for (const segment of dropped) this.#reads.files.forget(segment.path);
   }
@@ -176,6 +192,7 @@ export class SealedLog {
           for (const run of runs) {
             const lastLsn = run.header.firstLsn + run.header.recordCount - 1;
             if (lastLsn <= delivered) continue;
+            if (delivered < this.#horizonLsn) throw truncated(delivered, this.#horizonLsn);
             delivered = lastLsn;
             yield run;
             if (delivered >= end) return;
@@ -192,15 +209,17 @@ export class SealedLog {
     for await (const run of this.runs(after, through)) if (run.kind === "data") yield run;
   }
 
-  /** The frames with LSNs up to `through`, the newest first. */
-  async *framesBackwards(through: number): AsyncGenerator<SealedRun, void, undefined> {
+  /** The frames with LSNs in (`after`, `through`], the newest first; the last may hold others too. */
+  async *framesBackwards(through: number, after = 0): AsyncGenerator<SealedRun, void, undefined> {
     let upper = Math.min(through, this.lastLsn);
-    while (upper >= this.firstLsn) {
+    while (upper >= Math.max(this.firstLsn, after + 1)) {
       const generation = this.#generation;
       try {
         for await (const { runs } of this.#segmentOf(upper).blocksBackwards(upper)) {
           for (const run of runs.toReversed()) {
             if (run.header.firstLsn > upper) continue;
+            if (upper <= after) return;
+            if (upper <= this.#horizonLsn) throw truncated(after, this.#horizonLsn);
             upper = run.header.firstLsn - 1;
             if (run.kind === "data") yield run;
           }
@@ -221,7 +240,7 @@ export class SealedLog {
     });
   }
 
-  /** The frame that holds `lsn`. */
+  /** The frame that holds `lsn`. Where all of its records were removed, they have length 0. */
   async frameOf(lsn: number): Promise<SealedRun> {
     return frameIn(await this.#blockOf(lsn), lsn);
   }
@@ -254,7 +273,10 @@ export class SealedLog {
     return false;
   }
 
-  /** The newest record of a stream that is sealed and has an LSN up to `through`, or null. */
+  /**
+   * The newest record of a stream that is sealed and has an LSN up to `through`, removed or not; null when there was none. Below the newest one
+   * that is sealed, records that were removed are not known of.
+   */
   streamHead(name: Uint8Array, through: number = Number.POSITIVE_INFINITY): Promise<SealedHead | null> {
     const hash = this.#hashOf(name);
     return this.#onCurrent(async () => {
@@ -269,7 +291,19 @@ export class SealedLog {
     });
   }
 
-  /** The LSNs of a stream's sealed records with versions from `fromVersion` to `toVersion`, in order. */
+  /** The first version of a stream of which the record is left; where none of those that are sealed is, the one behind the last of them. */
+  streamStart(name: Uint8Array): Promise<number> {
+    const hash = this.#hashOf(name);
+    return this.#onCurrent(async () => {
+      const entries = (await this.#entriesOf(name, hash, 1)).map(({ entry }) => entry);
+      return (entries.findLast(({ count }) => count > 0) ?? entries[0])?.firstVersion ?? 1;
+    });
+  }
+
+  /**
+   * The LSNs of a stream's sealed records with versions from `fromVersion` to `toVersion`, in order. Where records were removed there are
+   * fewer: those of the last versions.
+   */
   streamLsns(name: Uint8Array, fromVersion: number, toVersion: number): Promise<number[]> {
     const hash = this.#hashOf(name);
     return this.#onCurrent(async () => {
@@ -302,8 +336,9 @@ export class SealedLog {
       for (const [index, entry] of entries.entries()) {
         if (entry !== null) found.push({ segment: group[index] as SealedSegment, entry });
       }
-      const oldest = found.at(-1)?.entry.firstVersion ?? Number.POSITIVE_INFINITY;
-      if (oldest <= Math.max(1, fromVersion)) break;
+      const oldest = found.at(-1)?.entry;
+      // Where all records were removed, those before them were as well.
+      if (oldest !== undefined && (oldest.count === 0 || oldest.firstVersion <= Math.max(1, fromVersion))) break;
     }
     return found;
   }
@@ -351,5 +386,9 @@ function runIn({ runs }: SealedBlock, lsn: number): SealedRun {
 function frameIn(block: SealedBlock, lsn: number): SealedRun {
   const run = runIn(block, lsn);
   if (run.kind === "data") return run;
+  if (run.kind === "removed" || run.kind === "dropped") {
+    const header = { ...run.header, firstLsn: lsn, recordCount: 1 };
+    return { ...run, header, body: Buffer.alloc(RECORD_HEADER_BYTES) };
+  }
   throw new StoreError("ERR_WAL_CORRUPT", `LSN ${lsn} has no record: ${run.kind}`, { lsn, kind: run.kind });
 }

@@ -60,11 +60,30 @@ export interface SealedWriterOptions {
   readonly hasher?: NameHasher;
 }
 
+/** A record that was removed, and the stream that must not be forgotten: its name is `bytes[nameStart, nameEnd)`. */
+export interface RemovedRecord {
+  readonly bytes: Buffer;
+  readonly nameStart: number;
+  readonly nameEnd: number;
+  readonly version: number;
+  readonly lsn: number;
+}
+
+const NONE_REMOVED: readonly RemovedRecord[] = [];
+
 interface OpenSegment {
   readonly builder: SegmentBuilder;
   readonly file: DirectFile;
   readonly number: number;
   readonly firstLsn: number;
+}
+
+function noteRemoved(table: StreamTable, removed: readonly RemovedRecord[], firstLsn: number): void {
+  for (const { bytes, nameStart, nameEnd, version, lsn } of removed) {
+    if (table.remove(bytes, nameStart, nameEnd, version, lsn - firstLsn)) continue;
+    const message = `LSN ${lsn} was removed from the middle of its stream`;
+    throw new StoreError("ERR_WAL_CORRUPT", message, { lsn });
+  }
 }
 
 export class SealedWriter {
@@ -92,10 +111,11 @@ export class SealedWriter {
 
   /**
    * Takes the next run. The promise, if there is one, must be awaited before the next call; after a failure there is only `abandon`.
+   * `removed` are records of it that are not there any more, in order.
    *
    * @throws StoreError `ERR_WAL_CORRUPT` when the run does not follow, or its records do not; `ERR_IO_FAILED` when writing fails.
    */
-  add(run: SealedRun): Promise<void> | null {
+  add(run: SealedRun, removed: readonly RemovedRecord[] = NONE_REMOVED): Promise<void> | null {
     assert(this.#status === "open", "run added to an open writer");
     const { firstLsn, recordCount } = run.header;
     if (firstLsn !== this.#nextLsn || recordCount === 0) {
@@ -105,11 +125,13 @@ export class SealedWriter {
     this.#nextLsn += recordCount;
     const segment = this.#segment;
     const isWithinFrame = this.#chain.isOpen;
-    if (segment === null || (!isWithinFrame && this.#isFull(segment, run))) return this.#addToNext(run);
-    return this.#addTo(segment, run);
+    if (segment === null || (!isWithinFrame && this.#isFull(segment, run))) return this.#addToNext(run, removed);
+    return this.#addTo(segment, run, removed);
   }
 
-  #addTo(segment: OpenSegment, run: SealedRun): Promise<void> | null {
+  #addTo(segment: OpenSegment, run: SealedRun, removed: readonly RemovedRecord[]): Promise<void> | null {
+    // First: what is left of a stream comes after what was removed.
+    if (removed.length > 0) noteRemoved(this.#memory.table, removed, segment.firstLsn);
     const removedCount = noteRecords(this.#memory.table, run, segment.firstLsn, this.#options.keyOf);
     return segment.builder.add(run, removedCount);
   }
@@ -123,9 +145,9 @@ export class SealedWriter {
     );
   }
 
-  async #addToNext(run: SealedRun): Promise<void> {
+  async #addToNext(run: SealedRun, removed: readonly RemovedRecord[]): Promise<void> {
     await this.#endSegment();
-    await this.#addTo(await this.#startSegment(run.header.firstLsn), run);
+    await this.#addTo(await this.#startSegment(run.header.firstLsn), run, removed);
   }
 
   async #startSegment(firstLsn: number): Promise<OpenSegment> {

@@ -15,9 +15,11 @@ export const NAME_BYTES_MAX: number =
   PAGE_CONTENT_END - PAGE_HEADER_BYTES - ENTRY_HEADER_BYTES - 4 * VARINT_BYTES_MAX - INLINE_POSTING_BYTES_MAX;
 
 export interface StreamEntry {
+  /** 0: all that the segment had of the stream were removed. */
   readonly count: number;
+  /** Of those; without any, the version behind the last that was removed. */
   readonly firstVersion: number;
-  /** Of the stream's last record in this segment, less the segment's first LSN. */
+  /** Of the stream's last record in this segment, removed or not, less the segment's first LSN. */
   readonly lastLsnOffset: number;
   /** The first page with its postings; null when they are `inline`. */
   readonly postingPage: number | null;
@@ -41,16 +43,22 @@ export function postingPages(count: number): number {
   return Math.ceil(count / POSTINGS_PER_PAGE);
 }
 
-/** Bytes of an entry whose postings are `lsns[start, end)` and take `inline` bytes in it; null: they are in pages of their own. */
+function lastLsnOf(table: StreamTable, stream: number, lsns: Uint32Array, start: number, end: number): number {
+  return end > start ? (lsns[end - 1] as number) : table.removedLsn(stream);
+}
+
+/** Bytes of a stream's entry whose postings are `lsns[start, end)` and take `inline` bytes in it; null: they are in pages of their own. */
 export function entryBytesOf(
-  nameBytes: number,
-  firstVersion: number,
+  table: StreamTable,
+  stream: number,
   lsns: Uint32Array,
   start: number,
   end: number,
   inline: number | null,
 ): number {
-  const last = lsns[end - 1] as number;
+  const nameBytes = table.nameLength(stream);
+  const last = lastLsnOf(table, stream, lsns, start, end);
+  const firstVersion = table.firstVersion(stream);
   const fields = varintBytes(nameBytes) + varintBytes(end - start) + varintBytes(firstVersion) + varintBytes(last);
   return ENTRY_HEADER_BYTES + fields + nameBytes + (inline ?? 4);
 }
@@ -75,7 +83,7 @@ export function encodeEntry(target: Buffer, offset: number, entry: EntryToWrite)
   let at = writeVarint(target, offset + ENTRY_HEADER_BYTES, table.nameLength(stream));
   at = writeVarint(target, at, end - start);
   at = writeVarint(target, at, table.firstVersion(stream));
-  at = writeVarint(target, at, lsns[end - 1] as number);
+  at = writeVarint(target, at, lastLsnOf(table, stream, lsns, start, end));
   at = table.copyName(stream, target, at);
   if (postingPage !== null) {
     target.writeUInt32LE(postingPage, at);
@@ -158,5 +166,6 @@ export function decodeEntry(page: Buffer, at: number, end: number): StreamEntry 
     lsn += fields.next();
     inline.push(lsn);
   }
-  return fields.at === end && lsn === lastLsnOffset ? { ...head, postingPage: null, inline } : null;
+  const isWhole = fields.at === end && (count === 0 || lsn === lastLsnOffset);
+  return isWhole ? { ...head, postingPage: null, inline } : null;
 }

@@ -46,9 +46,8 @@ function measure(table: StreamTable, lsns: Uint32Array): Sizes {
   let start = 0;
   for (let stream = 0; stream < table.streamCount; stream++) {
     const count = table.count(stream);
-    const nameBytes = table.nameLength(stream);
     const inline = inlineBytes(lsns, start, start + count);
-    const bytes = entryBytesOf(nameBytes, table.firstVersion(stream), lsns, start, start + count, inline);
+    const bytes = entryBytesOf(table, stream, lsns, start, start + count, inline);
     if (inline === null) {
       posted.set(stream, postingPageCount);
       postingPageCount += postingPages(count);

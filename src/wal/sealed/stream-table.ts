@@ -53,6 +53,8 @@ export class StreamTable {
   #rests = Buffer.alloc(INITIAL_NAME_BYTES);
   #restBytes = 0;
   #streamCount = 0;
+  /** By stream, the LSN of its last record that was removed; null until one was. */
+  #removedLsns: Uint32Array | null = null;
   #recordStreams = new Uint32Array(INITIAL_RECORDS);
   #recordLsns = new Uint32Array(INITIAL_RECORDS);
   #recordCount = 0;
@@ -114,6 +116,23 @@ export class StreamTable {
     return null;
   }
 
+  /**
+   * Notes that the record of that version was removed: the stream has an entry even when nothing is left of it. Call `enter` before. False,
+   * with nothing changed: the stream has records before this one, or a later one was noted.
+   */
+  remove(bytes: Uint8Array, start: number, end: number, version: number, lsnOffset: number): boolean {
+    this.#hasher(this.#hash, bytes, start, end);
+    const { low, high } = this.#hash;
+    let stream = this.#find(bytes, start, end, low);
+    if (stream === null) stream = this.#add(bytes, start, end, low, high, version + 1);
+    else if (this.count(stream) > 0 || this.firstVersion(stream) > version) return false;
+    this.#setFirstVersion(stream, version + 1);
+    this.#removedLsns ??= new Uint32Array(this.#rows.length / ROW_WORDS);
+    while (stream >= this.#removedLsns.length) this.#removedLsns = grown(this.#removedLsns);
+    this.#removedLsns[stream] = lsnOffset;
+    return true;
+  }
+
   #touch(): void {
     const slots = this.#slots;
     const rows = this.#rows;
@@ -137,7 +156,12 @@ export class StreamTable {
     let stream = this.#find(bytes, start, end, low);
     if (stream === null) stream = this.#add(bytes, start, end, low, this.#queuedHighs[index] as number, version);
     const count = this.#word(stream, COUNT);
-    if (version !== this.firstVersion(stream) + count) return false;
+    const expected = this.firstVersion(stream) + count;
+    if (version !== expected) {
+      // Behind removed records there can be others of which nothing is known any more.
+      if (count > 0 || version < expected) return false;
+      this.#setFirstVersion(stream, version);
+    }
     this.#rows[stream * ROW_WORDS + COUNT] = count + 1;
     this.#recordStreams[this.#recordCount] = stream;
     this.#recordLsns[this.#recordCount++] = this.#queuedLsns[index] as number;
@@ -183,8 +207,7 @@ export class StreamTable {
     this.#rows[word + HASH_LOW] = low;
     this.#rows[word + HASH_HIGH] = high;
     this.#rows[word + COUNT] = 0;
-    this.#rows[word + VERSION_LOW] = version % TWO_TO_32;
-    this.#rows[word + VERSION_HIGH] = Math.floor(version / TWO_TO_32);
+    this.#setFirstVersion(stream, version);
     if (length > inRow) this.#addRest(bytes.subarray(start + inRow, end));
     if (this.#streamCount * 2 > this.#slots.length * LOAD_MAX) this.#growSlots();
     else this.#enterSlot(stream, low);
@@ -226,9 +249,19 @@ export class StreamTable {
     return this.#word(stream, COUNT);
   }
 
-  /** Version of its first record here. */
+  /** Version of its first record here; where all were removed, the one behind the last. */
   firstVersion(stream: number): number {
     return this.#word(stream, VERSION_HIGH) * TWO_TO_32 + this.#word(stream, VERSION_LOW);
+  }
+
+  #setFirstVersion(stream: number, version: number): void {
+    this.#rows[stream * ROW_WORDS + VERSION_LOW] = version % TWO_TO_32;
+    this.#rows[stream * ROW_WORDS + VERSION_HIGH] = Math.floor(version / TWO_TO_32);
+  }
+
+  /** LSN of the last record that was removed, of a stream that has none left. */
+  removedLsn(stream: number): number {
+    return this.#removedLsns?.[stream] ?? 0;
   }
 
   nameLength(stream: number): number {

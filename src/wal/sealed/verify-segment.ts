@@ -1,16 +1,18 @@
 /** Verifies a sealed segment to its last byte, its stream index against its records included. */
 
 import { type BlockIo, BufferPool, DirectFile } from "../../ffi/index.js";
+import { RECORD_HEADER_BYTES } from "../format.js";
 import type { KeyOf } from "../record-key.js";
+import { floorIndex } from "./lsn-pages.js";
 import { filterBytes, mayContain } from "./name-filter.js";
-import { hashName, type NameHasher } from "./name-hash.js";
+import { hashName, type NameHash, type NameHasher } from "./name-hash.js";
 import { NO_PAGE, PAGE_HEADER_BYTES, type PageHeader } from "./page.js";
 import { noteRecords } from "./record-keys.js";
 import { sealedDamage } from "./sealed-damage.js";
-import { PAGE_BYTES } from "./sealed-format.js";
+import { PAGE_BYTES, type SealedRun } from "./sealed-format.js";
 import { partsOf, type SealedTrailer } from "./sealed-trailer.js";
 import { walkSegment } from "./segment-walk.js";
-import { decodeEntry, entryHash, entryName, entryRanges, POSTINGS_PER_PAGE } from "./stream-page.js";
+import { decodeEntry, entryHash, entryName, entryRanges, POSTINGS_PER_PAGE, type StreamEntry } from "./stream-page.js";
 import { bucketOf } from "./stream-pages.js";
 import { StreamTable } from "./stream-table.js";
 
@@ -53,6 +55,36 @@ interface ExpectedPostings {
   readonly fromIndex: number;
 }
 
+/** Which LSNs of a segment have lost their records, as ranges of offsets. */
+class RemovedLsns {
+  readonly #starts: number[] = [];
+  readonly #ends: number[] = [];
+
+  note({ kind, header, body, leaf }: SealedRun, firstLsn: number): void {
+    const offset = header.firstLsn - firstLsn;
+    if (kind === "removed" || kind === "dropped") this.#add(offset, header.recordCount);
+    if (kind !== "data" || leaf === null) return;
+    let at = 0;
+    for (let index = 0; index < header.recordCount; index++) {
+      const byteLength = body.readUInt32LE(at);
+      if (byteLength === 0) this.#add(offset + index, 1);
+      at += RECORD_HEADER_BYTES + byteLength;
+    }
+  }
+
+  #add(offset: number, count: number): void {
+    if (this.#ends.at(-1) !== offset) {
+      this.#starts.push(offset);
+      this.#ends.push(offset + count);
+    } else this.#ends[this.#ends.length - 1] = offset + count;
+  }
+
+  has(offset: number): boolean {
+    const range = floorIndex(this.#starts.length, offset, (index) => this.#starts[index] as number);
+    return range >= 0 && offset < (this.#ends[range] as number);
+  }
+}
+
 /** Holds the pages of a stream index against a table made of the records. */
 class IndexCheck {
   readonly #path: string;
@@ -62,6 +94,9 @@ class IndexCheck {
   #starts = new Uint32Array(0);
   #seen = new Uint8Array(0);
   #streamCount = 0;
+  /** Streams of which nothing is left. */
+  readonly #lost: StreamTable;
+  readonly #removed = new RemovedLsns();
   #removedCount = 0;
   #voidCount = 0;
   #lowest = Number.POSITIVE_INFINITY;
@@ -75,10 +110,12 @@ class IndexCheck {
     this.#path = path;
     this.#options = options;
     this.#table = new StreamTable(options.hasher ?? hashName);
+    this.#lost = new StreamTable(options.hasher ?? hashName);
   }
 
   run(run: Parameters<typeof noteRecords>[1], trailer: SealedTrailer): void {
     this.#removedCount += noteRecords(this.#table, run, trailer.firstLsn, this.#options.keyOf);
+    this.#removed.note(run, trailer.firstLsn);
     if (run.kind === "void") this.#voidCount += run.header.recordCount;
     this.#lowest = Math.min(this.#lowest, run.header.recordedAt);
     this.#highest = Math.max(this.#highest, run.header.recordedAt);
@@ -122,6 +159,11 @@ class IndexCheck {
   #checkEntry(bytes: Buffer, at: number, end: number, trailer: SealedTrailer, bucket: number): boolean {
     const entry = decodeEntry(bytes, at, end);
     const name = entryName(bytes, at);
+    if (entry?.count === 0) {
+      this.#streamCount++;
+      const { low, high } = entryHash(bytes, at);
+      return this.#isLost(bytes, name, entry, { low, high }) && bucketOf(high, trailer.bucketCount) === bucket;
+    }
     const stream = this.#table.find(bytes, name.start, name.end);
     if (entry === null || stream === null || this.#seen[stream] === 1) return false;
     this.#seen[stream] = 1;
@@ -146,6 +188,17 @@ class IndexCheck {
     );
   }
 
+  /** Whether the stream has nothing left here, and the last that it had was removed. */
+  #isLost(bytes: Buffer, name: { start: number; end: number }, entry: StreamEntry, hash: NameHash): boolean {
+    const { firstVersion, lastLsnOffset } = entry;
+    if (firstVersion < 2 || !this.#removed.has(lastLsnOffset)) return false;
+    if (this.#table.find(bytes, name.start, name.end) !== null) return false;
+    if (this.#lost.find(bytes, name.start, name.end) !== null) return false;
+    this.#lost.remove(bytes, name.start, name.end, firstVersion - 1, lastLsnOffset);
+    const stream = this.#lost.streamCount - 1;
+    return hash.low === this.#lost.hashLow(stream) && hash.high === this.#lost.hashHigh(stream);
+  }
+
   /** Entries in pages further on can speak of it, so it is looked at in the end. */
   #keepPostings(bytes: Buffer, header: PageHeader): void {
     const lsns = new Uint32Array(header.entryCount);
@@ -167,8 +220,10 @@ class IndexCheck {
 
   filter(filter: Buffer, trailer: SealedTrailer): void {
     let isWhole = filter.length === filterBytes(trailer.streamCount);
-    for (let stream = 0; stream < this.#table.streamCount; stream++) {
-      isWhole &&= mayContain(filter, this.#table.hashLow(stream), this.#table.hashHigh(stream));
+    for (const table of [this.#table, this.#lost]) {
+      for (let stream = 0; stream < table.streamCount; stream++) {
+        isWhole &&= mayContain(filter, table.hashLow(stream), table.hashHigh(stream));
+      }
     }
     if (isWhole) return;
     throw this.#damage(trailer, trailer.streamPageCount, "a name filter without one of its names");
@@ -178,8 +233,8 @@ class IndexCheck {
   finish(trailer: SealedTrailer): void {
     this.#checkPostings(trailer);
     const isAsCounted =
-      this.#streamCount === this.#table.streamCount &&
-      trailer.streamCount === this.#table.streamCount &&
+      this.#streamCount === this.#table.streamCount + this.#lost.streamCount &&
+      trailer.streamCount === this.#streamCount &&
       trailer.recordCount === this.#table.recordCount &&
       trailer.removedCount === this.#removedCount &&
       trailer.voidCount === this.#voidCount &&

@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { Appender } from "../../../src/events/appender.js";
 import type { Durability } from "../../../src/events/index.js";
 import { EventPreparer } from "../../../src/events/prepare-event.js";
+import { RetentionFollower } from "../../../src/events/retention-follower.js";
+import { enterRetention, RetentionGate } from "../../../src/events/retention-gate.js";
 import { SchemaRegistry } from "../../../src/events/schema-registry.js";
 import { StreamIndex } from "../../../src/events/stream-index.js";
 import { type BlockIo, openIo } from "../../../src/ffi/index.js";
@@ -146,14 +148,19 @@ export async function openControlledLog(
   const index = new StreamIndex();
   const preparer = new EventPreparer(SchemaRegistry.load([], new Map(), false));
   const unread = (): Promise<never> => Promise.reject(new Error("the log is not read"));
+  const nothing = (): Promise<number> => Promise.resolve(0);
+  const follower = new RetentionFollower({ versionAt: nothing, async *streamEvents() {} });
+  enterRetention(heads);
+  const gate = new RetentionGate({ heads, follower, watermark: () => 0, version: nothing, assertOpen: () => {} });
   const ids = {
+    learnRetention: unread,
     mayBeSealed: () => false,
     findBase: unread,
     catchUp: () => Promise.resolve(),
     loadIds: () => Promise.resolve(),
     readIds: unread,
   };
-  const appender = new Appender(wal, index, preparer, { durability, busyWaitMs: 1000 }, ids);
+  const appender = new Appender(wal, index, preparer, { durability, busyWaitMs: 1000 }, gate, ids);
   const close = async (): Promise<void> => {
     disk.isHeld = false;
     disk.release();

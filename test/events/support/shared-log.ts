@@ -10,6 +10,8 @@ import type { AppendResult, EventInput, ExpectedVersion } from "../../../src/eve
 import { LogFollower } from "../../../src/events/log-follower.js";
 import { EventPreparer } from "../../../src/events/prepare-event.js";
 import { EventDecoder } from "../../../src/events/recorded-event.js";
+import { RETENTION_STREAM } from "../../../src/events/retention-event.js";
+import { enterRetention, RetentionGate } from "../../../src/events/retention-gate.js";
 import { SchemaRegistry } from "../../../src/events/schema-registry.js";
 import { type SealedStreams, StreamHistory } from "../../../src/events/stream-history.js";
 import { StreamIndex } from "../../../src/events/stream-index.js";
@@ -97,6 +99,7 @@ export class SharedLog {
 const NOTHING_SEALED: SealedStreams = {
   mayHold: () => false,
   streamHead: () => Promise.resolve(null),
+  streamStart: () => Promise.resolve(1),
   streamLsns: () => Promise.resolve([]),
   async *framesOf() {},
   whenSealed: () => Promise.resolve(),
@@ -139,7 +142,16 @@ export class SharedWriter {
     const history = new StreamHistory(this.index, this.follower, NOTHING_SEALED);
     this.source = new EventSource(wal, history, decoder, () => false);
     const options = { durability: "group", busyWaitMs: BUSY_WAIT_MS } as const;
-    this.appender = new Appender(wal, this.index, new EventPreparer(registry), options, {
+    enterRetention(heads);
+    const gate = new RetentionGate({
+      heads,
+      follower: this.source.retention,
+      watermark: () => log.watermark,
+      version: () => this.visibleVersion(RETENTION_STREAM),
+      assertOpen: () => {},
+    });
+    this.appender = new Appender(wal, this.index, new EventPreparer(registry), options, gate, {
+      learnRetention: () => gate.learn(),
       mayBeSealed: () => false,
       findBase: (head) => history.findBase(head),
       catchUp: () => this.follower.catchUp(),

@@ -1,6 +1,8 @@
 import { join } from "node:path";
+import { EventStore } from "../../../src/events/index.js";
 import { openStore, type Store } from "../../../src/index.js";
-import { IdLeases, type LeaseStore } from "../../../src/projections/graph/id-leases.js";
+import { graphEventCodecs } from "../../../src/projections/graph/graph-event-codec.js";
+import { IdLeases } from "../../../src/projections/graph/id-leases.js";
 import { assert } from "../../support/assert.js";
 import { suite } from "../../support/suite.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
@@ -20,9 +22,11 @@ test("no id is given twice: not to another writer, not after reopening", async (
   const directory = join(temporaryDirectory(), "store");
   const firsts: number[] = [];
   await withStore(directory, async (store) => {
-    const other = new IdLeases(store as unknown as LeaseStore); // as another process would have
+    const otherStore = await EventStore.open(directory, {}, graphEventCodecs); // as another process would have
+    const other = new IdLeases(otherStore);
     firsts.push(...(await Promise.all([store.reserveNodeIds(10), other.reserve("node", 5), store.reserveNodeIds(5)])));
     assert.is(await other.reserve("edge", 7), 1);
+    await otherStore.close();
   });
   await withStore(directory, async (store) => {
     firsts.push(await store.reserveNodeIds(1));
@@ -47,11 +51,11 @@ test("a reservation is durable before its ids are given", async () => {
 });
 
 test("single ids come out of blocks that grow, and never repeat", async () => {
-  await withStore(join(temporaryDirectory(), "store"), async (store) => {
-    const leases = new IdLeases(store as unknown as LeaseStore);
-    const taken = new Set<number>();
-    for (let count = 0; count < 1000; count++) taken.add(await leases.take("node"));
-    assert.is(taken.size, 1000);
-    assert.is(await store.streamVersion("$graph-ids"), 3, "256, 512 and 1,024 ids were reserved");
-  });
+  const store = await EventStore.open(join(temporaryDirectory(), "store"), {}, graphEventCodecs);
+  const leases = new IdLeases(store);
+  const taken = new Set<number>();
+  for (let count = 0; count < 1000; count++) taken.add(await leases.take("node"));
+  assert.is(taken.size, 1000);
+  assert.is(await store.streamVersion("$graph-ids"), 3, "256, 512 and 1,024 ids were reserved");
+  await store.close();
 });

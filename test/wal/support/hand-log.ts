@@ -219,6 +219,7 @@ export class HandLog {
       storeId: STORE_ID.toString("hex"),
       createdAt: 1,
       checkpointLsn: this.checkpointLsn,
+      horizonLsn: 0,
       sealed: this.#sealed,
       incarnations: structuredClone(this.#incarnations),
     };
@@ -259,8 +260,8 @@ export class HandLog {
   /** Writes what lies at or below the LSN into a sealed segment, which the next manifest lists. */
   async seal(through: number): Promise<void> {
     mkdirSync(join(this.directory, "log"));
-    const words = new BigInt64Array(2);
-    const task = { io: "auto", through, tails: [], sealedRecordedAt: 0, segments: [] } as const;
+    const words = new BigInt64Array(3);
+    const task = { io: "auto", through, tails: [], sealedRecordedAt: 0, segments: [], removal: null } as const;
     const { directory, manifest } = this;
     this.#sealed = await sealLog({ ...task, work: "merge", directory, manifest }, keyOf, words);
     this.checkpointLsn = through;
