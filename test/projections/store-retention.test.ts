@@ -2,7 +2,14 @@ import { copyFileSync, mkdirSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { StoreError } from "../../src/errors.js";
-import { openReader, openStore, type RecordedEvent, type Store, type StoreReader } from "../../src/index.js";
+import {
+  openReader,
+  openStore,
+  type RecordedEvent,
+  restoreStore,
+  type Store,
+  type StoreReader,
+} from "../../src/index.js";
 import { assert, rejects } from "../support/assert.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
@@ -326,6 +333,43 @@ test("a truncated log begins behind its horizon, and its streams go on with thei
   assert.equal((failure as StoreError).code, "ERR_PROJECTION_FAILED");
   assert.is((failure as StoreError).details["horizon"], cut);
   await again.close();
+});
+
+test("a backup of a store that was scavenged and truncated is the same store, restored to its end or cut behind the horizon", async () => {
+  const place = temporaryDirectory();
+  const store = await openStore(join(place, "store"));
+  for (const name of ["old", "cut", "both"]) await append(store, name, 10);
+  await store.truncateStream("cut", { before: 4 });
+  await store.checkpoint();
+  const horizon = store.watermark;
+  await append(store, "both", 5);
+  await store.scavenge();
+  await store.truncateBefore(horizon + 1, { archive: "none" });
+  assert.is(store.horizon, horizon);
+  await append(store, "both", 5);
+  const cutLsn = store.watermark;
+  await append(store, "new", 5);
+  await store.backup(join(place, "backup"));
+  await store.close();
+  for (const [name, toLsn, both, added] of [
+    ["all", undefined, 20, 5],
+    ["part", cutLsn, 20, 0],
+  ] as const) {
+    const directory = join(place, name);
+    await restoreStore(join(place, "backup"), directory, toLsn === undefined ? {} : { toLsn });
+    const restored = await openStore(directory);
+    assert.is(restored.horizon, horizon);
+    assert.equal(await versionsOf(restored, "both"), from(11, both));
+    assert.equal(await versionsOf(restored, "new"), from(1, added));
+    assert.equal([await versionsOf(restored, "cut"), await versionsOf(restored, "old")], [[], []]);
+    for (const stream of ["old", "cut"]) {
+      assert.is((await restored.append(stream, { type: "T", data: 11 }, { expectedVersion: 10 })).version, 11);
+    }
+    await restored.close();
+  }
+  const before = restoreStore(join(place, "backup"), join(place, "before"), { toLsn: horizon - 1 });
+  assert.is(((await rejects(before, "ERR_BACKUP_RANGE")) as StoreError).details["horizonLsn"], horizon);
+  assert.not.ok(readdirSync(place).includes("before"));
 });
 
 test("the store's own streams are read by all and written by nobody else", async () => {
