@@ -66,8 +66,8 @@ export class CoreCursor {
   #staged: Frame | null = null;
   #isReading = false;
   #hasOpened = false;
-  /** The segment that was read up to where its writer was then; 0 for none. */
-  #boundedSegment = 0;
+  /** Of the segment that was opened last, while it was written: where its writer was then. */
+  #tailRead: CoreTail | null = null;
   #isAtEnd: boolean;
   #isFenced = false;
 
@@ -172,10 +172,11 @@ export class CoreCursor {
     const tail = this.#source.tailOf(this.core);
     const current = this.#segment(segment);
     // Its writer has gone on since, and may have gone to another segment, or died and been followed by another.
-    const hasGrown = this.#boundedSegment === segment && (tail?.segment !== segment || tail.endOffset > fileOffset);
+    const before = this.#tailRead?.segment === segment ? this.#tailRead : null;
+    const hasGrown = before !== null && (tail?.segment !== segment || tail.endOffset > before.endOffset);
     if (!this.#hasOpened || hasGrown) {
       this.#hasOpened = true;
-      this.#boundedSegment = 0;
+      this.#tailRead = null;
       const isBehindTail =
         tail !== null && (segment > tail.segment || (segment === tail.segment && fileOffset >= tail.endOffset));
       if (!isBehindTail && current !== undefined && (current.endOffset ?? Number.POSITIVE_INFINITY) > fileOffset) {
@@ -229,7 +230,7 @@ export class CoreCursor {
     try {
       door.checkOpen();
       const isTail = tail?.segment === segment.segment;
-      this.#boundedSegment = isTail ? segment.segment : 0;
+      this.#tailRead = isTail ? tail : null;
       const { limit } = this.#source;
       const written = isTail ? tail.endOffset : (segment.endOffset ?? (await file.byteLength()));
       const end = limit?.segment === segment.segment ? Math.min(written, limit.fileOffset) : written;
