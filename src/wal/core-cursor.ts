@@ -66,8 +66,8 @@ export class CoreCursor {
   #staged: Frame | null = null;
   #isReading = false;
   #hasOpened = false;
-  /** The segment that was read last, if that was only up to where its writer was then. */
-  #bound: CoreTail | null = null;
+  /** Of the segment that was opened last, while it was written: where its writer was then. */
+  #tailRead: CoreTail | null = null;
   #isAtEnd: boolean;
   #isFenced = false;
 
@@ -133,7 +133,6 @@ export class CoreCursor {
       await this.close();
       if (this.#isFenced || !(await this.#goOn())) {
         this.#isAtEnd = true;
-        // Behind a limit there is more.
         const isQuiet = this.#source.tailOf(this.core) === null && this.#source.limit === null;
         this.#position = { ...this.#position, isQuiet };
         return;
@@ -173,11 +172,11 @@ export class CoreCursor {
     const tail = this.#source.tailOf(this.core);
     const current = this.#segment(segment);
     // Its writer has gone on since, and may have gone to another segment, or died and been followed by another.
-    const bound = this.#bound?.segment === segment ? this.#bound : null;
-    const hasGrown = bound !== null && (tail?.segment !== segment || tail.endOffset > bound.endOffset);
+    const before = this.#tailRead?.segment === segment ? this.#tailRead : null;
+    const hasGrown = before !== null && (tail?.segment !== segment || tail.endOffset > before.endOffset);
     if (!this.#hasOpened || hasGrown) {
       this.#hasOpened = true;
-      this.#bound = null;
+      this.#tailRead = null;
       const isBehindTail =
         tail !== null && (segment > tail.segment || (segment === tail.segment && fileOffset >= tail.endOffset));
       if (!isBehindTail && current !== undefined && (current.endOffset ?? Number.POSITIVE_INFINITY) > fileOffset) {
@@ -231,7 +230,7 @@ export class CoreCursor {
     try {
       door.checkOpen();
       const isTail = tail?.segment === segment.segment;
-      this.#bound = isTail ? tail : null;
+      this.#tailRead = isTail ? tail : null;
       const { limit } = this.#source;
       const written = isTail ? tail.endOffset : (segment.endOffset ?? (await file.byteLength()));
       const end = limit?.segment === segment.segment ? Math.min(written, limit.fileOffset) : written;
