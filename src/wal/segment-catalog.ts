@@ -44,7 +44,12 @@ export class SegmentCatalog {
   #knownListing = 0;
 
   /** `settled`: segments whose end is known. `listFiles`: for tests that need listings to overtake each other. */
-  constructor(directory: string, door: ReadingDoor, settled: readonly ScannedSegment[], listFiles = listLog) {
+  constructor(
+    directory: string,
+    door: ReadingDoor,
+    settled: readonly ScannedSegment[],
+    listFiles: typeof listLog = listLog,
+  ) {
     this.#directory = directory;
     this.#listFiles = listFiles;
     this.#door = door;
