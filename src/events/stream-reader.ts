@@ -22,16 +22,13 @@ export interface Versions {
   readonly step: number;
 }
 
+/** Where the bodies of a frame's records begin and end. */
 interface RecordRanges {
   readonly starts: Uint32Array;
   readonly ends: Uint32Array;
 }
 
-const NO_RANGES: RecordRanges = { starts: new Uint32Array(0), ends: new Uint32Array(0) };
-
-/** Offsets of the records in a frame's body: record i is `[starts[i], ends[i])`. */
-function recordRanges(frame: Frame): RecordRanges {
-  const { body, header } = frame;
+function recordRanges({ body, header }: Frame): RecordRanges {
   const starts = new Uint32Array(header.recordCount);
   const ends = new Uint32Array(header.recordCount);
   let at = 0;
@@ -41,6 +38,36 @@ function recordRanges(frame: Frame): RecordRanges {
     ends[index] = at;
   }
   return { starts, ends };
+}
+
+/** Finds records of one frame after the other. Most often it is one of a hundred: it walks there, and only who goes backwards makes a table. */
+class RecordFinder {
+  #frame: Frame | null = null;
+  #ranges: RecordRanges | null = null;
+  #index = 0;
+  #at = 0;
+  /** Of the record that was found: `body[start, end)`; empty for one that was removed. */
+  start = 0;
+  end = 0;
+
+  find(frame: Frame, index: number): void {
+    const { body } = frame;
+    if (frame !== this.#frame) {
+      this.#frame = frame;
+      this.#ranges = null;
+      this.#index = 0;
+      this.#at = 0;
+    }
+    if (index < this.#index) this.#ranges ??= recordRanges(frame);
+    if (this.#ranges !== null) {
+      this.start = this.#ranges.starts[index] as number;
+      this.end = this.#ranges.ends[index] as number;
+      return;
+    }
+    for (; this.#index < index; this.#index++) this.#at += RECORD_HEADER_BYTES + body.readUInt32LE(this.#at);
+    this.start = this.#at + RECORD_HEADER_BYTES;
+    this.end = this.start + body.readUInt32LE(this.#at);
+  }
 }
 
 /** Where events that are in the log's tail are read. */
@@ -92,18 +119,20 @@ export class StreamReader {
   async *#tailBatch(stream: string, { first, final, step }: Versions): AsyncGenerator<StoredEvent[], void, undefined> {
     const frame = await this.#log.frameOf(this.#history.lsnOf(stream, first) as number);
     const { firstLsn, recordCount } = frame.header;
-    const { starts, ends } = recordRanges(frame);
+    const record = new RecordFinder();
     let events: StoredEvent[] = [];
     for (let version = first; (final - version) * step >= 0; version += step) {
       const lsn = this.#history.lsnOf(stream, version);
       if (lsn === undefined) break; // sealed, since the frame was asked for
       const at = lsn - firstLsn;
-      if (at < 0 || at >= recordCount || starts[at] === ends[at]) break;
+      if (at < 0 || at >= recordCount) break;
+      record.find(frame, at);
+      if (record.start === record.end) break;
       if (events.length === EVENTS_PER_BATCH_MAX) {
         yield events;
         events = [];
       }
-      events.push(new StoredEvent(this.#decoder, frame, starts[at] as number, ends[at] as number, lsn));
+      events.push(new StoredEvent(this.#decoder, frame, record.start, record.end, lsn));
     }
     if (events.length > 0) yield events;
   }
@@ -119,18 +148,13 @@ export class StreamReader {
     if (step < 0) lsns.reverse();
     let version: number | null = null;
     let index = 0;
-    let frame: Frame | null = null;
-    let ranges = NO_RANGES;
+    const record = new RecordFinder();
     let events: StoredEvent[] = [];
-    for await (const next of this.#history.sealed.framesOf(lsns)) {
-      if (next !== frame) ranges = recordRanges(next);
-      frame = next;
+    for await (const frame of this.#history.sealed.framesOf(lsns)) {
       const lsn = lsns[index++] as number;
-      const at = lsn - frame.header.firstLsn;
-      const start = ranges.starts[at] as number;
-      const recordEnd = ranges.ends[at] as number;
-      if (start === recordEnd) break; // removed, since the LSNs were asked for
-      const event = new StoredEvent(this.#decoder, frame, start, recordEnd, lsn);
+      record.find(frame, lsn - frame.header.firstLsn);
+      if (record.start === record.end) break; // removed, since the LSNs were asked for
+      const event = new StoredEvent(this.#decoder, frame, record.start, record.end, lsn);
       version ??= await this.#firstLeft(stream, first, event.version);
       if (event.version !== version) throw lostEvent(stream, version);
       version += step;
