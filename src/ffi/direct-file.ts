@@ -88,8 +88,9 @@ export class DirectFile {
 
   /** Reads whole blocks from a block boundary; resolves with the bytes read (fewer at the end of the file) or a negative errno. */
   read(buffer: AlignedBuffer, bufferOffset: number, length: number, fileOffset: number): Promise<number> {
-    return this.#runAgain((completion) =>
-      this.#io.read(this.#fd, buffer, bufferOffset, length, fileOffset, completion),
+    return this.#runAgain(
+      (completion) => this.#io.read(this.#fd, buffer, bufferOffset, length, fileOffset, completion),
+      submitSoon,
     );
   }
 
@@ -114,17 +115,33 @@ export class DirectFile {
   }
 
   /** Operations that say the same when they are done twice are repeated when the kernel asks for it. */
-  async #runAgain(start: Start): Promise<number> {
-    let result = await this.#run(start);
-    while (result === -EAGAIN || result === -EINTR) result = await this.#run(start);
+  async #runAgain(start: Start, submit = submitNow): Promise<number> {
+    let result = await this.#run(start, submit);
+    while (result === -EAGAIN || result === -EINTR) result = await this.#run(start, submit);
     return result;
   }
 
-  #run(start: Start): Promise<number> {
+  #run(start: Start, submit = submitNow): Promise<number> {
     const done = completionOf(start);
-    this.#io.submit();
+    submit(this.#io);
     return done;
   }
+}
+
+function submitNow(io: BlockIo): void {
+  io.submit();
+}
+
+const toBeSubmitted = new WeakSet<BlockIo>();
+
+/** Together with what else is started before the turn ends: entering the kernel costs more than a read does. */
+function submitSoon(io: BlockIo): void {
+  if (toBeSubmitted.has(io)) return;
+  toBeSubmitted.add(io);
+  queueMicrotask(() => {
+    toBeSubmitted.delete(io);
+    io.submit();
+  });
 }
 
 /** fsync(2) of a directory, after which the names in it are durable. */
