@@ -168,10 +168,7 @@ export class SealedWriter {
     await builder.finish();
     await file.dataSync();
     const { pool, storeId, directory } = this.#options;
-    const trailer = await walkSegment({ file, pool, storeId, number });
-    if (!trailer.hash.equals(this.#chain.value)) {
-      throw new StoreError("ERR_IO_FAILED", `${file.path} does not read back as it was written`, { path: file.path });
-    }
+    const trailer = await walkSegment({ file, pool, storeId, number, knownHash: this.#chain.value });
     await file.close();
     this.#segment = null;
     await rename(file.path, sealedPath(directory, number));
