@@ -21,6 +21,7 @@ import {
   slotOffset,
   WORD,
 } from "./control-layout.js";
+import type { CoreTail } from "./core-cursor.js";
 import { STORE_ID_BYTES } from "./format.js";
 import { Lanes } from "./lanes.js";
 
@@ -215,6 +216,19 @@ export class ControlFile {
   /** Slots below this number have been attached at some time. */
   get attachedCount(): number {
     return Atomics.load(this.file.int32, WORD.attached);
+  }
+
+  /**
+   * Where the writers are. Readers must know where the cores end: behind it they would read ahead into MiBs of zeros for every new
+   * event.
+   */
+  tails(): CoreTail[] {
+    const tails: CoreTail[] = [];
+    for (let core = 0; core < this.attachedCount; core++) {
+      const tail = this.lanes.tailOf(core);
+      if (tail !== null) tails.push({ core, ...tail });
+    }
+    return tails;
   }
 
   isLive(slot: number): boolean {

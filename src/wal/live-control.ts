@@ -7,6 +7,7 @@
 
 import type { BlockIo } from "../ffi/index.js";
 import { ControlFile, type CoreState } from "./control-file.js";
+import type { CoreTail } from "./core-cursor.js";
 import { ProgressWatch } from "./progress-watch.js";
 
 export interface LiveCallbacks {
@@ -58,6 +59,21 @@ export class LiveControl {
   /** W; null where nobody tells. */
   get watermark(): number | null {
     return this.#control?.lanes.watermark() ?? null;
+  }
+
+  /** Of the writers that tell; null where nobody does. */
+  get incarnation(): number | null {
+    return this.isLive ? (this.#control?.incarnation ?? null) : null;
+  }
+
+  /** Sequence number of the manifest that last changed what is sealed, as far as anybody told of it. */
+  get sealingSequence(): number {
+    return this.#control?.sealingSequence ?? 0;
+  }
+
+  /** Where the writers are; null where nobody tells. */
+  tails(): CoreTail[] | null {
+    return this.isLive ? (this.#control?.tails() ?? null) : null;
   }
 
   cores(): CoreState[] {

@@ -6,7 +6,7 @@
  */
 
 import { realpathSync } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { assert } from "../assert.js";
@@ -14,6 +14,8 @@ import { isStoreError, StoreError } from "../errors.js";
 import { type BlockIo, BufferPool, type IoDescription, openIo } from "../ffi/index.js";
 import { AdvanceListeners } from "./advance-listeners.js";
 import type { CoreState } from "./control-file.js";
+import type { CoreTail } from "./core-cursor.js";
+import { FileStates } from "./file-states.js";
 import { acceptedLog, judgeLog, type RecoveryReport } from "./find-log.js";
 import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
@@ -28,7 +30,7 @@ import type { KeyOf } from "./record-key.js";
 import type { LogFrame } from "./sealed/sealed-format.js";
 import { SealedLog } from "./sealed/sealed-log.js";
 import { sealedDirectory } from "./sealed/sealed-name.js";
-import { type CoreFiles, listLog } from "./segment-name.js";
+import { type CoreFiles, coreDirectory, listLog, segmentPath } from "./segment-name.js";
 import { TieredReader } from "./tiered-reader.js";
 import { type SealedVerification, verifySealed } from "./verify-sealed.js";
 import { READ_CHUNK_BYTES, READ_CHUNKS_MAX } from "./wal.js";
@@ -36,16 +38,11 @@ import { READ_CHUNK_BYTES, READ_CHUNKS_MAX } from "./wal.js";
 /** A writer can be seen between two of its writes, which then looks like damage; but damage stays where it is, and that does not. */
 const SCAN_TRIES_MAX = 20;
 const SCAN_RETRY_MS = 20;
-/** Of a core: the one that is full and still in flight, the one being filled, and the next one. */
-const CHANGING_SEGMENTS_MAX = 3;
 /** Reading on until what others attest is there: a core that was read first can have been written since. */
 const PASSES_MAX = 4;
 
 /** With listeners and nobody who tells of news the files are looked at so often. */
 const LOOK_AGAIN_MS = 100;
-
-/** What changes whenever a writer has written: by core, names, sizes and times of its segments. */
-type FileStates = ReadonlyMap<number, string>;
 
 /** What a reader hears of the log. */
 export interface ViewListener {
@@ -65,6 +62,7 @@ export class LogView {
   readonly #live: LiveControl;
   #lookTimer: NodeJS.Timeout | null = null;
   readonly #index = new LogIndex();
+  readonly #hot: LogReader;
   readonly #reader: TieredReader;
   readonly #listeners = new AdvanceListeners();
   /** Frames that were read and are not known to be durable yet: those that were in flight together. */
@@ -77,7 +75,7 @@ export class LogView {
   #report: RecoveryReport | null = null;
   #watermark = 0;
   #checkpointLsn = 0;
-  #seenStates: FileStates = new Map();
+  readonly #files = new FileStates();
   #seenManifest = "";
   #status: "open" | "closed" = "open";
   #refreshing: Promise<boolean> | null = null;
@@ -132,17 +130,23 @@ export class LogView {
       onNews: () => this.#hearNews(),
       hasListeners: () => this.#listeners.size > 0,
     });
-    const hot = new LogReader({
+    this.#hot = new LogReader({
       ...parts,
       directory,
       storeId: this.storeId,
       manifest,
       index: this.#index,
       settled: [],
-      tails: () =>
-        [...this.#position.cores].map(([core, at]) => ({ core, segment: at.segment, endOffset: at.fileOffset })),
+      tails: () => this.#live.tails() ?? this.#scannedTails(),
     });
-    this.#reader = new TieredReader({ directory, manifest, hot, sealed: parts.sealed });
+    this.#reader = new TieredReader({ directory, manifest, hot: this.#hot, sealed: parts.sealed });
+  }
+
+  /** Where the files ended when they were scanned; null when more was read since. */
+  #scannedTails(): CoreTail[] | null {
+    const { cores, lastLsn } = this.#position;
+    if (this.#watermark > lastLsn) return null;
+    return [...cores].map(([core, at]) => ({ core, segment: at.segment, endOffset: at.fileOffset }));
   }
 
   /** Takes a frame that was read, and delivers those that turn out to be durable. */
@@ -181,9 +185,8 @@ export class LogView {
         await this.#scanOnce();
         return;
       } catch (error) {
-        const { code, message } = error as NodeJS.ErrnoException;
-        const mayPass = code === "ENOENT" || isStoreError(error, "ERR_WAL_CORRUPT");
-        if (!mayPass || tries === SCAN_TRIES_MAX || message === lastProblem) throw error;
+        const { message } = error as Error;
+        if (!mayPass(error) || tries === SCAN_TRIES_MAX || message === lastProblem) throw error;
         lastProblem = message;
         await delay(SCAN_RETRY_MS);
       }
@@ -191,7 +194,7 @@ export class LogView {
   }
 
   async #scanOnce(): Promise<void> {
-    await this.#see(await listLog(this.directory, 0));
+    await this.#files.see(await listLog(this.directory, 0));
     this.#pending = [];
     this.#readLsn = this.#deliveredLsn;
     const place = { io: this.#io, pool: this.#pool, directory: this.directory };
@@ -212,15 +215,6 @@ export class LogView {
     const { report } = isThere ? acceptedLog({ ...judged, decision: SEEN_WHILE_WRITTEN }) : acceptedLog(judged);
     this.#report = report;
     this.#show();
-  }
-
-  /** Remembers the state of the files, and says which cores have changed. */
-  async #see(files: readonly CoreFiles[]): Promise<readonly CoreFiles[]> {
-    const states = new Map<number, string>();
-    for (const { core, segments } of files) states.set(core, await stateOf(segments));
-    const changed = files.filter(({ core }) => states.get(core) !== this.#seenStates.get(core));
-    this.#seenStates = states;
-    return changed;
   }
 
   #notice(facts: LogFacts): void {
@@ -296,9 +290,42 @@ export class LogView {
     return true;
   }
 
+  /**
+   * Beside writers that tell: takes their word for W and for the checkpoint, and reads what is new as they do, without a look at the
+   * directories. False where nobody tells, or the files hold something else than was told.
+   */
+  async #followLive(): Promise<boolean> {
+    const { incarnation } = this.#position;
+    if (this.#live.incarnation !== incarnation) return false;
+    try {
+      if (this.#live.sealingSequence > this.#reader.manifest.sequence) await this.#reader.refresh();
+      const { manifest } = this.#reader;
+      if (manifest.incarnations.at(-1)?.incarnation !== incarnation) return false;
+      this.#begin(manifest);
+      const through = this.#live.watermark ?? 0;
+      for await (const frame of this.#hot.frames(Math.max(this.#deliveredLsn, this.#checkpointLsn), through)) {
+        const { core, segment, firstLsn, recordCount } = frame.header;
+        this.#segmentPaths.add(segmentPath(coreDirectory(this.directory, core), segment));
+        this.#deliveredLsn = firstLsn + recordCount - 1;
+        this.#listener.onFrame(frame);
+      }
+      this.#watermark = Math.max(this.#watermark, through);
+    } catch (error) {
+      if (!mayPass(error)) throw error;
+      return false;
+    } finally {
+      this.#deliveredLsn = Math.max(this.#deliveredLsn, this.#watermark);
+      this.#readLsn = this.#deliveredLsn;
+      this.#pending = [];
+    }
+    this.#report = { ...this.report, lastLsn: this.#watermark };
+    return true;
+  }
+
   async #look(): Promise<void> {
+    if (await this.#followLive()) return;
     const manifestName = await newestManifestName(this.directory);
-    const changed = await this.#see(await listLog(this.directory, 0));
+    const changed = await this.#files.see(await listLog(this.directory, 0));
     const { lastLsn, attestedLsn, incarnation } = this.#position;
     this.#live.follow(this.storeId, incarnation);
     const wantedLsn = Math.max(attestedLsn, this.#live.watermark ?? 0);
@@ -454,13 +481,9 @@ async function manifestIn(directory: string): Promise<string> {
   return join(directory, name);
 }
 
-async function stateOf(segments: CoreFiles["segments"]): Promise<string> {
-  const parts = [`${segments.length}`];
-  for (const { segment, path } of segments.slice(-CHANGING_SEGMENTS_MAX)) {
-    const found = await stat(path).catch(() => null); // removed meanwhile: the next state differs
-    if (found !== null) parts.push(`${segment}:${found.size}:${found.mtimeMs}`);
-  }
-  return parts.join(" ");
+/** A checkpoint drops files while they are read, and a file can be seen between two writes. */
+function mayPass(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === "ENOENT" || isStoreError(error, "ERR_WAL_CORRUPT");
 }
 
 function noStore(directory: string): StoreError {

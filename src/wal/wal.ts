@@ -271,7 +271,7 @@ export class Wal {
       fail: (error) => this.#writer.fail(error),
     });
     const { manifest, sealed } = attachment;
-    const tails = (): CoreTail[] => this.#tails();
+    const tails = (): CoreTail[] => control.tails();
     const hot = new LogReader({ ...parts, directory, storeId, manifest, settled, tails });
     this.#reader = new TieredReader({
       directory,
@@ -307,16 +307,6 @@ export class Wal {
     if (checkpointLsn <= this.#heardCheckpointLsn) return;
     this.#heardCheckpointLsn = checkpointLsn;
     this.#reader.refresh().catch(() => {}); // whoever reads looks again, and is told
-  }
-
-  /** Readers must know where the cores end: behind it they would read ahead into MiBs of zeros for every new event. */
-  #tails(): CoreTail[] {
-    const { control } = this.#attachment;
-    const cores = Array.from({ length: control.attachedCount }, (_, core) => ({
-      core,
-      tail: control.lanes.tailOf(core),
-    }));
-    return cores.flatMap(({ core, tail }) => (tail === null ? [] : [{ core, ...tail }]));
   }
 
   async #rewrite(frames: readonly Frame[]): Promise<void> {
