@@ -10,7 +10,12 @@ import { temporaryDirectory } from "../support/temporary-directory.js";
 import { describeLog, describeStore, encodedSums, HISTORY, type LiveFindings } from "./same-bytes-history.js";
 
 const WRITER = fileURLToPath(new URL("./children/same-bytes-process.js", import.meta.url));
-const WRITER_COUNTS = [1, 2, 8] as const;
+const ROUNDS = [
+  { writers: 1, sealing: "no" },
+  { writers: 2, sealing: "sealing" },
+  { writers: 8, sealing: "sealing" },
+] as const;
+const SEALED_ON_THE_WAY = 2;
 const CHILD_DEADLINE_MS = 40_000;
 const CODE_OF_A_REFUSAL = "ERR_EVENTS_VERSION_CONFLICT";
 
@@ -32,8 +37,13 @@ interface Findings extends LiveFindings {
 }
 
 /** Has a process of so many writers write the history, looks while it lives, and kills it. */
-async function writeHistory(directory: string, writers: number, findingsPath: string): Promise<Findings> {
-  const child = spawn(process.execPath, ["--enable-source-maps", WRITER, directory, String(writers), findingsPath], {
+async function writeHistory(
+  directory: string,
+  { writers, sealing }: (typeof ROUNDS)[number],
+  findingsPath: string,
+): Promise<Findings> {
+  const args = [directory, String(writers), findingsPath, sealing];
+  const child = spawn(process.execPath, ["--enable-source-maps", WRITER, ...args], {
     stdio: ["pipe", "pipe", "pipe"],
     timeout: CHILD_DEADLINE_MS,
     killSignal: "SIGKILL",
@@ -71,13 +81,14 @@ test("the history has refusals, appends over several streams and enough events t
 });
 
 test(
-  `${WRITER_COUNTS.join(", ")} writers of the same history leave the same bytes, live, beside, and after a crash`,
+  "1, 2 and 8 writers of the same history leave the same bytes: live, beside, after a crash, sealed and compacted",
   async () => {
     let expected: { answers: readonly string[]; log: string; encoded: string } | null = null;
-    for (const writers of WRITER_COUNTS) {
+    for (const round of ROUNDS) {
+      const { writers, sealing } = round;
       const place = temporaryDirectory();
       const directory = join(place, "store");
-      const live = await writeHistory(directory, writers, join(place, "findings.json"));
+      const live = await writeHistory(directory, round, join(place, "findings.json"));
       const log = live.logs[0] as string;
       const storeText = live.stores[0] as string;
       expected ??= { answers: live.answers, log, encoded: live.encoded };
@@ -93,10 +104,16 @@ test(
       sameText(live.besideStore, storeText, `ids of ${writers} writers beside them`);
       sameText(live.encoded, expected.encoded, `projection of ${writers} writers`);
 
-      // Recovered, and once more after a clean close. The projection's checkpoint is of before the crash.
-      for (const when of ["after recovery", "after a clean close"]) {
+      // The projection's checkpoint is of before the crash, until the store makes one.
+      for (const when of ["after recovery", "after a clean close", "after a checkpoint", "after a compaction"]) {
         const store = await openStore(directory, { onWaiting: () => {} });
         try {
+          if (when === "after a checkpoint") assert.ok((await store.checkpoint()).log !== null);
+          if (when === "after a compaction") {
+            const report = await store.compact();
+            assert.is(report?.compactedSegments, sealing === "sealing" ? SEALED_ON_THE_WAY : 0);
+            assert.is(report?.segments, 1);
+          }
           sameText(await describeLog(store.readAll()), log, `log of ${writers} writers ${when}`);
           sameText(await describeStore(store.readAll()), storeText, `ids of ${writers} writers ${when}`);
           sameText(await encodedSums(store), expected.encoded, `projection of ${writers} writers ${when}`);

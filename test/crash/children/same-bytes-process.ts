@@ -1,6 +1,7 @@
 /**
  * Writes the history to the store in argv[2] with as many worker threads as argv[3] says, one step after the other, each by the next thread.
- * Writes what they answered and what each of them and one more writer read to the file argv[4], says `done` and waits to be killed.
+ * Writes what they answered and what each of them and one more writer read to the file argv[4], says `done` and waits to be killed. Where
+ * argv[5] is `sealing`, checkpoints are made on the way.
  */
 
 import { once } from "node:events";
@@ -12,7 +13,16 @@ import { describeLog, describeStore, encodedSums, HISTORY, type LiveFindings } f
 import type { ThreadAnswer, ThreadOrder } from "./same-bytes-thread.js";
 
 const THREAD = fileURLToPath(new URL("./same-bytes-thread.js", import.meta.url));
-const [, , directory, writerCount, findingsPath] = process.argv as [string, string, string, string, string];
+const [, , directory, writerCount, findingsPath, sealing] = process.argv as [
+  string,
+  string,
+  string,
+  string,
+  string,
+  string,
+];
+/** Steps between checkpoints. */
+const SEALING_STEPS = 110;
 
 async function ask(worker: Worker, order: ThreadOrder): Promise<ThreadAnswer> {
   worker.postMessage(order);
@@ -27,6 +37,9 @@ const answers: string[] = [];
 for (const step of HISTORY.keys()) {
   const { text } = await ask(workers[step % workers.length] as Worker, { kind: "step", step });
   answers.push(text);
+  if (sealing !== "sealing" || step % SEALING_STEPS !== SEALING_STEPS - 1) continue;
+  const sealed = await ask(workers[step % workers.length] as Worker, { kind: "checkpoint" });
+  if (sealed.text === "0") throw new Error("nothing was sealed on the way");
 }
 
 const logs: string[] = [];

@@ -7,6 +7,7 @@ import { describeLog, describeStore, takeStep } from "../same-bytes-history.js";
 export type ThreadOrder =
   | { readonly kind: "open" }
   | { readonly kind: "step"; readonly step: number }
+  | { readonly kind: "checkpoint" }
   | { readonly kind: "read" };
 
 export interface ThreadAnswer {
@@ -25,6 +26,10 @@ async function obey(order: ThreadOrder): Promise<ThreadAnswer> {
       return { text: "", storeText: "" };
     case "step":
       return { text: await takeStep(store, order.step), storeText: "" };
+    case "checkpoint": {
+      const { log } = await store.checkpoint();
+      return { text: `${log?.sealedRecords ?? 0}`, storeText: "" };
+    }
     case "read":
       return { text: await describeLog(store.readAll()), storeText: await describeStore(store.readAll()) };
   }
