@@ -38,16 +38,18 @@ export class EventReader {
     directory: string,
     schemas: readonly string[],
     codecs: ReadonlyMap<string, PayloadCodec>,
+    isMapped: boolean = false,
   ): Promise<EventReader> {
     checkDirectory(directory);
     checkSchemas(schemas);
     const registry = SchemaRegistry.load(schemas, new Map([...codecs, ...retentionCodecs]), false);
     const index = new StreamIndex();
     const replay = new StreamReplay(index);
-    const log = await LogView.open(directory, {
+    const listener = {
       onFrame: (frame: Frame) => replay.addFrame(frame),
       onCheckpoint: (checkpointLsn: number) => index.trim(checkpointLsn),
-    });
+    };
+    const log = await LogView.open(directory, listener, isMapped);
     return new EventReader(
       log,
       index,

@@ -9,6 +9,12 @@ import { StoreReader } from "./store-reader.js";
 export interface ReaderOptions {
   /** .proto files whose message types the events have. */
   readonly schemas?: readonly string[];
+  /**
+   * Reads single sealed events, as `readStream` does, out of mapped files: where many processes on one machine read the same streams, they
+   * share the page cache, and what is there costs no input. What is not there holds up the event loop while it is read, and a device
+   * that fails then ends the process with SIGBUS. Default false: past the page cache, through io_uring.
+   */
+  readonly mapped?: boolean;
 }
 
 /**
@@ -52,6 +58,8 @@ export async function openReader<Events extends EventMap = EventMap>(
   directory: string,
   options: ReaderOptions = {},
 ): Promise<StoreReader<Events>> {
-  checkOptionNames(options, ["schemas"], "openReader");
-  return new StoreReader(await EventReader.open(directory, options.schemas ?? [], graphEventCodecs));
+  checkOptionNames(options, ["schemas", "mapped"], "openReader");
+  const { schemas = [], mapped = false } = options;
+  if (typeof mapped !== "boolean") throw new TypeError("option mapped must be true or false");
+  return new StoreReader(await EventReader.open(directory, schemas, graphEventCodecs, mapped));
 }

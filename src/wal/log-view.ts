@@ -81,11 +81,11 @@ export class LogView {
   #refreshing: Promise<boolean> | null = null;
 
   /**
-   * Reads what is not sealed of the log once, and tells of it.
+   * Reads what is not sealed of the log once, and tells of it. `isMapped`: single sealed events are read through mapped files.
    *
    * @throws StoreError `ERR_STORE_NOT_FOUND`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`, `ERR_WAL_FOREIGN`
    */
-  static async open(directory: string, listener: ViewListener): Promise<LogView> {
+  static async open(directory: string, listener: ViewListener, isMapped = false): Promise<LogView> {
     const path = await manifestIn(directory);
     const real = realpathSync(directory);
     const io = openIo("auto", path);
@@ -96,7 +96,7 @@ export class LogView {
       const manifest = found.kind === "manifest" ? found.manifest : NO_MANIFEST;
       const storeId = Buffer.from(manifest.storeId, "hex");
       // Empty: the scan knows the manifest that counts.
-      const sealed = await SealedLog.open({ io, pool, directory: sealedDirectory(real), storeId }, []);
+      const sealed = await SealedLog.open({ io, pool, directory: sealedDirectory(real), storeId, isMapped }, []);
       const view = new LogView(real, { io, pool, listener, sealed }, { ...manifest, sealed: [] });
       try {
         await view.#scan();

@@ -2,7 +2,7 @@
 
 import { assert } from "../../assert.js";
 import { StoreError } from "../../errors.js";
-import { AlignedBuffer, type BlockIo, BufferPool, checkResult, DirectFile } from "../../ffi/index.js";
+import { AlignedBuffer, type BlockIo, BufferPool, checkResult, DirectFile, MappedFile } from "../../ffi/index.js";
 import { PAGE_BYTES, roundUpToPage } from "./sealed-format.js";
 
 const OPEN_FILES_MAX = 64;
@@ -12,6 +12,8 @@ const POOLED_BYTES = 64 * 1024;
 
 interface OpenFile {
   readonly file: Promise<DirectFile>;
+  /** Where reads come from memory, from the first one on. */
+  map: MappedFile | null;
   users: number;
 }
 
@@ -23,6 +25,7 @@ export interface FileLease {
 
 export class SealedFiles {
   readonly #io: BlockIo;
+  readonly #isMapped: boolean;
   readonly #pool = new BufferPool(POOLED_BYTES, READS_MAX);
   readonly #files = new Map<string, OpenFile>();
   /** Not needed any more, and in use. */
@@ -34,8 +37,10 @@ export class SealedFiles {
   #closing: Promise<void> | null = null;
   #onIdle: (() => void) | null = null;
 
-  constructor(io: BlockIo) {
+  /** `isMapped`: ranges are copied out of the page cache, where other processes have them too, instead of being read past it. */
+  constructor(io: BlockIo, isMapped: boolean) {
     this.#io = io;
+    this.#isMapped = isMapped;
   }
 
   checkOpen(): void {
@@ -48,18 +53,23 @@ export class SealedFiles {
    * @throws StoreError `ERR_WAL_CORRUPT` when it does not exist, `ERR_STORE_CLOSED` after `close`.
    */
   async acquire(path: string): Promise<FileLease> {
+    const open = await this.#take(path);
+    return { file: await open.file, release: () => this.#release(open) };
+  }
+
+  async #take(path: string): Promise<OpenFile> {
     this.checkOpen();
     const known = this.#files.get(path);
-    const open = known ?? { file: DirectFile.open(this.#io, path, "read"), users: 0 };
+    const open = known ?? { file: DirectFile.open(this.#io, path, "read"), map: null, users: 0 };
     // Also one that is there already: the least recently used comes first.
     this.#files.delete(path);
     this.#files.set(path, open);
     open.users++;
     try {
-      const file = await open.file;
+      await open.file;
       this.checkOpen();
       this.#closeUnused();
-      return { file, release: () => this.#release(open) };
+      return open;
     } catch (error) {
       open.users--;
       if (this.#files.get(path) === open && !this.#isClosed) this.#files.delete(path);
@@ -75,6 +85,7 @@ export class SealedFiles {
   }
 
   #closeFile(open: OpenFile): void {
+    open.map?.close();
     void open.file.then((file) => file.close()).catch(() => {}); // nothing was written to it
   }
 
@@ -106,20 +117,27 @@ export class SealedFiles {
    * @throws StoreError `ERR_IO_FAILED` when the device fails: that says nothing of the bytes, which may be read the next time
    */
   read(path: string, fileOffset: number, byteLength: number): Promise<Buffer | null> {
-    return this.#withFile(path, (file) => this.#readCovering(file, fileOffset, byteLength));
+    return this.#withFile(path, (file, open) =>
+      this.#isMapped
+        ? copyOf(mapOf(open, path), fileOffset, byteLength)
+        : this.#readCovering(file, fileOffset, byteLength),
+    );
   }
 
   /** Some at a time; `close` waits for them. */
-  async #withFile<Result>(path: string, work: (file: DirectFile) => Promise<Result>): Promise<Result> {
+  async #withFile<Result>(
+    path: string,
+    work: (file: DirectFile, open: OpenFile) => Result | Promise<Result>,
+  ): Promise<Result> {
     this.checkOpen();
     this.#readCount++;
     try {
       if (this.#readCount > READS_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-      const { file, release } = await this.acquire(path);
+      const open = await this.#take(path);
       try {
-        return await work(file);
+        return await work(await open.file, open);
       } finally {
-        release();
+        this.#release(open);
       }
     } finally {
       this.#readCount--;
@@ -167,9 +185,23 @@ export class SealedFiles {
     for (const open of [...this.#files.values(), ...this.#forgotten]) {
       const file = await open.file.catch(() => null); // whoever wanted to read it was told
       await file?.close().catch(() => {});
+      open.map?.close();
     }
     this.#files.clear();
     this.#forgotten.clear();
     this.#pool.close();
   }
+}
+
+function mapOf(open: OpenFile, path: string): MappedFile {
+  open.map ??= MappedFile.open(path, "read");
+  return open.map;
+}
+
+/** A copy, because what is read outlives the mapping, and touching memory that is not mapped any more ends the process. */
+function copyOf(map: MappedFile, fileOffset: number, byteLength: number): Buffer | null {
+  if (fileOffset + byteLength > map.byteLength) return null;
+  const bytes = Buffer.allocUnsafeSlow(byteLength);
+  map.bytes.copy(bytes, 0, fileOffset, fileOffset + byteLength);
+  return bytes;
 }

@@ -39,6 +39,8 @@ export interface SealedLogOptions {
   /** The directory of sealed segments. */
   readonly directory: string;
   readonly storeId: Uint8Array;
+  /** Whether single blocks and pages come from files that are mapped. Default false. */
+  readonly isMapped?: boolean;
   /** Blocks and pages kept in memory. Default 16 MiB. */
   readonly cacheBytesMax?: number;
   /** Name filters kept in memory. Default 32 MiB. */
@@ -69,11 +71,11 @@ export class SealedLog {
   #nextSlot = 0;
 
   private constructor(options: SealedLogOptions) {
-    const { io, pool, storeId, cacheBytesMax, filterBytesMax } = options;
+    const { io, pool, storeId, isMapped = false, cacheBytesMax, filterBytesMax } = options;
     this.#directory = options.directory;
     this.#hasher = options.hasher ?? hashName;
     this.#reads = {
-      files: new SealedFiles(io),
+      files: new SealedFiles(io, isMapped),
       pool,
       storeId,
       cache: new ByteLru<Cached>(cacheBytesMax ?? CACHE_BYTES_DEFAULT),

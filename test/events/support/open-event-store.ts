@@ -8,8 +8,12 @@ export function openEventStore(options: EventStoreOptions = {}, directory = temp
   return EventStore.open(directory, options, new Map());
 }
 
-export function openEventReader(directory: string, schemas: readonly string[] = []): Promise<EventReader> {
-  return EventReader.open(directory, schemas, new Map());
+export function openEventReader(
+  directory: string,
+  schemas: readonly string[] = [],
+  isMapped = false,
+): Promise<EventReader> {
+  return EventReader.open(directory, schemas, new Map(), isMapped);
 }
 
 /** Everything that an iteration yields. */

@@ -121,7 +121,10 @@ export interface Bench {
   readonly io: BlockIo;
   readonly pool: BufferPool;
   merge(made: MadeLog, options?: Partial<MergeOptions>): Promise<readonly SealedEntry[]>;
-  open(entries: readonly SealedEntry[], options?: { hasher?: NameHasher; cacheBytesMax?: number }): Promise<SealedLog>;
+  open(
+    entries: readonly SealedEntry[],
+    options?: { hasher?: NameHasher; cacheBytesMax?: number; isMapped?: boolean },
+  ): Promise<SealedLog>;
   close(): Promise<void>;
 }
 

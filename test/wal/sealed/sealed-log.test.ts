@@ -1,6 +1,6 @@
 /** Sealing frames and reading them again: by LSN, by stream, by time; over compactions, beside replacements, and after being closed. */
 
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { RECORD_HEADER_BYTES } from "../../../src/wal/format.js";
 import { compactSegments } from "../../../src/wal/sealed/rewrite-segments.js";
 import type { SealedEntry } from "../../../src/wal/sealed/sealed-entry.js";
@@ -183,6 +183,37 @@ test("a record larger than a block is in one block, and one larger than a pool's
     await assertVerifies(entries);
   }
 });
+
+test("mapped, everything is the same; single events come without a read, and outlive the log", async () => {
+  const made = makeLog(seededRandom(), { frames: 100, streams: 30, recordsMax: 50, payloadMax: 40, voidEvery: 9 });
+  const entries = await bench.merge(made, { segmentBytes: 20_000, blockBytes: 4000 });
+  const log = await bench.open(entries, { isMapped: true, cacheBytesMax: 0 });
+  const readsBefore = bench.faulty.operations.filter(({ kind }) => kind === "read").length;
+  const [frame] = made.frames as [LogFrame];
+  const found = await log.frameOf(frame.header.firstLsn);
+  assert.is((await log.streamLsns(Buffer.from(made.streams.keys().next().value ?? ""), 1, 9)).length > 0, true);
+  assert.is(bench.faulty.operations.filter(({ kind }) => kind === "read").length, readsBefore);
+  await assertHolds(log, made, 10);
+  await log.close();
+  assertFrames([found], [frame], found.header.firstLsn - 1, found.header.firstLsn + found.header.recordCount - 1);
+});
+
+test("mapped, damage is told as it is else", async () => {
+  const made = makeLog(seededRandom(), { frames: 20, streams: 3, recordsMax: 50, payloadMax: 40 });
+  const entries = await bench.merge(made, { blockBytes: 4000 });
+  const log = await bench.open(entries, { isMapped: true, cacheBytesMax: 0 });
+  const path = sealedPath(bench.directory, (entries[0] as SealedEntry).number);
+  const bytes = readFileSync(path);
+  bytes.writeUInt8(bytes.readUInt8(5000) ^ 1, 5000);
+  writeFileSync(path, bytes);
+  await rejects(collectFramesOf(log, made), "ERR_WAL_CORRUPT");
+  await log.close();
+});
+
+/** Every frame, each looked up by itself. */
+async function collectFramesOf(log: SealedLog, made: MadeLog): Promise<void> {
+  for (const { header } of made.frames) await log.frameOf(header.firstLsn);
+}
 
 test("a stream with more records than fit into its entry has its postings in pages of their own", async () => {
   const random = seededRandom(3);
