@@ -18,7 +18,8 @@ import { fileURLToPath } from "node:url";
 import { type IoDemand, openStore } from "../../src/index.js";
 import { type SeededRandom, seededRandom } from "../support/seeded-random.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
-import { eventsOf, type PlannedData, planOf } from "./kill-plan.js";
+import { AppendOracle } from "./append-oracle.js";
+import type { PlannedData } from "./kill-plan.js";
 
 const WRITER = fileURLToPath(new URL("./children/kill-writer.js", import.meta.url));
 /** A store is used for so many rounds: it stays small, so that reading it costs little. */
@@ -112,64 +113,6 @@ class WarmWriter {
   }
 }
 
-/** What the store must hold. */
-class Oracle {
-  /** Name → LSN of its last event, or the highest it can have. */
-  readonly #acknowledged = new Map<string, number>();
-  /** What a look found: the name of the append that the LSN belongs to. */
-  #seen: string[] = [];
-
-  acknowledge(acks: readonly { readonly name: string; readonly lsn: number }[]): void {
-    for (const { name, lsn } of acks) this.#acknowledged.set(name, lsn);
-  }
-
-  /** Judges what was read in LSN order. Returns how many appends are new that were never acknowledged. */
-  check(events: readonly { lsn: number; stream: string; version: number; data: PlannedData }[]): number {
-    const versions = new Map<string, number>();
-    const seen: string[] = [];
-    const found = new Map<string, number>();
-    for (let at = 0; at < events.length; ) {
-      const { name } = (events[at] as (typeof events)[number]).data;
-      if (found.has(name)) throw new Error(`append ${name} is there twice, again at LSN ${at + 1}`);
-      for (const planned of eventsOf(planOf(name))) {
-        const event = events[at];
-        if (event === undefined) throw new Error(`append ${name} is only half there at the end of the log`);
-        const version = (versions.get(event.stream) ?? 0) + 1;
-        versions.set(event.stream, version);
-        const isSame =
-          event.lsn === at + 1 &&
-          event.stream === planned.stream &&
-          event.version === version &&
-          event.data.name === planned.data.name &&
-          event.data.index === planned.data.index &&
-          event.data.text === planned.data.text;
-        if (!isSame) {
-          const is = `${event.lsn} ${event.stream}@${event.version} ${event.data.name}[${event.data.index}]`;
-          throw new Error(
-            `expected ${at + 1} ${planned.stream}@${version} ${name}[${planned.data.index}], found ${is}`,
-          );
-        }
-        seen.push(name);
-        at++;
-      }
-      found.set(name, at);
-    }
-    for (const [name, lsn] of this.#acknowledged) {
-      const at = found.get(name);
-      if (at === undefined) throw new Error(`append ${name} was acknowledged with LSN ${lsn} and is gone`);
-      if (at > lsn) throw new Error(`append ${name} was acknowledged with LSN ${lsn} and ends at ${at}`);
-    }
-    for (const [index, name] of this.#seen.entries()) {
-      if (seen[index] !== name)
-        throw new Error(`LSN ${index + 1} was ${name} after an earlier recovery, now ${seen[index]}`);
-    }
-    const isNew = (name: string): boolean => !this.#acknowledged.has(name) && !this.#seen.includes(name);
-    const unacknowledgedCount = [...found.keys()].filter(isNew).length;
-    this.#seen = seen;
-    return unacknowledgedCount;
-  }
-}
-
 interface Tally {
   killsInRecovery: number;
   verifications: number;
@@ -179,7 +122,7 @@ interface Tally {
   rewrittenRecords: number;
 }
 
-async function look(directory: string, io: IoDemand, oracle: Oracle, tally: Tally): Promise<void> {
+async function look(directory: string, io: IoDemand, oracle: AppendOracle, tally: Tally): Promise<void> {
   const store = await openStore(directory, { segmentBytes: 512 * 1024, io, onWaiting: () => {} });
   try {
     const events = [];
@@ -233,13 +176,13 @@ export async function runKillRounds({ rounds, seed, io = "auto", onRound }: Kill
   };
   const started = performance.now();
   let directory = "";
-  let oracle = new Oracle();
+  let oracle = new AppendOracle();
   let next = new WarmWriter();
   try {
     for (let round = 0; round < rounds; round++) {
       if (round % ROUNDS_PER_STORE === 0) {
         directory = join(temporaryDirectory(), "store");
-        oracle = new Oracle();
+        oracle = new AppendOracle();
       }
       const writer = next;
       await writer.whenSaid("ready");

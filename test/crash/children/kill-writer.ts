@@ -8,39 +8,15 @@
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
-import { type AppendResult, type BufferedResult, type IoDemand, openStore, type Store } from "../../../src/index.js";
-import { CALLER_COUNT, eventsOf, type PlannedAppend, planOf } from "../kill-plan.js";
+import { type IoDemand, openStore } from "../../../src/index.js";
+import { CALLER_COUNT, planOf } from "../kill-plan.js";
+import { appendPlanned } from "../planned-append.js";
 
 /** A round lives for some hundred milliseconds: many are killed in the middle of a checkpoint. */
 const CHECKPOINT_PAUSE_MS = 60;
 
 function say(line: string): void {
   writeSync(1, `${line}\n`);
-}
-
-function isBuffered(result: AppendResult | BufferedResult): result is BufferedResult {
-  return "epoch" in result;
-}
-
-/** Resolves when the append is durable, with the LSN of its last event. */
-async function append(store: Store, plan: PlannedAppend): Promise<number> {
-  const events = eventsOf(plan);
-  const { durability } = plan;
-  const of = (stream: string) =>
-    events.filter((event) => event.stream === stream).map(({ data }) => ({ type: "Planned", data }));
-  const [first, ...others] = plan.parts.map(({ stream }) => stream) as [string, ...string[]];
-  if (others.length > 0) {
-    const appends = [first, ...others].map((stream) => ({ stream, events: of(stream) }));
-    const results = (await store.appendMany(appends, { durability })) as (AppendResult | BufferedResult)[];
-    return lsnOf(store, results.at(-1) as AppendResult | BufferedResult);
-  }
-  const expectedVersion = plan.expectsVersion ? await store.streamVersion(first) : "any";
-  return lsnOf(store, await store.append(first, of(first), { durability, expectedVersion }));
-}
-
-/** An append of an async mode is acknowledged when its epoch is durable; then some LSN that it does not exceed is known. */
-async function lsnOf(store: Store, result: AppendResult | BufferedResult): Promise<number> {
-  return isBuffered(result) ? (await store.whenDurable(result.epoch)).lsn : result.lsn;
 }
 
 async function main(): Promise<void> {
@@ -59,7 +35,7 @@ async function main(): Promise<void> {
   const callers = Array.from({ length: CALLER_COUNT }, async (_, caller) => {
     for (let number = 0; ; number++) {
       const plan = planOf(`${round}.${caller}.${number}`);
-      say(`ack ${plan.name} ${await append(store, plan)}`);
+      say(`ack ${plan.name} ${await appendPlanned(store, plan)}`);
     }
   });
   const makeCheckpoints = async (): Promise<void> => {
