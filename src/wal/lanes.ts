@@ -45,12 +45,15 @@ export interface Blocker {
   readonly seen: number;
 }
 
+/** The control file, or memory that threads share in its place. */
+export type SharedWords = Pick<MappedFile, "int32" | "float64" | "bigint64">;
+
 export class Lanes {
   /** Of the last `takeLsns` of this thread: the time given, or the latest of all cores if that is later. */
   takenRecordedAt = 0;
-  readonly #file: MappedFile;
+  readonly #file: SharedWords;
 
-  constructor(file: MappedFile) {
+  constructor(file: SharedWords) {
     this.#file = file;
   }
 

@@ -1,67 +1,19 @@
 /** What only a real file system does: it is full, it is slow, or it lets a file grow no further. */
 
-import { type ChildProcessByStdio, spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
-import { fileURLToPath } from "node:url";
 import { openReader, openStore, type Store, type StoreError } from "../../src/index.js";
 import { assert, rejects } from "../support/assert.js";
 import { type LoopDisk, loopDiskProblem, makeLoopDisk, throttleProblem } from "../support/loop-disk.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
+import { acknowledged, startWriter } from "./disk-writer-child.js";
 
-const WRITER = fileURLToPath(new URL("./children/disk-writer.js", import.meta.url));
 const KIBIBYTE = 1024;
 const MEBIBYTE = 1024 * 1024;
 
 const test = suite("crash/real-disk");
-
-interface Child {
-  readonly process: ChildProcessByStdio<null, Readable, null>;
-  readonly lines: string[];
-  readonly ended: Promise<NodeJS.Signals | number | null>;
-  whenSaid(matches: (line: string) => boolean): Promise<string>;
-}
-
-function startWriter(under: readonly string[], ...rest: readonly string[]): Child {
-  const [file = "", ...all] = [...under, process.execPath, WRITER, ...rest];
-  const child = spawn(file, all, { stdio: ["ignore", "pipe", "inherit"] });
-  const lines: string[] = [];
-  const waiters: (() => void)[] = [];
-  let text = "";
-  let hasEnded = false;
-  const wake = (): void => {
-    for (const resolve of waiters.splice(0)) resolve();
-  };
-  child.stdout.setEncoding("utf8").on("data", (more: string) => {
-    text += more;
-    const parts = text.split("\n");
-    text = parts.pop() as string;
-    lines.push(...parts);
-    wake();
-  });
-  const ended = new Promise<NodeJS.Signals | number | null>((resolve) => {
-    child.on("close", (code, signal) => {
-      hasEnded = true;
-      wake();
-      resolve(signal ?? code);
-    });
-  });
-  const whenSaid = async (matches: (line: string) => boolean): Promise<string> => {
-    for (;;) {
-      const line = lines.find(matches);
-      if (line !== undefined) return line;
-      if (hasEnded) throw new Error(`the writer ended after: ${lines.slice(-5).join(" | ")}`);
-      await new Promise<void>((resolve) => waiters.push(resolve));
-    }
-  };
-  return { process: child, lines, ended, whenSaid };
-}
-
-function acknowledged(child: Child): number[] {
-  return child.lines.filter((line) => line.startsWith("ack ")).map((line) => Number(line.slice(4)));
-}
 
 async function lsnsOf(store: Store): Promise<number[]> {
   const lsns: number[] = [];

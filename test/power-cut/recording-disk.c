@@ -9,6 +9,7 @@
  *              S  the record begins: what the disk holds now is its beginning
  *              E  the record ends, and is in its file; the disk holds the beginning again, and what is written from now on can be undone
  *              U  undoes what was written to `disk` and `trial` since E or the last U
+ *              w  writes to `disk` fail from now on with EIO and change nothing, f flushes, r reads; o  nothing fails any more
  *
  * The record is a sequence of entries: kind ('W' write, 'F' flush, 'M' mark), 7 zero bytes, the offset and the length as 64-bit little-endian
  * numbers, and so many bytes. Requests are served one at a time, so the order of entries is an order in which the disk can have seen them.
@@ -37,6 +38,8 @@ static uint8_t *beginning;
 static FILE *record;
 static int is_recording;
 static int is_undoing;
+/* The letter of what fails, or 'o'. */
+static char failing = 'o';
 /* Of each page that was written since the last undo, what it held before. */
 static uint8_t **saved;
 
@@ -104,6 +107,12 @@ static int command(char letter) {
     case 'U':
       undo();
       return 0;
+    case 'w':
+    case 'f':
+    case 'r':
+    case 'o':
+      failing = letter;
+      return 0;
     default:
       return -EINVAL;
   }
@@ -134,6 +143,7 @@ static int open_file(const char *path, struct fuse_file_info *info) {
 static int read_file(const char *path, char *bytes, size_t length, off_t offset, struct fuse_file_info *info) {
   (void)info;
   enum file file = file_of(path);
+  if (file == DISK && failing == 'r') return -EIO;
   if (file == MARK || file == CONTROL || (uint64_t)offset >= disk_bytes) return 0;
   if (length > disk_bytes - (uint64_t)offset) length = disk_bytes - (uint64_t)offset;
   memcpy(bytes, disk + offset, length);
@@ -144,6 +154,7 @@ static int write_file(const char *path, const char *bytes, size_t length, off_t 
   (void)info;
   enum file file = file_of(path);
   int failure = 0;
+  if (file == DISK && failing == 'w') return -EIO;
   if (file == CONTROL) failure = length == 1 ? command(bytes[0]) : -EINVAL;
   else if (file == MARK) failure = is_recording ? add('M', 0, bytes, length) : 0;
   else {
@@ -158,6 +169,7 @@ static int write_file(const char *path, const char *bytes, size_t length, off_t 
 static int sync_file(const char *path, int data_only, struct fuse_file_info *info) {
   (void)data_only;
   (void)info;
+  if (file_of(path) == DISK && failing == 'f') return -EIO;
   return is_recording && file_of(path) == DISK ? add('F', 0, NULL, 0) : 0;
 }
 

@@ -14,6 +14,7 @@ export type FileSystem = (typeof FILE_SYSTEMS)[number];
 const DISK_MEBIBYTES = { ext4: 64, xfs: 320 } as const;
 const MAKE = { ext4: ["mkfs.ext4", "-q", "-F", "-m", "0"], xfs: ["mkfs.xfs", "-q", "-f"] } as const;
 const SOURCE = fileURLToPath(new URL("../../../test/power-cut/recording-disk.c", import.meta.url));
+const FAILING = { writes: "w", flushes: "f", reads: "r", none: "o" } as const;
 const TRIES_MAX = 100;
 const WAIT_SECONDS = "0.05";
 
@@ -96,7 +97,12 @@ export class RecordingDisk {
     return join(this.#directory, "disk", "mark");
   }
 
-  #tell(letter: "S" | "E" | "U"): void {
+  /** From now on these operations of the disk fail, and no others. */
+  fail(operation: "writes" | "flushes" | "reads" | "none"): void {
+    this.#tell(FAILING[operation]);
+  }
+
+  #tell(letter: "S" | "E" | "U" | "w" | "f" | "r" | "o"): void {
     writeSync(this.#files.control, letter);
   }
 

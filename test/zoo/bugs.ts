@@ -1,0 +1,219 @@
+/**
+ * Builds that are known to be wrong, each by a small change of compiled files, and the harness that must notice.
+ *
+ * A green run is worth as much as what would turn it red. No release contains any of this: the changes are made to a copy of the tests'
+ * build, and one whose text is not found exactly once fails, so that no bug quietly stops being one.
+ */
+
+/** Replaces a text of a compiled file below `build/`. */
+export interface Edit {
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+/** A compiled module below `build/test`, run with arguments in the wrong build; it notices when it does not exit with 0. */
+export type Harness = readonly [module: string, ...args: readonly string[]];
+
+export interface Bug {
+  readonly name: string;
+  /** What is wrong, and which promise it breaks. */
+  readonly what: string;
+  readonly edits: readonly Edit[];
+  readonly caughtBy: Harness;
+}
+
+function tests(filter: string): Harness {
+  return ["run.js", filter];
+}
+
+/** The wrong build writes, the right one looks what is there after a power cut. */
+const POWER_CUT = "power-cut/power-cut.js";
+
+export const BUGS: readonly Bug[] = [
+  {
+    name: "ack-before-flush",
+    what: "writes are acknowledged when the device has them, flushed or not (P1)",
+    edits: [
+      {
+        file: "src/ffi/sqe.js",
+        find: "const flags = durable ? RWF_DSYNC : 0;",
+        replace: "const flags = durable ? 0 : 0;",
+      },
+    ],
+    caughtBy: [POWER_CUT, "--states", "60"],
+  },
+  {
+    name: "no-directory-sync",
+    what: "names of files are not made durable (P1: a backup that was made is not there)",
+    edits: [
+      {
+        file: "src/ffi/direct-file.js",
+        find: `constants.O_DIRECTORY);
+    try {
+        await handle.sync();`,
+        replace: `constants.O_DIRECTORY);
+    try {`,
+      },
+    ],
+    caughtBy: [POWER_CUT, "--states", "300"],
+  },
+  {
+    name: "ack-on-own-core",
+    what: "an append is acknowledged when its own core is durable, not when W has passed it (P2)",
+    edits: [
+      {
+        file: "src/wal/core-writer.js",
+        find: `batch?.status === "durable" && batch.firstLsn + batch.recordCount - 1 <= watermark`,
+        replace: `batch?.status === "durable"`,
+      },
+    ],
+    caughtBy: tests("wal/company"),
+  },
+  {
+    name: "counter-read-last",
+    what: "W is computed from a counter that is read behind the lanes (P4)",
+    edits: [
+      {
+        file: "src/wal/lanes.js",
+        find: "let watermark = Number(Atomics.load(bigint64, LONG.counter));",
+        replace: "let watermark = Number.MAX_SAFE_INTEGER;",
+      },
+      {
+        file: "src/wal/lanes.js",
+        find: "return Math.max(watermark, Number(Atomics.load(bigint64, LONG.watermark)));",
+        replace:
+          "return Math.max(Math.min(watermark, Number(Atomics.load(bigint64, LONG.counter))), Number(Atomics.load(bigint64, LONG.watermark)));",
+      },
+    ],
+    caughtBy: tests("wal/lanes"),
+  },
+  {
+    name: "no-fence",
+    what: "recovery does not say where the incarnation before ends, so what it left out comes back later (P2)",
+    edits: [
+      {
+        file: "src/wal/open-log.js",
+        find: "{ ...entry, lastLsn, voids: clipped(entry.voids, lastLsn) }",
+        replace: "{ ...entry }",
+      },
+    ],
+    caughtBy: tests("wal/open-log"),
+  },
+  {
+    name: "lock-file-only",
+    what: "recovery does not wait for writes that outlive their process (P8)",
+    edits: [
+      {
+        file: "src/wal/open-log.js",
+        find: "await waitForWrites(file, deadlineMs, waitMs, onWaiting);",
+        replace: "",
+      },
+    ],
+    caughtBy: tests("crash/real-disk"),
+  },
+  {
+    name: "takeover-without-waiting",
+    what: "a dead writer is judged while its writes are still in flight (P1, P8)",
+    edits: [{ file: "src/wal/takeover.js", find: "await waitForWrites(file, place);", replace: "" }],
+    caughtBy: tests("wal/company"),
+  },
+  {
+    name: "retry-after-failed-write",
+    what: "a write that failed is tried again, and acknowledged (P7)",
+    edits: [
+      {
+        file: "src/wal/batch.js",
+        find: `if (result < BLOCK_BYTES || this.shortWriteCount > 0)
+            return "failed";`,
+        replace: `if (result < BLOCK_BYTES)
+            return "again";`,
+      },
+    ],
+    caughtBy: tests("wal/core-writer"),
+  },
+  {
+    name: "short-write-is-a-write",
+    what: "a write that wrote a part counts as whole (P1)",
+    edits: [{ file: "src/wal/batch.js", find: "if (result === this.missingBytes) {", replace: "if (result > 0) {" }],
+    caughtBy: tests("wal/core-writer"),
+  },
+  {
+    name: "stale-segment-accepted",
+    what: "frames are believed wherever they lie (P2)",
+    edits: [
+      {
+        file: "src/wal/format.js",
+        find: "return (header.core === place.core &&",
+        replace: "return true || (header.core === place.core &&",
+      },
+    ],
+    caughtBy: tests("wal/log-scan"),
+  },
+  {
+    name: "body-not-checked",
+    what: "the checksums of records are not looked at (P5)",
+    edits: [
+      {
+        file: "src/wal/format.js",
+        find: "if (crc !== body.readUInt32LE(at + 4))",
+        replace: "if (false)",
+      },
+      {
+        file: "src/wal/format.js",
+        find: "return at === body.length && crc === header.bodyCrc && header.recordCount > 0;",
+        replace: "return at === body.length && header.recordCount > 0;",
+      },
+    ],
+    caughtBy: tests("wal/format"),
+  },
+  {
+    name: "checkpoint-beyond-w",
+    what: "a checkpoint seals what is not durable yet (P4)",
+    edits: [
+      {
+        file: "src/wal/wal.js",
+        find: `            reader: this.#reader,
+            watermark: () => this.watermark,`,
+        replace: `            reader: this.#reader,
+            watermark: () => control.counter,`,
+      },
+    ],
+    caughtBy: tests("wal/checkpoint"),
+  },
+  {
+    name: "poison-ignored",
+    what: "the others go on after a writer's write has failed (P7)",
+    edits: [{ file: "src/wal/core-writer.js", find: "if (this.#control.poisonedBy >= 0) {", replace: "if (false) {" }],
+    caughtBy: tests("wal/company"),
+  },
+  {
+    name: "voids-not-written",
+    what: "a takeover gives LSNs up and tells nobody (P2)",
+    edits: [
+      {
+        file: "src/wal/takeover.js",
+        find: "await addVoids(place.directory, control.incarnation, voids);",
+        replace: "void addVoids;",
+      },
+    ],
+    caughtBy: tests("wal/company"),
+  },
+  {
+    name: "sealed-not-read-back",
+    what: "the log is dropped when sealed segments were written, not when they read back (P6)",
+    edits: [
+      {
+        file: "src/wal/sealed/sealed-writer.js",
+        find: "const trailer = await walkSegment({ file, pool, storeId, number, knownHash: this.#chain.value });",
+        replace: "const trailer = await readTrailer(file, storeId, number); void [walkSegment, pool];",
+      },
+      {
+        file: "src/wal/sealed/sealed-writer.js",
+        find: `import { walkSegment } from "./segment-walk.js";`,
+        replace: `import { readTrailer, walkSegment } from "./segment-walk.js";`,
+      },
+    ],
+    caughtBy: tests("wal/sealed/sealed-writer"),
+  },
+];
