@@ -6,6 +6,7 @@
  * each other.
  */
 
+import type { Attestation } from "./attestation.js";
 import type { Chance } from "./chance.js";
 import { type ErrnoName, errnoOf } from "./system-error.js";
 
@@ -101,11 +102,13 @@ export class Faults {
   readonly #chance: Chance;
   /** Of all machines' operations so far. */
   operationCount = 0;
-  blow: Blow | null = null;
+  blows: Blow[] = [];
   /** How often each fault happened. */
   readonly counts = new Map<FaultName, number>();
   /** Why what was durable may be gone: then a store may refuse, and must not where this is empty. */
   readonly damages: string[] = [];
+  /** Hears what reaches the device. */
+  attestation: Attestation | null = null;
   #fullUntilUs = 0;
   #fullErrno: ErrnoName = "ENOSPC";
 
@@ -126,7 +129,7 @@ export class Faults {
   /** A quiet machine: nothing fails any more. */
   calm(): void {
     this.rates = NO_FAULTS;
-    this.blow = null;
+    this.blows = [];
     this.#fullUntilUs = 0;
   }
 
@@ -158,10 +161,10 @@ export class Faults {
   }
 
   #strike(when: Blow["when"]): void {
-    const { blow } = this;
-    if (blow === null || blow.when !== when || this.operationCount < blow.at) return;
-    this.blow = null;
-    blow.strike();
+    const due = this.blows.find((blow) => blow.when === when && this.operationCount >= blow.at);
+    if (due === undefined) return;
+    this.blows = this.blows.filter((blow) => blow !== due);
+    due.strike();
   }
 
   isFull(nowUs: number): boolean {
@@ -202,7 +205,9 @@ export class Faults {
     return this.#hits("stall") ? this.#chance.integer(STALL_US_MAX) : 0;
   }
 
-  get rotsBits(): boolean {
-    return this.#hits("bitRot");
+  rotsBits({ bitRot }: FaultRates): boolean {
+    if (!this.#chance.happens(bitRot)) return false;
+    this.#count("bitRot");
+    return true;
   }
 }

@@ -15,6 +15,8 @@ import type { Timeline } from "./timeline.js";
 export interface Life {
   isDead: boolean;
   readonly name: string;
+  /** Gives its memory back. */
+  readonly freeMemory: () => void;
 }
 
 export class OpenFile {
@@ -60,6 +62,8 @@ export class Machine {
   /** Shared memory as it was when a process died in the middle of a turn. */
   #memories: [memory: ArrayBuffer, bytes: Uint8Array][] | null = null;
   isDown = false;
+  /** Told each manifest that gets its name. */
+  onManifest: (bytes: Uint8Array) => void = () => {};
 
   constructor(
     disk: SimulatedDisk,
@@ -122,6 +126,15 @@ export class Machine {
     if (!this.isDown) this.faults.after(kind);
   }
 
+  rename(from: string, to: string): void {
+    this.disk.rename(from, to);
+    const { entry } = this.disk.find(to, "rename");
+    if (!/\/manifest-\d+$/.test(to) || !(entry instanceof SimulatedFile)) return;
+    const bytes = new Uint8Array(entry.size);
+    entry.read(bytes, 0);
+    this.onManifest(bytes);
+  }
+
   // Ends.
 
   /** Ends a process at once, also in the middle of a turn: what it still does to shared memory in there is taken back afterwards. */
@@ -131,6 +144,7 @@ export class Machine {
     if (this.timeline.running === life) this.#keepMemories();
     life.isDead = true;
     this.lives.delete(life);
+    life.freeMemory();
     this.endSleep((sleeper) => sleeper.life === life);
   }
 
@@ -156,7 +170,10 @@ export class Machine {
     this.trace(`power cut ${kind}`);
     if (this.timeline.running !== null) this.#memories = [];
     this.isDown = true;
-    for (const life of this.lives) life.isDead = true;
+    for (const life of this.lives) {
+      life.isDead = true;
+      life.freeMemory();
+    }
     this.lives.clear();
     this.#sleepers = [];
     return this.disk.afterPowerCut(kind, chance);

@@ -25,7 +25,7 @@ const KERNEL_MODULES: ReadonlyMap<string, string> = new Map([
 /** Without state, and better had once: an error is of the same class for all. */
 const SHARED: ReadonlySet<string> = new Set([`${SOURCES}errors.js`, `${SOURCES}assert.js`]);
 const GLOBALS =
-  "setTimeout, clearTimeout, setInterval, clearInterval, setImmediate, clearImmediate, performance, process, Date";
+  "setTimeout, clearTimeout, setInterval, clearInterval, setImmediate, clearImmediate, performance, process, Date, Atomics";
 
 function realmIn(url: string | undefined): string | null {
   if (url === undefined || !url.startsWith("file:")) return null;

@@ -23,7 +23,7 @@ export interface Realm {
 export type Varve = Pick<typeof import("../../src/index.js"), "openStore" | "openReader">;
 
 const realms = new Map<string, Realm>();
-const loaded = new Map<string, Promise<Varve>>();
+const loaded = new Map<number, Varve>();
 let isRegistered = false;
 
 /** Of a module, by its URL. */
@@ -46,19 +46,21 @@ export function enterRealm(number: number, process: SimulatedProcess): void {
   }
 }
 
-/** Loads the store for a realm that somebody has entered. */
-export function loadVarve(number: number): Promise<Varve> {
-  const known = loaded.get(`${number}`);
-  if (known !== undefined) return known;
+/** Loads the store for realms: before a simulation begins, for loading takes time that is not simulated. */
+export async function loadRealms(count: number, process: SimulatedProcess): Promise<void> {
   if (!isRegistered) register(new URL("realm-hooks.js", import.meta.url));
   isRegistered = true;
-  const loading = importAll(number);
-  loaded.set(`${number}`, loading);
-  return loading;
+  for (let number = 0; number < count; number++) {
+    if (loaded.has(number)) continue;
+    enterRealm(number, process);
+    await import(new URL(`system/seal-thread-entry.js?realm=${number}w`, import.meta.url).href);
+    const varve = (await import(new URL(`../../src/index.js?realm=${number}`, import.meta.url).href)) as Varve;
+    loaded.set(number, varve);
+  }
 }
 
-async function importAll(number: number): Promise<Varve> {
-  // The thread's modules too, for loading one takes time that is not simulated.
-  await import(new URL(`system/seal-thread-entry.js?realm=${number}w`, import.meta.url).href);
-  return (await import(new URL(`../../src/index.js?realm=${number}`, import.meta.url).href)) as Varve;
+export function varveOf(number: number): Varve {
+  const varve = loaded.get(number);
+  if (varve === undefined) throw new Error(`realm ${number} was not loaded`);
+  return varve;
 }

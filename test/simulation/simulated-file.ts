@@ -247,6 +247,17 @@ export class SimulatedFile {
     return file;
   }
 
+  /** One bit of a page, on the medium. Returns the offset of its byte. Nothing may be unflushed. */
+  flipBit(page: number, random: Chance): number {
+    const bytes = Uint8Array.from(this.#live.pages.get(page) ?? ZERO_PAGE);
+    const used = Math.min(PAGE_BYTES, this.size - page * PAGE_BYTES);
+    const at = random.integer(used);
+    bytes[at] = (bytes[at] as number) ^ (1 << random.integer(8));
+    this.#live.pages.set(page, bytes);
+    this.#stable.pages.set(page, bytes);
+    return page * PAGE_BYTES + at;
+  }
+
   /** Its bytes in memory, shared by all who map it. */
   map(): ArrayBuffer {
     if (this.memory === null) {

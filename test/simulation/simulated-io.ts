@@ -149,14 +149,17 @@ export class SimulatedIo implements BlockIo {
   }
 
   #land({ open, fileOffset, isDurable }: Write, change: Change, isMisdirected: boolean, bytes: Uint8Array): void {
+    const { attestation } = this.#process.machine.faults;
     if (!isMisdirected) {
       open.file.land(change, isDurable);
+      if (isDurable) attestation?.wrote(open.path, fileOffset, bytes);
       return;
     }
     open.file.abandon(change);
     const isUp = fileOffset + MISDIRECTED_BYTES + bytes.length <= open.file.size;
     const wrongOffset = isUp ? fileOffset + MISDIRECTED_BYTES : Math.max(0, fileOffset - MISDIRECTED_BYTES);
     open.file.write(bytes, wrongOffset, true);
+    attestation?.damaged(open.path, wrongOffset, wrongOffset + bytes.length);
     this.#process.machine.faults.damages.push(`write to ${open.path} at ${fileOffset} went to ${wrongOffset}`);
   }
 

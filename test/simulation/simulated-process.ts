@@ -15,17 +15,40 @@ const LOCKS_OUTLIVE_US_MAX = 16_000;
 const ADDRESS_STEP = 1n << 30n;
 const EPOCH_US = 1_763_700_000_000_000;
 
+/** Buffers that can be had again, by their size: to collect them as garbage would cost more than everything else. */
+const freeMemories = new Map<number, ArrayBuffer[]>();
+
+function takeMemory(byteLength: number): ArrayBuffer {
+  const memory = freeMemories.get(byteLength)?.pop();
+  if (memory === undefined) return new ArrayBuffer(byteLength);
+  new Uint8Array(memory).fill(0);
+  return memory;
+}
+
+function giveMemory(memory: ArrayBuffer): void {
+  const free = freeMemories.get(memory.byteLength) ?? [];
+  freeMemories.set(memory.byteLength, free);
+  free.push(memory);
+}
+
 export class SimulatedProcess implements Life {
   readonly machine: Machine;
   readonly name: string;
   readonly pid: number;
   readonly chance: Chance;
   isDead = false;
+  /** Resolves when it is killed, and never when it ends by itself or with the power. */
+  readonly killed: Promise<void>;
+  #tellKilled: () => void = () => {};
   readonly #files = new Map<number, OpenFile>();
   readonly #mappings = new Map<bigint, ArrayBuffer>();
+  /** Those that are no file's. */
+  readonly #anonymous = new Set<ArrayBuffer>();
   #nextAddress = ADDRESS_STEP;
   /** What its wall clock is ahead of the machine's. */
   wallOffsetUs = 0;
+  /** So many accesses to shared memory from now it dies in the middle of one; 0: it does not. */
+  touchesLeft = 0;
   /** Nothing of it happens before. */
   #stalledUntilUs = 0;
 
@@ -34,6 +57,9 @@ export class SimulatedProcess implements Life {
     this.name = name;
     this.pid = pid;
     this.chance = chance(seed, `process ${name} ${pid}`);
+    this.killed = new Promise((resolve) => {
+      this.#tellKilled = resolve;
+    });
     machine.lives.add(this);
   }
 
@@ -47,6 +73,12 @@ export class SimulatedProcess implements Life {
 
   assertAlive(): void {
     if (this.isDead) throw new ProcessDied(`${this.name} is dead`);
+  }
+
+  /** It is about to change a word that others see, or has just done so. */
+  touch(): void {
+    if (this.touchesLeft > 0 && --this.touchesLeft === 0) this.kill();
+    this.assertAlive();
   }
 
   stall(us: number): void {
@@ -138,7 +170,13 @@ export class SimulatedProcess implements Life {
 
   // Memory.
 
-  /** Anonymous, or a file's. */
+  mapAnonymous(byteLength: number): bigint {
+    const memory = takeMemory(byteLength);
+    this.#anonymous.add(memory);
+    return this.map(memory);
+  }
+
+  /** A file's memory. */
   map(memory: ArrayBuffer): bigint {
     const address = this.#nextAddress;
     this.#nextAddress += ADDRESS_STEP;
@@ -147,7 +185,17 @@ export class SimulatedProcess implements Life {
   }
 
   unmap(address: bigint): void {
-    if (!this.#mappings.delete(address)) throw new Error(`${this.name}: nothing is mapped at ${address}`);
+    const memory = this.#mappings.get(address);
+    if (memory === undefined) throw new Error(`${this.name}: nothing is mapped at ${address}`);
+    this.#mappings.delete(address);
+    if (this.#anonymous.delete(memory)) giveMemory(memory);
+  }
+
+  /** When it is dead. */
+  freeMemory(): void {
+    for (const memory of this.#anonymous) giveMemory(memory);
+    this.#anonymous.clear();
+    this.#mappings.clear();
   }
 
   /** The memory that the address lies in, and where. */
@@ -160,19 +208,24 @@ export class SimulatedProcess implements Life {
 
   // The end.
 
-  /** Its descriptors are closed some milliseconds after its death, as the kernel gets round to it. */
   kill(): void {
     if (this.isDead) return;
+    this.#end();
+    this.#tellKilled();
+  }
+
+  /** Ends as a process that has nothing to do any more. */
+  exit(): void {
+    if (!this.isDead) this.#end();
+  }
+
+  /** Its descriptors are closed some milliseconds after its death, as the kernel gets round to it. */
+  #end(): void {
     this.machine.kill(this);
     const open = [...this.#files.values()];
     this.#files.clear();
     this.machine.timeline.plan(this.chance.integer(LOCKS_OUTLIVE_US_MAX), null, () => {
       for (const file of open) this.machine.release(file);
     });
-  }
-
-  /** Ends as a process that has nothing to do any more. */
-  exit(): void {
-    this.kill();
   }
 }

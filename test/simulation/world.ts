@@ -4,13 +4,15 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Chance, chance } from "./chance.js";
 import { Faults } from "./faults.js";
 import { Machine, ProcessDied } from "./machine.js";
-import { enterRealm, loadVarve, type Varve } from "./realms.js";
-import type { SimulatedDisk } from "./simulated-disk.js";
+import { enterRealm, loadRealms, type Varve, varveOf } from "./realms.js";
+import { SimulatedDisk } from "./simulated-disk.js";
 import { SimulatedProcess } from "./simulated-process.js";
 import { Timeline } from "./timeline.js";
 
 const STEPS_MAX = 3_000_000;
 const LIMIT_US = 600_000_000;
+/** Processes at once. */
+export const REALM_COUNT = 4;
 const TRACE_LINES_MAX = 400;
 
 /** Something that no process may do: it fails the seed, not only the process. */
@@ -26,6 +28,12 @@ function listenForStrays(): void {
   };
   process.on("unhandledRejection", report);
   process.on("uncaughtException", report);
+}
+
+/** To be called once before anything is simulated. */
+export function loadStores(): Promise<void> {
+  const world = new World(0, new SimulatedDisk());
+  return loadRealms(REALM_COUNT, new SimulatedProcess(world.machine, "nobody", 1, 0));
 }
 
 function isOfTheDead(error: unknown): boolean {
@@ -64,11 +72,11 @@ export class World {
   }
 
   /** Starts a process in a realm whose process before is dead. */
-  async start(realm: number, name: string): Promise<{ process: SimulatedProcess; varve: Varve }> {
+  start(realm: number, name: string): { readonly process: SimulatedProcess; readonly varve: Varve } {
     const process = new SimulatedProcess(this.machine, name, this.#pid++, this.seed);
     enterRealm(realm, process);
     this.trace(`start of ${name}`);
-    return { process, varve: await loadVarve(realm) };
+    return { process, varve: varveOf(realm) };
   }
 
   /** Goes into the hash of what happened. */

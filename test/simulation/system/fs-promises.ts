@@ -52,7 +52,7 @@ export async function rm(path: string, options?: { readonly force?: boolean }): 
 
 export function rename(from: string, to: string): Promise<void> {
   const { process } = realm;
-  return process.later("rename", from, () => process.machine.disk.rename(from, to));
+  return process.later("rename", from, () => process.machine.rename(from, to));
 }
 
 /** The topmost directory that it made, with `recursive`. */

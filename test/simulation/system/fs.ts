@@ -62,7 +62,7 @@ export function rmSync(path: string, options?: { readonly force: boolean }): voi
 }
 
 export function renameSync(from: string, to: string): void {
-  realm.process.call("rename", from, () => realm.process.machine.disk.rename(from, to));
+  realm.process.call("rename", from, () => realm.process.machine.rename(from, to));
 }
 
 export function mkdirSync(path: string, options?: { readonly recursive: boolean }): void {

@@ -11,6 +11,28 @@ export const clearTimeout = timers.clear;
 export const clearInterval = timers.clear;
 export const clearImmediate = timers.clear;
 
+/** Each access is a moment at which a process can die with others left in its shared memory. */
+export const Atomics = {
+  load: <Words extends Int32Array | BigInt64Array>(words: Words, index: number): Words[number] =>
+    words[index] as Words[number],
+  store: (words: (Int32Array | BigInt64Array) & { [index: number]: unknown }, index: number, value: number | bigint) => {
+    realm.process.touch();
+    words[index] = value;
+    realm.process.touch();
+    return value;
+  },
+  add: (words: Int32Array, index: number, value: number): number => {
+    realm.process.touch();
+    return globalThis.Atomics.add(words, index, value);
+  },
+  compareExchange: (words: Int32Array & BigInt64Array, index: number, expected: never, value: never): number | bigint => {
+    realm.process.touch();
+    const before = globalThis.Atomics.compareExchange(words, index, expected, value);
+    realm.process.touch();
+    return before;
+  },
+};
+
 export const performance = { now: (): number => realm.process.nowUs / 1000 };
 
 const RealDate = globalThis.Date;

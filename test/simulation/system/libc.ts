@@ -9,7 +9,7 @@ const WORD_OFFSET_ALIGNMENT = 4;
 export function mmap(byteLength: number, _protection: number, _flags: number, fd: number): bigint {
   const { process } = realm;
   process.assertAlive();
-  return process.map(fd === -1 ? new ArrayBuffer(byteLength) : process.file(fd, "mmap").map());
+  return fd === -1 ? process.mapAnonymous(byteLength) : process.map(process.file(fd, "mmap").map());
 }
 
 export function adviseHugePages(): void {}
