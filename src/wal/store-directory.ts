@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { StoreError } from "../errors.js";
 import { syncDirectory } from "../ffi/index.js";
+import { asStoreError } from "./write-failure.js";
 
 /** Makes the directory and those above it, durably, and returns its real path. */
 export async function makeDirectory(directory: string): Promise<string> {
@@ -13,9 +14,9 @@ export async function makeDirectory(directory: string): Promise<string> {
     for (const path of made) await syncDirectory(dirname(path));
     return realpathSync(directory);
   } catch (error) {
-    const { code: errno = "unknown", message } = error as NodeJS.ErrnoException;
+    const { details, message } = asStoreError(error);
     const what = `no store can be made in ${directory}: ${message}`;
-    throw new StoreError("ERR_IO_FAILED", what, { directory, errno }, { cause: error });
+    throw new StoreError("ERR_IO_FAILED", what, { ...details, directory }, { cause: error });
   }
 }
 

@@ -46,7 +46,7 @@ import { coreDirectory } from "./segment-name.js";
 import { makeDirectory } from "./store-directory.js";
 import type { TakeoverReport } from "./takeover.js";
 import { TieredReader } from "./tiered-reader.js";
-import { asStoreError, isLackOfSpace, logFull } from "./write-failure.js";
+import { openingFailed } from "./write-failure.js";
 import type { SealDemand, WriterStats } from "./writer-contract.js";
 
 export const READ_CHUNK_BYTES: number = 1024 * 1024;
@@ -135,6 +135,14 @@ export class Wal {
       const message = `${path} lies on a network file system, whose locks and syncs cannot be relied on`;
       throw new StoreError("ERR_IO_UNSUPPORTED", message, { directory: path });
     }
+    try {
+      return await Wal.#openIn(path, options, opening);
+    } catch (error) {
+      throw openingFailed(error);
+    }
+  }
+
+  static async #openIn(path: string, options: WalOptions, opening: WalOpening): Promise<Wal> {
     const lock = await AttachLock.take(path, options.exclusive, options.busyWaitMs);
     let isHeld = false;
     try {
@@ -147,8 +155,7 @@ export class Wal {
       } catch (error) {
         await io.close();
         pool.close();
-        const known = asStoreError(error);
-        throw isLackOfSpace(known) && known.code === "ERR_IO_FAILED" ? logFull(known) : error;
+        throw error;
       }
     } finally {
       if (!isHeld) lock.release();
@@ -323,7 +330,9 @@ export class Wal {
     for (const { header, body } of frames) {
       this.#attachment.control.skipThrough(header.firstLsn - 1); // voids
       await new Promise<void>((resolve, reject) => {
-        const ticket: AppendTicket = { committed: () => resolve(), failed: reject };
+        // Nobody asks what became of an append here: opening has failed, and for that reason.
+        const failed = (error: StoreError): void => reject(error.cause ?? error);
+        const ticket: AppendTicket = { committed: () => resolve(), failed };
         this.#writer.rewrite(header.firstLsn, header.recordCount, header.recordedAt, body, ticket);
       });
     }

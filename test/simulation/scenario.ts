@@ -142,7 +142,8 @@ class Scenario {
   /** One process after the other. */
   async #lives(realm: number, name: string): Promise<void> {
     const { world } = this;
-    for (let life = 0; life < LIVES_MAX && !this.#isRefused; life++) {
+    const { machine } = world;
+    for (let life = 0; life < LIVES_MAX && !this.#isRefused && !machine.isDown; life++) {
       const session = new Session(this.#place, realm, `${name}-${life}`);
       const ending = await Promise.race([
         session.run().then(() => "ended" as const),

@@ -188,6 +188,8 @@ export class SimulatedFile {
     this.changeCount++;
     writeInto(this.#live, change, ALL);
     this.#changes.push(change);
+    // What is needed to find the bytes again goes to the journal with all that changed the file's size before.
+    if (change.isDurable) for (const before of this.#changes) before.isDurable ||= before.bytes === null;
     this.#fold();
   }
 

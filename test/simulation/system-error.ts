@@ -11,10 +11,11 @@ export function errnoOf(name: ErrnoName): number {
 }
 
 export function systemError(code: ErrnoName, syscall: string, path: string): NodeJS.ErrnoException {
-  const error: NodeJS.ErrnoException = new Error(`${code}: simulated, ${syscall} '${path}'`);
-  return Object.assign(error, { code, errno: errnoOf(code), syscall, path });
+  return systemErrorOf(errnoOf(code), syscall, path);
 }
 
+/** With the name that libuv has for it: for some there is none. */
 export function systemErrorOf(errno: number, syscall: string, path: string): NodeJS.ErrnoException {
-  return systemError(getSystemErrorName(errno) as ErrnoName, syscall, path);
+  const code = getSystemErrorName(errno);
+  return Object.assign(new Error(`${code}: simulated, ${syscall} '${path}'`), { code, errno, syscall, path });
 }

@@ -60,7 +60,11 @@ export class Timeline {
     this.#nowUs = next.atUs;
     this.eventCount++;
     this.running = next.owner;
-    next.run();
+    try {
+      next.run();
+    } catch (error) {
+      if (next.owner?.isDead !== true) throw error; // who dies in the middle of a turn is thrown out of it
+    }
     await settled();
     this.running = null;
     return true;

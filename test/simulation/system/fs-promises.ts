@@ -46,8 +46,11 @@ export function unlink(path: string): Promise<void> {
 }
 
 export async function rm(path: string, options?: { readonly force?: boolean }): Promise<void> {
-  if (options?.force === true && !exists(path)) return;
-  await unlink(path);
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (options?.force !== true || (error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
 }
 
 export function rename(from: string, to: string): Promise<void> {
