@@ -82,8 +82,6 @@ export class CoreWriter {
   #placingTimer: NodeJS.Immediate | null = null;
   /** W as this writer knows it. */
   #watermark: number;
-  /** The highest W that anybody was told. */
-  #toldWatermark = 0;
   readonly #counts = { frames: 0, records: 0, bytes: 0, pendingRecords: 0, attestations: 0 };
   #durableEpoch = 0;
 
@@ -119,12 +117,10 @@ export class CoreWriter {
     return this.#watermark;
   }
 
-  /** W as it is now, whoever moved it; when this writer has ended, as it was told last. */
+  /** W as it is now, whoever moved it. */
   get currentWatermark(): number {
     const isMapped = this.#status === "open" || this.#status === "closing";
-    const watermark = isMapped ? this.#control.lanes.advanceWatermark() : 0;
-    this.#toldWatermark = Math.max(this.#toldWatermark, this.#watermark, watermark);
-    return this.#toldWatermark;
+    return isMapped ? Math.max(this.#watermark, this.#control.lanes.advanceWatermark()) : this.#watermark;
   }
 
   /** Whether somebody else must act before this writer can go on: others hold W back, or the LSN lock. */

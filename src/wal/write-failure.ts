@@ -33,6 +33,15 @@ export function withCode(error: unknown): unknown {
   return error instanceof Error && "syscall" in error ? asStoreError(error) : error;
 }
 
+/** Does what can fail in the file system, and throws `withCode`. */
+export async function coded<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    throw withCode(error);
+  }
+}
+
 /** What opening a log failed with, as `withCode`: a lack of space has a code of its own. */
 export function openingFailed(error: unknown): unknown {
   const known = withCode(error);

@@ -32,6 +32,11 @@ export interface CallerPlan {
   readonly async: number;
 }
 
+/** What is no `StoreError` is a mistake, of the store or of this. */
+export function thrownBy(what: string, error: unknown): Error {
+  return new Error(`${what} threw ${String(error)}`, { cause: error });
+}
+
 export class Caller {
   readonly #process: SimulatedProcess;
   readonly #store: Store;
@@ -41,7 +46,14 @@ export class Caller {
   readonly #plan: CallerPlan;
   #appends = 0;
 
-  constructor(process: SimulatedProcess, store: Store, history: History, chance: Chance, name: string, plan: CallerPlan) {
+  constructor(
+    process: SimulatedProcess,
+    store: Store,
+    history: History,
+    chance: Chance,
+    name: string,
+    plan: CallerPlan,
+  ) {
     this.#process = process;
     this.#store = store;
     this.#history = history;
@@ -60,9 +72,9 @@ export class Caller {
 
   async #step(): Promise<boolean> {
     const { happens, integer } = this.#chance;
-    if (happens(this.#plan.checkpoints)) return this.#tolerate(() => this.#store.checkpoint());
-    if (happens(0.06)) return this.#tolerate(() => this.#readStream());
-    if (happens(0.03)) return this.#tolerate(() => this.#readLast());
+    if (happens(this.#plan.checkpoints)) return this.#tolerate("checkpoint", () => this.#store.checkpoint());
+    if (happens(0.06)) return this.#tolerate("readStream", () => this.#readStream());
+    if (happens(0.03)) return this.#tolerate("readAll", () => this.#readLast());
     const isAsync = happens(this.#plan.async);
     return this.#append(isAsync || integer(5) > 0 ? this.#parts(1) : this.#parts(1 + integer(3)), isAsync);
   }
@@ -117,19 +129,19 @@ export class Caller {
   }
 
   #failed(name: string, error: unknown): boolean {
-    if (!isStoreError(error)) throw error;
+    if (!isStoreError(error)) throw thrownBy("append", error);
     if (NOTHING_WRITTEN.has(error.code)) this.#history.refuse(name, error.code);
     else if (error.code === "ERR_WAL_OUTCOME_UNKNOWN" || error.code === "ERR_IO_FAILED") this.#history.loseSight(name);
     else throw error;
     return !ENDS_THE_STORE.has(error.code);
   }
 
-  async #tolerate(run: () => Promise<unknown>): Promise<boolean> {
+  async #tolerate(what: string, run: () => Promise<unknown>): Promise<boolean> {
     try {
       await run();
       return true;
     } catch (error) {
-      if (!isStoreError(error)) throw error;
+      if (!isStoreError(error)) throw thrownBy(what, error);
       return !ENDS_THE_STORE.has(error.code);
     }
   }

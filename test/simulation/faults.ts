@@ -176,7 +176,10 @@ export class Faults {
   }
 
   /** How a block write ends. */
-  ofWrite(length: number): { readonly kind: "done" | "short" | "lost" | "misdirected" | "failed"; readonly result: number } {
+  ofWrite(length: number): {
+    readonly kind: "done" | "short" | "lost" | "misdirected" | "failed";
+    readonly result: number;
+  } {
     if (this.#hits("again")) return { kind: "failed", result: errnoOf(this.#chance.pick(["EAGAIN", "EINTR"])) };
     if (this.#hits("writeError")) return { kind: "failed", result: errnoOf("EIO") };
     if (length > 512 && this.#hits("shortWrite")) {

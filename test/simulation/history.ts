@@ -151,7 +151,8 @@ export class History {
     const attempt = this.#attempts.get(name);
     if (attempt === undefined) violated(`P5: ${here} was never appended: ${JSON.stringify(data).slice(0, 90)}`);
     const expected = dataOf(name, index, attempt.count);
-    if (text !== expected.text || count !== attempt.count) violated(`P5: ${here} has another content: ${name}[${index}]`);
+    if (text !== expected.text || count !== attempt.count)
+      violated(`P5: ${here} has another content: ${name}[${index}]`);
     if (streamAt(attempt.parts, index) !== stream) violated(`P5: ${here} is of another stream: ${name}[${index}]`);
     if (attempt.status === "refused") violated(`P3: ${name} was refused with ${attempt.code} and is there at ${here}`);
   }
@@ -175,7 +176,8 @@ export class History {
       lastLsn = lsn;
       if (recordedAt < lastRecordedAt) violated(`${here} was recorded before the event before it`);
       lastRecordedAt = recordedAt;
-      if (version !== (versions.get(stream) ?? 0) + 1) violated(`P2: ${here} follows version ${versions.get(stream) ?? 0}`);
+      if (version !== (versions.get(stream) ?? 0) + 1)
+        violated(`P2: ${here} follows version ${versions.get(stream) ?? 0}`);
       versions.set(stream, version);
       this.see(event);
       if (type !== EVENT_TYPE) continue;
@@ -221,7 +223,9 @@ export class History {
         violated(`P1: ${name} was acknowledged with LSN ${lastLsn} and is gone`);
       }
       acknowledged++;
-      const isSame = ends.every(({ lsn, version }, part) => actual[part]?.lsn === lsn && actual[part]?.version === version);
+      const isSame = ends.every(
+        ({ lsn, version }, part) => actual[part]?.lsn === lsn && actual[part]?.version === version,
+      );
       const isWithin = actual.every(({ lsn }) => lsn <= lsnMax);
       if (!isSame || !isWithin) {
         violated(`P1: ${name} was acknowledged as ${JSON.stringify(ends)}, and is ${JSON.stringify(actual)}`);

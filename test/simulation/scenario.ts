@@ -127,7 +127,9 @@ class Scenario {
         },
       });
     });
-    const lives = Array.from({ length: this.#plan.writers }, (_, realm) => this.#lives(realm, `${generation}-${realm}`));
+    const lives = Array.from({ length: this.#plan.writers }, (_, realm) =>
+      this.#lives(realm, `${generation}-${realm}`),
+    );
     const ended = Promise.all(lives).then(() => machine.disk);
     const disk = await world.until(Promise.race([cut, ended]), `generation ${generation} runs`);
     faults.blows = [];
@@ -170,7 +172,8 @@ class Scenario {
   }
 
   #refused(error: Error & { readonly code: string }): void {
-    if (this.world.faults.damages.length === 0) throw new Violation(`P6: refused without damage: ${error.code} ${error.message}`, { cause: error });
+    if (this.world.faults.damages.length === 0)
+      throw new Violation(`P6: refused without damage: ${error.code} ${error.message}`, { cause: error });
     this.#counts.refusals++;
     this.#isRefused = true;
   }

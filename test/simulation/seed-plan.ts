@@ -48,7 +48,14 @@ function ratesOf(names: readonly FaultName[], random: Chance): FaultRates {
 
 export function planOf(seed: number): SeedPlan {
   const random = chance(seed, "plan");
-  const kinds = random.pick([[], HARMLESS, HARMLESS, [...HARMLESS, ...FAILING], [...HARMLESS, ...FAILING], [...HARMLESS, ...DAMAGING]]);
+  const kinds = random.pick([
+    [],
+    HARMLESS,
+    HARMLESS,
+    [...HARMLESS, ...FAILING],
+    [...HARMLESS, ...FAILING],
+    [...HARMLESS, ...DAMAGING],
+  ]);
   const rates = ratesOf(kinds, random);
   return {
     generations: 2 + random.integer(4),

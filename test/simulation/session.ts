@@ -2,7 +2,7 @@
 
 import type { Store } from "../../src/index.js";
 import { isStoreError, type StoreErrorCode } from "../../src/index.js";
-import { Caller } from "./caller.js";
+import { Caller, thrownBy } from "./caller.js";
 import { type Chance, chance } from "./chance.js";
 import type { History } from "./history.js";
 import { seenEvent } from "./read-log.js";
@@ -90,7 +90,7 @@ export class Session {
         onOpened(store.recovery.row);
         return store;
       } catch (error) {
-        if (!isStoreError(error)) throw error;
+        if (!isStoreError(error)) throw thrownBy("openStore", error);
         if (!TRY_AGAIN.has(error.code)) {
           onRefusal(error);
           return null;
@@ -105,7 +105,7 @@ export class Session {
     const { history } = this.#place;
     const life = `${this.#name}-${this.#openings++}`;
     const subscription = this.#chance.integer(3) === 0 ? this.#subscribe(store) : null;
-    if (plan.hasProjections) await this.#tolerate(() => store.project(sums, { checkpointEveryEvents: 40 }));
+    if (plan.hasProjections) await this.#tolerate("project", () => store.project(sums, { checkpointEveryEvents: 40 }));
     const callers = Array.from({ length: 1 + this.#chance.integer(CALLERS_MAX) }, (_, caller) => {
       const name = `${life}-${caller}`;
       const random = chance(this.#place.world.seed, `caller ${name}`);
@@ -119,7 +119,7 @@ export class Session {
   async #subscribe(store: Store): Promise<void> {
     const { history } = this.#place;
     let lastLsn = Math.max(0, store.watermark - this.#chance.integer(50));
-    await this.#tolerate(async () => {
+    await this.#tolerate("subscribe", async () => {
       for await (const event of store.subscribe({ after: lastLsn })) {
         if (event.lsn <= lastLsn) throw new Error(`subscription: LSN ${event.lsn} after ${lastLsn}`);
         if (event.lsn > store.watermark) throw new Error(`subscription: LSN ${event.lsn} above W ${store.watermark}`);
@@ -130,14 +130,14 @@ export class Session {
   }
 
   async #close(store: Store): Promise<void> {
-    await this.#tolerate(() => store.close());
+    await this.#tolerate("close", () => store.close());
   }
 
-  async #tolerate(run: () => Promise<unknown>): Promise<void> {
+  async #tolerate(what: string, run: () => Promise<unknown>): Promise<void> {
     try {
       await run();
     } catch (error) {
-      if (!isStoreError(error)) throw error;
+      if (!isStoreError(error)) throw thrownBy(what, error);
     }
   }
 }

@@ -3,8 +3,8 @@
  */
 
 import { parseArgs } from "node:util";
-import { planOf } from "./seed-plan.js";
 import { runSeed, SeedFailure } from "./scenario.js";
+import { planOf } from "./seed-plan.js";
 import { loadStores } from "./world.js";
 
 const { values } = parseArgs({

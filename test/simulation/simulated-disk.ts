@@ -103,7 +103,9 @@ export class SimulatedDisk {
 
   /** Makes the names in a directory durable, and what they depend on. */
   syncDirectory(directory: SimulatedDirectory): void {
-    const needed = this.#operations.map((operation) => operation.changes.some((change) => change.directory === directory));
+    const needed = this.#operations.map((operation) =>
+      operation.changes.some((change) => change.directory === directory),
+    );
     for (let later = this.#operations.length - 1; later >= 0; later--) {
       if (!needed[later]) continue;
       const operation = this.#operations[later] as NameOperation;

@@ -274,4 +274,3 @@ export class SimulatedFile {
     return [...this.#live.pages.keys()].sort((a, b) => a - b);
   }
 }
-

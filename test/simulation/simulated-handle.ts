@@ -63,12 +63,7 @@ export class SimulatedHandle {
     await this.write(bytes, 0, bytes.length);
   }
 
-  read(
-    bytes: Uint8Array,
-    offset: number,
-    length: number,
-    position?: number,
-  ): Promise<{ readonly bytesRead: number }> {
+  read(bytes: Uint8Array, offset: number, length: number, position?: number): Promise<{ readonly bytesRead: number }> {
     return this.#process.later("read", this.#path, () => {
       const at = position ?? this.#position;
       const bytesRead = this.#open.file.read(bytes.subarray(offset, offset + length), at);

@@ -6,7 +6,14 @@
  */
 
 import { constants } from "node:fs";
-import type { AlignedBuffer, BlockIo, Completion, IoDescription, MappedFile, Publication } from "../../src/ffi/index.js";
+import type {
+  AlignedBuffer,
+  BlockIo,
+  Completion,
+  IoDescription,
+  MappedFile,
+  Publication,
+} from "../../src/ffi/index.js";
 import type { OperationKind } from "./faults.js";
 import type { OpenFile } from "./machine.js";
 import type { Change } from "./simulated-file.js";
@@ -19,7 +26,13 @@ const READ_US = { min: 30, spread: 60 };
 const PUBLISH_US_MAX = 8;
 const MISDIRECTED_BYTES = 4096;
 
-const DESCRIPTION: IoDescription = { backend: "uring", driver: "liburing", direct: true, reason: null, publishes: true };
+const DESCRIPTION: IoDescription = {
+  backend: "uring",
+  driver: "liburing",
+  direct: true,
+  reason: null,
+  publishes: true,
+};
 
 interface Write {
   readonly open: OpenFile;
@@ -143,7 +156,8 @@ export class SimulatedIo implements BlockIo {
       machine.after("block-write");
       if (machine.isDown) return;
       machine.release(open);
-      if (write.publication !== null && outcome.result === length) this.#publish(write.publication, write.completion, length);
+      if (write.publication !== null && outcome.result === length)
+        this.#publish(write.publication, write.completion, length);
       else this.#post(write.completion, outcome.result);
     });
   }

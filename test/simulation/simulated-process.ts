@@ -135,7 +135,10 @@ export class SimulatedProcess implements Life {
 
   // Descriptors.
 
-  open(path: string, options: { readonly creates: boolean; readonly isNew: boolean; readonly truncates: boolean }): number {
+  open(
+    path: string,
+    options: { readonly creates: boolean; readonly isNew: boolean; readonly truncates: boolean },
+  ): number {
     const { disk } = this.machine;
     const { entry } = disk.find(path, "open");
     if (entry !== null && options.isNew) throw systemError("EEXIST", "open", path);

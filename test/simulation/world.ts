@@ -67,7 +67,12 @@ export class World {
   boot(disk: SimulatedDisk): Machine {
     const { faults, timeline } = this;
     const trace = (what: string): void => this.trace(what);
-    this.machine = new Machine(disk, { faults, timeline, chance: chance(this.seed, `machine ${this.#machineCount++}`), trace });
+    this.machine = new Machine(disk, {
+      faults,
+      timeline,
+      chance: chance(this.seed, `machine ${this.#machineCount++}`),
+      trace,
+    });
     return this.machine;
   }
 

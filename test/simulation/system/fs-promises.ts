@@ -84,7 +84,8 @@ export function readdir(path: string): Promise<string[]> {
   const { process } = realm;
   return process.later("list", path, () => {
     const { entry } = process.machine.disk.find(path, "scandir");
-    if (!(entry instanceof SimulatedDirectory)) throw systemError(entry === null ? "ENOENT" : "ENOTDIR", "scandir", path);
+    if (!(entry instanceof SimulatedDirectory))
+      throw systemError(entry === null ? "ENOENT" : "ENOTDIR", "scandir", path);
     return [...entry.entries.keys()];
   });
 }

@@ -81,7 +81,8 @@ export function mkdirSync(path: string, options?: { readonly recursive: boolean 
 export function readdirSync(path: string): string[] {
   return realm.process.call("list", path, () => {
     const { entry } = realm.process.machine.disk.find(path, "scandir");
-    if (!(entry instanceof SimulatedDirectory)) throw systemError(entry === null ? "ENOENT" : "ENOTDIR", "scandir", path);
+    if (!(entry instanceof SimulatedDirectory))
+      throw systemError(entry === null ? "ENOENT" : "ENOTDIR", "scandir", path);
     return [...entry.entries.keys()];
   });
 }

@@ -1,7 +1,7 @@
 /** The timers and clocks of a simulated process, in the place of the global ones. */
 
-import { realmOf } from "../realms.js";
 import { ProcessTimers } from "../process-timers.js";
+import { realmOf } from "../realms.js";
 
 const realm = realmOf(import.meta.url);
 const timers = new ProcessTimers(realm);
@@ -12,10 +12,14 @@ export const clearInterval = timers.clear;
 export const clearImmediate = timers.clear;
 
 /** Each access is a moment at which a process can die with others left in its shared memory. */
-export const Atomics = {
+const ProcessAtomics = {
   load: <Words extends Int32Array | BigInt64Array>(words: Words, index: number): Words[number] =>
     words[index] as Words[number],
-  store: (words: (Int32Array | BigInt64Array) & { [index: number]: unknown }, index: number, value: number | bigint) => {
+  store: (
+    words: (Int32Array | BigInt64Array) & { [index: number]: unknown },
+    index: number,
+    value: number | bigint,
+  ) => {
     realm.process.touch();
     words[index] = value;
     realm.process.touch();
@@ -25,7 +29,12 @@ export const Atomics = {
     realm.process.touch();
     return globalThis.Atomics.add(words, index, value);
   },
-  compareExchange: (words: Int32Array & BigInt64Array, index: number, expected: never, value: never): number | bigint => {
+  compareExchange: (
+    words: Int32Array & BigInt64Array,
+    index: number,
+    expected: never,
+    value: never,
+  ): number | bigint => {
     realm.process.touch();
     const before = globalThis.Atomics.compareExchange(words, index, expected, value);
     realm.process.touch();
@@ -43,7 +52,7 @@ class SimulatedDate extends RealDate {
   }
 }
 
-export { SimulatedDate as Date };
+export { ProcessAtomics as Atomics, SimulatedDate as Date };
 
 export const process = {
   get pid(): number {

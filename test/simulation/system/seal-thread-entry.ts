@@ -6,12 +6,12 @@ import { setThreadEntry } from "../start-thread.js";
 const realm = realmOf(import.meta.url);
 const inRealm = (path: string): string => new URL(`${path}?realm=${realm.name}`, import.meta.url).href;
 
-const { serveSealing } = (await import(inRealm("../../../src/wal/seal-worker.js"))) as typeof import(
-  "../../../src/wal/seal-worker.js"
-);
-const { envelopeKey } = (await import(inRealm("../../../src/events/envelope-key.js"))) as typeof import(
-  "../../../src/events/envelope-key.js"
-);
+const { serveSealing } = (await import(
+  inRealm("../../../src/wal/seal-worker.js")
+)) as typeof import("../../../src/wal/seal-worker.js");
+const { envelopeKey } = (await import(
+  inRealm("../../../src/events/envelope-key.js")
+)) as typeof import("../../../src/events/envelope-key.js");
 const { beginThread } = (await import(inRealm("./worker-threads.js"))) as typeof import("./worker-threads.js");
 
 setThreadEntry(realm, () => {
