@@ -26,6 +26,8 @@ const NOTHING_WRITTEN: ReadonlySet<string> = new Set([
 const ENDS_THE_STORE: ReadonlySet<string> = new Set(["ERR_WAL_FAILED", "ERR_WAL_OUTCOME_UNKNOWN", "ERR_STORE_CLOSED"]);
 
 export interface CallerPlan {
+  readonly hasRetention: boolean;
+  readonly hasGraph: boolean;
   readonly steps: number;
   readonly checkpoints: number;
   /** Of appends that do not wait until they are durable. */
@@ -73,6 +75,8 @@ export class Caller {
   async #step(): Promise<boolean> {
     const { happens, integer } = this.#chance;
     if (happens(this.#plan.checkpoints)) return this.#tolerate("checkpoint", () => this.#store.checkpoint());
+    if (this.#plan.hasRetention && happens(0.15)) return this.#tolerate("retention", () => this.#forget());
+    if (this.#plan.hasGraph && happens(0.2)) return this.#tolerate("graph", () => this.#changeGraph());
     if (happens(0.06)) return this.#tolerate("readStream", () => this.#readStream());
     if (happens(0.03)) return this.#tolerate("readAll", () => this.#readLast());
     const isAsync = happens(this.#plan.async);
@@ -80,7 +84,10 @@ export class Caller {
   }
 
   #parts(count: number): Part[] {
-    const streams = new Set(Array.from({ length: count }, () => `stream-${this.#chance.integer(STREAM_COUNT)}`));
+    // Of an append to a stream that forgets a part may be gone, so it is to that stream only.
+    const isShort = this.#plan.hasRetention && count === 1 && this.#chance.integer(2) === 0;
+    const prefix = isShort ? "short" : "stream";
+    const streams = new Set(Array.from({ length: count }, () => `${prefix}-${this.#chance.integer(STREAM_COUNT)}`));
     return [...streams].map((stream) => ({ stream, count: 1 + this.#chance.integer(EVENTS_MAX) }));
   }
 
@@ -148,17 +155,84 @@ export class Caller {
 
   async #readStream(): Promise<void> {
     const stream = `stream-${this.#chance.integer(STREAM_COUNT)}`;
+    const { horizon } = this.#store;
     let version = 0;
     for await (const event of this.#store.readStream(stream)) {
       this.#history.see(seenEvent(event));
-      if (event.version !== version + 1) throw new Error(`${stream}: version ${event.version} follows ${version}`);
+      if (event.version !== version + 1 && !(version === 0 && horizon + this.#store.horizon > 0)) throw new Error(`${stream}: version ${event.version} follows ${version}`);
       version = event.version;
     }
   }
 
+  /** One wish, or its carrying out. */
+  async #forget(): Promise<void> {
+    const { integer } = this.#chance;
+    const store = this.#store;
+    const stream = `short-${integer(STREAM_COUNT)}`;
+    const version = await store.streamVersion(stream);
+    const what = integer(9);
+    if (what === 0) await store.scavenge();
+    else if (what === 1) await store.compact();
+    else if (what === 2 && integer(4) === 0) await this.#truncate();
+    else if (what < 5 && version > 0) {
+      const before = 1 + integer(version + 1);
+      this.#history.mayForget(stream, before - 1);
+      await store.truncateStream(stream, { before });
+      await this.#checkStart(stream, before);
+    } else if (what < 7 && version > 0) {
+      this.#history.mayForget(stream, Number.POSITIVE_INFINITY);
+      await store.deleteStream(stream);
+      await this.#checkStart(stream, version + 1);
+    } else if (what === 7) {
+      this.#history.mayForget(stream, Number.POSITIVE_INFINITY);
+      await store.retainStream(stream, { maxCount: 1 + integer(6) });
+    } else if (integer(6) === 0) {
+      this.#history.mayForget(stream, Number.POSITIVE_INFINITY);
+      await store.tombstoneStream(stream);
+      await this.#checkTombstone(stream);
+    }
+  }
+
+  async #truncate(): Promise<void> {
+    const lsn = 1 + this.#chance.integer(this.#store.watermark + 1);
+    this.#history.mayDrop(lsn - 1);
+    await this.#store.truncateBefore(lsn, { archive: "none" });
+  }
+
+  /** What was acknowledged as forgotten is not seen any more. */
+  async #checkStart(stream: string, first: number): Promise<void> {
+    for await (const { version } of this.#store.readStream(stream)) {
+      if (version < first) throw new Error(`${stream}@${version} is read, and was forgotten below ${first}`);
+    }
+  }
+
+  async #checkTombstone(stream: string): Promise<void> {
+    try {
+      for await (const { version } of this.#store.readStream(stream)) throw new Error(`${stream}@${version} is read`);
+      throw new Error(`${stream} is read, and has a tombstone`);
+    } catch (error) {
+      if (!isStoreError(error)) throw error;
+    }
+  }
+
+  async #changeGraph(): Promise<void> {
+    const { integer } = this.#chance;
+    const graph = await this.#store.graph();
+    const { nodes } = graph.counts;
+    const properties = { n: integer(1000), text: `${this.#name}-${integer(9)}` };
+    const id = 1 + integer(Math.max(1, nodes));
+    const what = integer(5);
+    if (nodes < 3 || what === 0) this.#history.acknowledgeLsn((await graph.createNode({ label: "Thing", properties })).lsn);
+    else if (what < 3) this.#history.acknowledgeLsn((await graph.patchNode(id, properties)).lsn);
+    else if (what === 3) {
+      const ends = { source: id, target: 1 + integer(nodes) };
+      this.#history.acknowledgeLsn((await graph.createEdge({ label: "to", ...ends, properties })).lsn);
+    } else this.#history.acknowledgeLsn((await graph.putNode(id, { label: "Thing", properties })).lsn);
+  }
+
   /** The newest events of the log. */
   async #readLast(): Promise<void> {
-    const after = Math.max(0, this.#store.watermark - 20);
+    const after = Math.max(this.#store.horizon, this.#store.watermark - 20);
     for await (const event of this.#store.readAll({ after })) this.#history.see(seenEvent(event));
   }
 }

@@ -76,10 +76,26 @@ export interface Found {
   readonly unacknowledged: number;
 }
 
+/** What may be missing from a log. */
+export interface Limits {
+  /** Acknowledged events above it: the disk was damaged, and nothing attests them. Infinity where nothing was. */
+  readonly lostAbove: number;
+  /** Everything up to it: the log was truncated. */
+  readonly horizon: number;
+}
+
+export const NOTHING_MISSING: Limits = { lostAbove: Number.POSITIVE_INFINITY, horizon: 0 };
+
 export class History {
   readonly #attempts = new Map<string, Attempt>();
   /** What was seen at each LSN. */
-  readonly #seen = new Map<number, string>();
+  readonly #seen = new Map<number, { readonly stream: string; readonly version: number; readonly identity: string }>();
+  /** LSNs of events that are acknowledged, and not one of `EVENT_TYPE`. */
+  readonly #acknowledgedLsns = new Set<number>();
+  /** Of streams that somebody wished to forget, up to which version: that may be gone. */
+  readonly #forgettable = new Map<string, number>();
+  /** The same for a whole log. */
+  #droppableLsn = 0;
   readonly #voids = new Map<string, LsnRange>();
   /** Up to here the log itself is known to attest what was acknowledged; damage may take what is above. */
   acknowledgedCount = 0;
@@ -113,6 +129,24 @@ export class History {
     this.refusedCount++;
   }
 
+  acknowledgeLsn(lsn: number): void {
+    this.#acknowledgedLsns.add(lsn);
+    this.acknowledgedCount++;
+  }
+
+  /** Before it is wished. */
+  mayForget(stream: string, throughVersion: number): void {
+    this.#forgettable.set(stream, Math.max(this.#forgettable.get(stream) ?? 0, throughVersion));
+  }
+
+  mayDrop(throughLsn: number): void {
+    this.#droppableLsn = Math.max(this.#droppableLsn, throughLsn);
+  }
+
+  #isForgettable(stream: string, version: number): boolean {
+    return version <= (this.#forgettable.get(stream) ?? 0);
+  }
+
   loseSight(name: string): void {
     this.#of(name).status = "unknown";
   }
@@ -141,8 +175,8 @@ export class History {
     const here = `LSN ${lsn}, ${stream}@${version}`;
     if (type === EVENT_TYPE) this.#checkContent(event, here);
     const identity = `${stream}@${version} ${type} ${JSON.stringify(data)}`;
-    const before = this.#seen.get(lsn);
-    if (before === undefined) this.#seen.set(lsn, identity);
+    const before = this.#seen.get(lsn)?.identity;
+    if (before === undefined) this.#seen.set(lsn, { stream, version, identity });
     else if (before !== identity) violated(`P4: ${here} is ${identity.slice(0, 90)}, and was ${before.slice(0, 90)}`);
   }
 
@@ -157,15 +191,14 @@ export class History {
     if (attempt.status === "refused") violated(`P3: ${name} was refused with ${attempt.code} and is there at ${here}`);
   }
 
-  /**
-   * Judges a reading of the whole log, in LSN order. `lostAbove`: what may be gone, because the disk was damaged and nothing attests it;
-   * Infinity where nothing may.
-   */
-  check(events: readonly SeenEvent[], watermark: number, lostAbove = Infinity): Found {
+  /** Judges a reading of the whole log, in LSN order from behind its horizon. */
+  check(events: readonly SeenEvent[], watermark: number, limits: Limits): Found {
+    const { horizon } = limits;
+    if (horizon > this.#droppableLsn) violated(`P6: the log begins behind ${horizon}, and nobody wished it`);
     const versions = new Map<string, number>();
     const found = new Map<string, { lsn: number; version: number }[]>();
     let open: { attempt: Attempt; index: number } | null = null;
-    let lastLsn = 0;
+    let lastLsn = horizon;
     let lastRecordedAt = 0;
     for (const event of events) {
       const { lsn, stream, version, recordedAt, type } = event;
@@ -176,56 +209,80 @@ export class History {
       lastLsn = lsn;
       if (recordedAt < lastRecordedAt) violated(`${here} was recorded before the event before it`);
       lastRecordedAt = recordedAt;
-      if (version !== (versions.get(stream) ?? 0) + 1)
-        violated(`P2: ${here} follows version ${versions.get(stream) ?? 0}`);
+      this.#checkVersion(event, versions.get(stream) ?? 0, horizon, here);
       versions.set(stream, version);
       this.see(event);
       if (type !== EVENT_TYPE) continue;
       const { name, index } = event.data as SimulatedData;
+      const ends = found.get(name) ?? [];
+      if (this.#forgettable.has(stream) || horizon > 0) {
+        const attempt = this.#of(name); // a part of it may be gone
+        ends[partAt(attempt.parts, index)] = { lsn, version };
+        found.set(name, ends);
+        continue;
+      }
       if (open === null) {
         if (found.has(name)) violated(`P2: ${name} is there twice, again at ${here}`);
         open = { attempt: this.#of(name), index: 0 };
-        found.set(name, []);
+        found.set(name, ends);
       }
       if (open.attempt.name !== name || open.index !== index) {
         violated(`P3: ${open.attempt.name} is half there: ${open.index} events, then ${name}[${index}] at ${here}`);
       }
       open.index++;
-      const ends = found.get(name) as { lsn: number; version: number }[];
       ends[partAt(open.attempt.parts, index)] = { lsn, version };
       if (open.index === open.attempt.count) open = null;
     }
     if (open !== null) violated(`P3: ${open.attempt.name} is half there at the end of the log`);
     this.#checkGap(lastLsn, watermark + 1, `W ${watermark}`);
-    if (lastLsn > watermark) violated(`P4: LSN ${lastLsn} was read above W ${watermark}`);
-    const unacknowledged = this.#checkAcknowledged(found, lostAbove);
-    this.#checkSeen(events, lostAbove);
+    if (lastLsn > Math.max(watermark, horizon)) violated(`P4: LSN ${lastLsn} was read above W ${watermark}`);
+    const unacknowledged = this.#checkAcknowledged(found, limits);
+    this.#checkSeen(events, limits);
     return { events: events.length, lastLsn, unacknowledged };
+  }
+
+  #checkVersion({ stream, version }: SeenEvent, before: number, horizon: number, here: string): void {
+    if (version <= before) violated(`P2: ${here} follows version ${before}`);
+    const isGone = version === before + 1 || this.#isForgettable(stream, version - 1) || (horizon > 0 && before === 0);
+    if (!isGone) violated(`P2: ${here} follows version ${before}`);
   }
 
   #checkGap(lastLsn: number, lsn: number, here: string): void {
     for (let missing = lastLsn + 1; missing < lsn; missing++) {
-      if (!this.#isVoid(missing)) violated(`P2: LSN ${missing} is missing, and no void, before ${here}`);
+      if (this.#isVoid(missing)) continue;
+      // What nobody has seen yet may have been forgotten before.
+      const seen = this.#seen.get(missing);
+      const isForgotten = seen === undefined ? this.#forgettable.size > 0 : this.#isForgettable(seen.stream, seen.version);
+      if (!isForgotten) violated(`P2: LSN ${missing} is missing, and no void, before ${here}`);
     }
   }
 
   #checkAcknowledged(
     found: ReadonlyMap<string, readonly { readonly lsn: number; readonly version: number }[]>,
-    lostAbove: number,
+    { horizon, lostAbove }: Limits,
   ): number {
     let acknowledged = 0;
-    for (const [name, { status, ends, lsnMax }] of this.#attempts) {
+    for (const attempt of this.#attempts.values()) {
+      const { name, status, ends, lsnMax, parts } = attempt;
       if (status !== "acknowledged") continue;
       const actual = found.get(name);
       const lastLsn = ends.at(-1)?.lsn ?? lsnMax;
       if (actual === undefined) {
-        if (lastLsn > lostAbove) continue;
-        violated(`P1: ${name} was acknowledged with LSN ${lastLsn} and is gone`);
+        const isForgotten = parts.every(({ stream }, part) =>
+          this.#isForgettable(stream, ends[part]?.version ?? this.#forgettable.get(stream) ?? Infinity),
+        );
+        if (lastLsn > lostAbove) attempt.status = "unknown";
+        else if (!isForgotten && lastLsn > horizon && (ends.length > 0 || horizon === 0)) {
+          violated(`P1: ${name} was acknowledged with LSN ${lastLsn} and is gone`);
+        }
+        continue;
       }
       acknowledged++;
-      const isSame = ends.every(
-        ({ lsn, version }, part) => actual[part]?.lsn === lsn && actual[part]?.version === version,
-      );
+      const isSame = ends.every(({ lsn, version }, part) => {
+        const end = actual[part];
+        if (end === undefined) return lsn <= horizon || this.#isForgettable((parts[part] as Part).stream, version);
+        return end.lsn === lsn && end.version === version;
+      });
       const isWithin = actual.every(({ lsn }) => lsn <= lsnMax);
       if (!isSame || !isWithin) {
         violated(`P1: ${name} was acknowledged as ${JSON.stringify(ends)}, and is ${JSON.stringify(actual)}`);
@@ -234,12 +291,17 @@ export class History {
     return found.size - acknowledged;
   }
 
-  #checkSeen(events: readonly SeenEvent[], lostAbove: number): void {
+  #checkSeen(events: readonly SeenEvent[], { horizon, lostAbove }: Limits): void {
     const lsns = new Set(events.map(({ lsn }) => lsn));
-    for (const [lsn, identity] of this.#seen) {
-      if (lsns.has(lsn)) continue;
+    for (const [lsn, { identity, stream, version }] of this.#seen) {
+      if (lsns.has(lsn) || lsn <= horizon || this.#isForgettable(stream, version)) continue;
       if (lsn > lostAbove) this.#seen.delete(lsn);
       else violated(`P4: LSN ${lsn} was seen and is gone: ${identity.slice(0, 90)}`);
+    }
+    for (const lsn of this.#acknowledgedLsns) {
+      if (lsns.has(lsn) || lsn <= horizon) continue;
+      if (lsn > lostAbove) this.#acknowledgedLsns.delete(lsn);
+      else violated(`P1: LSN ${lsn} was acknowledged and is gone`);
     }
   }
 }

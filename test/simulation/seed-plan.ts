@@ -17,6 +17,7 @@ export interface SeedPlan {
   readonly async: number;
   readonly hasProjections: boolean;
   readonly hasRetention: boolean;
+  readonly hasGraph: boolean;
   readonly clockSkew: boolean;
   /** Appends of one caller in one life of its process. */
   readonly steps: number;
@@ -70,6 +71,7 @@ export function planOf(seed: number): SeedPlan {
     async: random.pick([0, 0.1, 0.5]),
     hasProjections: random.integer(3) === 0,
     hasRetention: random.integer(4) === 0,
+    hasGraph: random.integer(5) === 0,
     clockSkew: random.integer(3) === 0,
     steps: 4 + random.integer(20),
   };

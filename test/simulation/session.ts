@@ -118,7 +118,7 @@ export class Session {
   /** Sees each event once, in order, until the store closes. */
   async #subscribe(store: Store): Promise<void> {
     const { history } = this.#place;
-    let lastLsn = Math.max(0, store.watermark - this.#chance.integer(50));
+    let lastLsn = Math.max(store.horizon, store.watermark - this.#chance.integer(50));
     await this.#tolerate("subscribe", async () => {
       for await (const event of store.subscribe({ after: lastLsn })) {
         if (event.lsn <= lastLsn) throw new Error(`subscription: LSN ${event.lsn} after ${lastLsn}`);

@@ -161,6 +161,16 @@ export class SimulatedDisk {
     return disk;
   }
 
+  /** Removes files as if they had never been there. */
+  forget(isForgotten: (path: string) => boolean): void {
+    for (const [path] of this.files()) {
+      if (!isForgotten(path)) continue;
+      const { directory, name } = this.find(path, "unlink");
+      directory.entries.delete(name);
+      directory.stableEntries.delete(name);
+    }
+  }
+
   /** Every file, by its path. */
   files(): [path: string, file: SimulatedFile][] {
     const found: [string, SimulatedFile][] = [];
