@@ -10,6 +10,8 @@ import type { SimulatedProcess } from "./simulated-process.js";
 const STREAM_COUNT = 6;
 const EVENTS_MAX = 4;
 const PAUSE_MS_MAX = 6;
+/** Behind every simulated clock. */
+export const LATER_US = 9e15;
 
 /** Nothing of the append is in the log, for good. */
 const NOTHING_WRITTEN: ReadonlySet<string> = new Set([
@@ -218,14 +220,14 @@ export class Caller {
   async #changeGraph(): Promise<void> {
     const { integer } = this.#chance;
     const graph = await this.#store.graph();
-    const { nodes } = graph.counts;
     const properties = { n: integer(1000), text: `${this.#name}-${integer(9)}` };
-    const id = 1 + integer(Math.max(1, nodes));
+    const ids = [...graph.asOf({ validAt: LATER_US }).find({ label: "Thing" })].map((node) => node.id);
+    const id = ids[integer(ids.length)] ?? 1;
     const what = integer(5);
-    if (nodes < 3 || what === 0) this.#history.acknowledgeLsn((await graph.createNode({ label: "Thing", properties })).lsn);
+    if (ids.length < 3 || what === 0) this.#history.acknowledgeLsn((await graph.createNode({ label: "Thing", properties })).lsn);
     else if (what < 3) this.#history.acknowledgeLsn((await graph.patchNode(id, properties)).lsn);
     else if (what === 3) {
-      const ends = { source: id, target: 1 + integer(nodes) };
+      const ends = { source: id, target: ids[integer(ids.length)] as number };
       this.#history.acknowledgeLsn((await graph.createEdge({ label: "to", ...ends, properties })).lsn);
     } else this.#history.acknowledgeLsn((await graph.putNode(id, { label: "Thing", properties })).lsn);
   }

@@ -6,6 +6,7 @@
 import type { Store } from "../../src/index.js";
 import { isStoreError } from "../../src/index.js";
 import { Attestation } from "./attestation.js";
+import { LATER_US } from "./caller.js";
 import { type Chance, chance } from "./chance.js";
 import type { FaultName } from "./faults.js";
 import { History, type SeenEvent, Violation } from "./history.js";
@@ -273,10 +274,12 @@ class Scenario {
 async function describeGraph(store: Store): Promise<string> {
   const graph = await store.graph();
   await graph.whenApplied(store.watermark);
-  const { nodes, edges } = graph.counts;
-  const known = (kind: "node" | "edge", count: number): unknown[] =>
-    Array.from({ length: count }, (_, index) => graph.history(kind as "node", index + 1));
-  return JSON.stringify([known("node", nodes), known("edge", edges), graph.rejectedCount]);
+  const view = graph.asOf({ validAt: LATER_US });
+  const nodes = [...view.find({ label: "Thing" })].map(({ id }) => ({
+    history: graph.history("node", id),
+    edges: [...view.edges(id)].map((edge) => graph.history("edge", edge.id)),
+  }));
+  return JSON.stringify([nodes, graph.counts, graph.rejectedCount]);
 }
 
 async function checkSums(store: Store, events: readonly SeenEvent[]): Promise<void> {
