@@ -1,6 +1,6 @@
 /** What a simulated process does with the store that it has open: several callers at once, each one thing after the other. */
 
-import type { AppendResult, Durability, Store } from "../../src/index.js";
+import type { AppendResult, Durability, Store, StoreError } from "../../src/index.js";
 import { isStoreError } from "../../src/index.js";
 import type { Chance } from "./chance.js";
 import { dataOf, EVENT_TYPE, type History, type Part } from "./history.js";
@@ -36,6 +36,14 @@ export interface CallerPlan {
   readonly async: number;
 }
 
+export interface CallerParts {
+  readonly history: History;
+  readonly chance: Chance;
+  readonly name: string;
+  readonly plan: CallerPlan;
+  readonly onCorrupt: (error: StoreError) => void;
+}
+
 /** What is no `StoreError` is a mistake, of the store or of this. */
 export function thrownBy(what: string, error: unknown): Error {
   return new Error(`${what} threw ${String(error)}`, { cause: error });
@@ -48,16 +56,13 @@ export class Caller {
   readonly #chance: Chance;
   readonly #name: string;
   readonly #plan: CallerPlan;
+  /** Throws where nothing was damaged. */
+  readonly #onCorrupt: (error: StoreError) => void;
   #appends = 0;
 
-  constructor(
-    process: SimulatedProcess,
-    store: Store,
-    history: History,
-    chance: Chance,
-    name: string,
-    plan: CallerPlan,
-  ) {
+  constructor(process: SimulatedProcess, store: Store, parts: CallerParts) {
+    const { history, chance, name, plan, onCorrupt } = parts;
+    this.#onCorrupt = onCorrupt;
     this.#process = process;
     this.#store = store;
     this.#history = history;
@@ -141,7 +146,11 @@ export class Caller {
     if (!isStoreError(error)) throw thrownBy("append", error);
     if (NOTHING_WRITTEN.has(error.code)) this.#history.refuse(name, error.code);
     else if (error.code === "ERR_WAL_OUTCOME_UNKNOWN" || error.code === "ERR_IO_FAILED") this.#history.loseSight(name);
-    else throw error;
+    else {
+      this.#onCorrupt(error); // found while a stream's state was read: whether something was written is not said
+      this.#history.loseSight(name);
+      return false;
+    }
     return !ENDS_THE_STORE.has(error.code);
   }
 
@@ -151,6 +160,7 @@ export class Caller {
       return true;
     } catch (error) {
       if (!isStoreError(error)) throw thrownBy(what, error);
+      if (error.code === "ERR_WAL_CORRUPT") this.#onCorrupt(error);
       return !ENDS_THE_STORE.has(error.code);
     }
   }
@@ -161,7 +171,8 @@ export class Caller {
     let version = 0;
     for await (const event of this.#store.readStream(stream)) {
       this.#history.see(seenEvent(event));
-      if (event.version !== version + 1 && !(version === 0 && horizon + this.#store.horizon > 0)) throw new Error(`${stream}: version ${event.version} follows ${version}`);
+      if (event.version !== version + 1 && !(version === 0 && horizon + this.#store.horizon > 0))
+        throw new Error(`${stream}: version ${event.version} follows ${version}`);
       version = event.version;
     }
   }
@@ -224,7 +235,8 @@ export class Caller {
     const ids = [...graph.asOf({ validAt: LATER_US }).find({ label: "Thing" })].map((node) => node.id);
     const id = ids[integer(ids.length)] ?? 1;
     const what = integer(5);
-    if (ids.length < 3 || what === 0) this.#history.acknowledgeLsn((await graph.createNode({ label: "Thing", properties })).lsn);
+    if (ids.length < 3 || what === 0)
+      this.#history.acknowledgeLsn((await graph.createNode({ label: "Thing", properties })).lsn);
     else if (what < 3) this.#history.acknowledgeLsn((await graph.patchNode(id, properties)).lsn);
     else if (what === 3) {
       const ends = { source: id, target: ids[integer(ids.length)] as number };

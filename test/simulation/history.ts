@@ -252,7 +252,8 @@ export class History {
       if (this.#isVoid(missing)) continue;
       // What nobody has seen yet may have been forgotten before.
       const seen = this.#seen.get(missing);
-      const isForgotten = seen === undefined ? this.#forgettable.size > 0 : this.#isForgettable(seen.stream, seen.version);
+      const isForgotten =
+        seen === undefined ? this.#forgettable.size > 0 : this.#isForgettable(seen.stream, seen.version);
       if (!isForgotten) violated(`P2: LSN ${missing} is missing, and no void, before ${here}`);
     }
   }

@@ -170,6 +170,7 @@ class Scenario {
       plan: this.#plan,
       directory: DIRECTORY,
       onRefusal: (error) => this.#refused(error),
+      onCorrupt: (error) => this.#assertDamaged(error),
       onOpened: (row) => {
         if (row === "attached") this.#counts.attachments++;
         else this.#counts.recoveries++;
@@ -178,10 +179,14 @@ class Scenario {
   }
 
   #refused(error: Error & { readonly code: string }): void {
-    if (this.world.faults.damages.length === 0)
-      throw new Violation(`P6: refused without damage: ${error.code} ${error.message}`, { cause: error });
+    this.#assertDamaged(error);
     this.#counts.refusals++;
     this.#isRefused = true;
+  }
+
+  #assertDamaged(error: Error & { readonly code: string }): void {
+    if (this.world.faults.damages.length > 0) return;
+    throw new Violation(`P6: refused without damage: ${error.code} ${error.message}`, { cause: error });
   }
 
   #sawManifest(bytes: Uint8Array): void {

@@ -34,6 +34,8 @@ export interface SessionPlace {
   readonly directory: string;
   /** The store refuses: what is durable is damaged. */
   readonly onRefusal: (error: Error & { readonly code: string }) => void;
+  /** Something cannot be read. */
+  readonly onCorrupt: (error: Error & { readonly code: string }) => void;
   readonly onOpened: (row: string) => void;
 }
 
@@ -109,7 +111,8 @@ export class Session {
     const callers = Array.from({ length: 1 + this.#chance.integer(CALLERS_MAX) }, (_, caller) => {
       const name = `${life}-${caller}`;
       const random = chance(this.#place.world.seed, `caller ${name}`);
-      return new Caller(this.process, store, history, random, name, plan).run();
+      const onCorrupt = this.#place.onCorrupt;
+      return new Caller(this.process, store, { history, chance: random, name, plan, onCorrupt }).run();
     });
     await Promise.all(callers);
     void subscription;
@@ -138,6 +141,7 @@ export class Session {
       await run();
     } catch (error) {
       if (!isStoreError(error)) throw thrownBy(what, error);
+      if (error.code === "ERR_WAL_CORRUPT") this.#place.onCorrupt(error);
     }
   }
 }
