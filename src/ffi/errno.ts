@@ -26,5 +26,6 @@ export function isMediumError(errno: number): boolean {
 /** `"ENOSPC"` for 28 and for −28. */
 export function errnoName(errno: number): string {
   if (errno === 0) return "OK";
-  return getSystemErrorName(-Math.abs(errno));
+  // libuv, whose names these are, has none for a full quota.
+  return Math.abs(errno) === EDQUOT ? "EDQUOT" : getSystemErrorName(-Math.abs(errno));
 }

@@ -55,14 +55,9 @@ interface Census {
 }
 
 async function takeCensus(directory: string): Promise<Census> {
-  const free: OwnerLock[] = [];
-  const heldCores: number[] = [];
-  for (const core of await listCores(directory)) {
-    const lock = OwnerLock.tryTake(directory, core);
-    if (lock === null) heldCores.push(core);
-    else free.push(lock);
-  }
-  return { free, heldCores };
+  const cores = await listCores(directory);
+  const free = OwnerLock.takeFree(directory, cores);
+  return { free, heldCores: cores.filter((core) => !free.some((lock) => lock.core === core)) };
 }
 
 /** Under the attach lock. `recover` reads the log and fences it, for a first opener. */

@@ -17,6 +17,7 @@ import type { SealedEntry } from "./sealed/sealed-entry.js";
 import { sealedDirectory } from "./sealed/sealed-name.js";
 import type { SealedChangePlace, SealedChanges } from "./sealed-changes.js";
 import { allCompactions, compactionOf } from "./sealed-compaction.js";
+import { coded } from "./write-failure.js";
 
 /** What a checkpoint did. */
 export interface CheckpointReport {
@@ -60,11 +61,9 @@ export class Checkpointer {
    * @throws StoreError `ERR_IO_FAILED`, `ERR_WAL_CORRUPT`, `ERR_WAL_FAILED`, `ERR_STORE_CLOSED`: then nothing was removed
    */
   run(compactsAll = false): Promise<CheckpointReport | null> {
-    this.#running ??= this.#changes
-      .exclusively(() => this.make(compactsAll))
-      .finally(() => {
-        this.#running = null;
-      });
+    this.#running ??= coded(() => this.#changes.exclusively(() => this.make(compactsAll))).finally(() => {
+      this.#running = null;
+    });
     return this.#running;
   }
 

@@ -156,13 +156,11 @@ export class Company {
 
   #dead(): OwnerLock[] {
     const { control, directory, slot } = this.#place;
-    const dead: OwnerLock[] = [];
-    for (let core = 0; core < control.attachedCount; core++) {
-      if (core === slot || !control.isLive(core)) continue;
-      const owner = OwnerLock.tryTake(directory, core);
-      if (owner !== null) dead.push(owner);
-    }
-    return dead;
+    const cores = Array.from({ length: control.attachedCount }, (_, core) => core);
+    return OwnerLock.takeFree(
+      directory,
+      cores.filter((core) => core !== slot && control.isLive(core)),
+    );
   }
 
   async #takeOverDead(): Promise<void> {
@@ -171,8 +169,9 @@ export class Company {
     // Taken again behind the attach lock, in the order that everybody keeps.
     for (const probe of probes) probe.release();
     const lock = await this.#callbacks.takeAttachLock();
-    const owners = this.#dead(); // somebody else may have been faster
+    let owners: OwnerLock[] = [];
     try {
+      owners = this.#dead(); // somebody else may have been faster
       const cores = owners.map(({ core }) => core);
       if (cores.length > 0) this.#takeovers.push(...(await takeOver(this.#place, cores)));
     } finally {

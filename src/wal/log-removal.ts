@@ -13,6 +13,7 @@ import { type Removal, removalThrough } from "./sealed/removal.js";
 import type { SealedEntry } from "./sealed/sealed-entry.js";
 import { sealedDirectory, sealedPath } from "./sealed/sealed-name.js";
 import type { SealedChanges } from "./sealed-changes.js";
+import { coded } from "./write-failure.js";
 
 /** What a scavenge did. */
 export interface ScavengeReport {
@@ -79,27 +80,29 @@ export class LogRemover {
    */
   async scavenge(removalOf: () => Promise<Removal>): Promise<ScavengeReport> {
     this.#assertWritable();
-    return this.#changes.inTurn(async () => {
-      const startedMs = performance.now();
-      await this.#checkpointer.make();
-      const removal = await removalOf();
-      const before = await currentManifest(this.#directory);
-      const entries = before.sealed.length === 0 ? [] : await this.#rewrite("scavenge", before, before.sealed, removal);
-      const rewritten = before.sealed.filter(({ number }) => !entries.some((entry) => entry.number === number));
-      const removedRecords = rewritten.length === 0 ? 0 : this.#changes.counted("removedRecords");
-      if (rewritten.length > 0) {
-        await this.#changes.commit((current) => ({ ...current, sealed: entries }));
-        await this.#changes.removeUnlisted();
-      }
-      return {
-        lsn: before.checkpointLsn,
-        removedRecords,
-        rewrittenSegments: rewritten.length,
-        segments: entries.length,
-        freedBytes: bytesOf(before.sealed) - bytesOf(entries),
-        durationMs: performance.now() - startedMs,
-      };
-    });
+    return coded(() => this.#changes.inTurn(() => this.#scavenge(removalOf)));
+  }
+
+  async #scavenge(removalOf: () => Promise<Removal>): Promise<ScavengeReport> {
+    const startedMs = performance.now();
+    await this.#checkpointer.make();
+    const removal = await removalOf();
+    const before = await currentManifest(this.#directory);
+    const entries = before.sealed.length === 0 ? [] : await this.#rewrite("scavenge", before, before.sealed, removal);
+    const rewritten = before.sealed.filter(({ number }) => !entries.some((entry) => entry.number === number));
+    const removedRecords = rewritten.length === 0 ? 0 : this.#changes.counted("removedRecords");
+    if (rewritten.length > 0) {
+      await this.#changes.commit((current) => ({ ...current, sealed: entries }));
+      await this.#changes.removeUnlisted();
+    }
+    return {
+      lsn: before.checkpointLsn,
+      removedRecords,
+      rewrittenSegments: rewritten.length,
+      segments: entries.length,
+      freedBytes: bytesOf(before.sealed) - bytesOf(entries),
+      durationMs: performance.now() - startedMs,
+    };
   }
 
   /**
@@ -112,8 +115,7 @@ export class LogRemover {
     this.#assertWritable();
     return this.#changes.inTurn(async () => {
       const startedMs = performance.now();
-      await this.#checkpointer.make();
-      const before = await currentManifest(this.#directory);
+      const before = await coded(() => this.#sealed());
       const gone = before.sealed.filter(({ lastLsn }) => lastLsn < order.beforeLsn);
       const dropped = gone.filter(({ lastLsn }) => lastLsn > before.horizonLsn);
       const horizon = dropped.at(-1)?.lastLsn ?? before.horizonLsn;
@@ -123,19 +125,36 @@ export class LogRemover {
         for (const segment of dropped) await order.archive(this.#archived(segment));
         await order.onArchived(horizon);
         // With what is left of those that were dropped before: so that there is one file of them, and not one for each time.
-        const entries = await this.#rewrite("drop", before, gone, removalThrough(horizon, order.sparedPrefix));
+        const removal = removalThrough(horizon, order.sparedPrefix);
+        const entries = await coded(() => this.#drop(before, gone, horizon, removal));
         removedRecords = this.#changes.counted("removedRecords");
-        await this.#changes.commit((current) => ({
-          ...current,
-          horizonLsn: horizon,
-          sealed: current.sealed.toSpliced(0, gone.length, ...entries),
-        }));
-        await this.#changes.removeUnlisted();
         freedBytes = bytesOf(gone) - bytesOf(entries);
       }
       const durationMs = performance.now() - startedMs;
       return { horizon, droppedSegments: dropped.length, removedRecords, freedBytes, durationMs };
     });
+  }
+
+  /** The manifest with everything up to W sealed. */
+  async #sealed(): Promise<Manifest> {
+    await this.#checkpointer.make();
+    return currentManifest(this.#directory);
+  }
+
+  async #drop(
+    before: Manifest,
+    gone: readonly SealedEntry[],
+    horizonLsn: number,
+    removal: Removal,
+  ): Promise<readonly SealedEntry[]> {
+    const entries = await this.#rewrite("drop", before, gone, removal);
+    await this.#changes.commit((current) => ({
+      ...current,
+      horizonLsn,
+      sealed: current.sealed.toSpliced(0, gone.length, ...entries),
+    }));
+    await this.#changes.removeUnlisted();
+    return entries;
   }
 
   #archived({ number, firstLsn, lastLsn, byteLength, hash }: SealedEntry): ArchivedSegment {

@@ -34,6 +34,7 @@ import { type CoreFiles, coreDirectory, listLog, segmentPath } from "./segment-n
 import { TieredReader } from "./tiered-reader.js";
 import { type SealedVerification, verifySealed } from "./verify-sealed.js";
 import { READ_CHUNK_BYTES, READ_CHUNKS_MAX } from "./wal.js";
+import { coded } from "./write-failure.js";
 
 /** A writer can be seen between two of its writes, which then looks like damage; but damage stays where it is, and that does not. */
 const SCAN_TRIES_MAX = 20;
@@ -85,7 +86,11 @@ export class LogView {
    *
    * @throws StoreError `ERR_STORE_NOT_FOUND`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`, `ERR_WAL_FOREIGN`
    */
-  static async open(directory: string, listener: ViewListener, isMapped = false): Promise<LogView> {
+  static open(directory: string, listener: ViewListener, isMapped = false): Promise<LogView> {
+    return coded(() => LogView.#openIn(directory, listener, isMapped));
+  }
+
+  static async #openIn(directory: string, listener: ViewListener, isMapped: boolean): Promise<LogView> {
     const path = await manifestIn(directory);
     const real = realpathSync(directory);
     const io = openIo("auto", path);
@@ -275,7 +280,7 @@ export class LogView {
 
   /** Looks whether writers have gone on; true when there is more to read. Who asks meanwhile gets the same answer. */
   refresh(): Promise<boolean> {
-    this.#refreshing ??= this.#refresh().finally(() => {
+    this.#refreshing ??= coded(() => this.#refresh()).finally(() => {
       this.#refreshing = null;
     });
     return this.#refreshing;

@@ -25,6 +25,21 @@ export class OwnerLock {
     return lock === null ? null : new OwnerLock(core, lock);
   }
 
+  /** Of these cores, those whose writer is dead or never was. Takes none when it throws. */
+  static takeFree(storeDirectory: string, cores: Iterable<number>): OwnerLock[] {
+    const taken: OwnerLock[] = [];
+    try {
+      for (const core of cores) {
+        const lock = OwnerLock.tryTake(storeDirectory, core);
+        if (lock !== null) taken.push(lock);
+      }
+      return taken;
+    } catch (error) {
+      for (const lock of taken) lock.release(); // else they would pass for living writers
+      throw error;
+    }
+  }
+
   release(): void {
     this.#lock.release();
   }

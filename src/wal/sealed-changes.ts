@@ -19,6 +19,7 @@ import { SEAL_WORD, type SealTask, type SealWords, type SealWork } from "./seal-
 import type { SealedEntry } from "./sealed/sealed-entry.js";
 import { removeUnlisted, sealedDirectory } from "./sealed/sealed-name.js";
 import type { TieredReader } from "./tiered-reader.js";
+import { coded } from "./write-failure.js";
 
 const LEASE_RETRY_MS = 25;
 
@@ -95,7 +96,7 @@ export class SealedChanges {
 
   async #withLease<Result>(lease: FileLock, work: () => Promise<Result>): Promise<Result> {
     try {
-      await this.removeUnlisted();
+      await coded(() => this.removeUnlisted());
       return await work();
     } catch (error) {
       // On a full disk their space is needed at once. What they are of use for, the manifests on disk say.

@@ -3,7 +3,8 @@
 import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { StoreError } from "../errors.js";
-import { syncDirectory } from "../ffi/index.js";
+import { isNetworkFileSystem, syncDirectory } from "../ffi/index.js";
+import { asStoreError } from "./write-failure.js";
 
 /** Makes the directory and those above it, durably, and returns its real path. */
 export async function makeDirectory(directory: string): Promise<string> {
@@ -13,10 +14,18 @@ export async function makeDirectory(directory: string): Promise<string> {
     for (const path of made) await syncDirectory(dirname(path));
     return realpathSync(directory);
   } catch (error) {
-    const { code: errno = "unknown", message } = error as NodeJS.ErrnoException;
+    const { details, message } = asStoreError(error);
     const what = `no store can be made in ${directory}: ${message}`;
-    throw new StoreError("ERR_IO_FAILED", what, { directory, errno }, { cause: error });
+    throw new StoreError("ERR_IO_FAILED", what, { ...details, directory }, { cause: error });
   }
+}
+
+/** As `makeDirectory`, for a store. @throws StoreError `ERR_IO_UNSUPPORTED` where locks and syncs cannot be relied on */
+export async function makeStoreDirectory(directory: string): Promise<string> {
+  const path = await makeDirectory(directory);
+  if (!isNetworkFileSystem(path)) return path;
+  const message = `${path} lies on a network file system, whose locks and syncs cannot be relied on`;
+  throw new StoreError("ERR_IO_UNSUPPORTED", message, { directory: path });
 }
 
 /** Not by mkdir with `recursive`: in a file system that takes no directories, as /proc, Node 20 tries for ever. */

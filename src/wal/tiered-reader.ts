@@ -15,6 +15,7 @@ import { currentManifest } from "./manifest-change.js";
 import type { LogFrame } from "./sealed/sealed-format.js";
 import type { SealedHead, SealedLog } from "./sealed/sealed-log.js";
 import { checkSealedRange } from "./sealed-tier.js";
+import { coded, withCode } from "./write-failure.js";
 
 export interface Tiers {
   /** The store's. */
@@ -92,7 +93,7 @@ export class TieredReader {
 
   /** Looks for a later checkpoint; true when there is one. Who asks meanwhile gets the same answer. */
   refresh(): Promise<boolean> {
-    this.#refreshing ??= this.#refresh().finally(() => {
+    this.#refreshing ??= coded(() => this.#refresh()).finally(() => {
       this.#refreshing = null;
     });
     return this.#refreshing;
@@ -142,7 +143,7 @@ export class TieredReader {
         }
         delivered = Math.max(delivered, isSealed ? sealedEnd : through); // voids have no frames
       } catch (error) {
-        if (!(await this.#isSealedMeanwhile(error, known))) throw error;
+        if (!(await this.#isSealedMeanwhile(error, known))) throw withCode(error);
       }
     }
   }
@@ -170,7 +171,7 @@ export class TieredReader {
         }
         upper = isSealed ? Math.max(after, known.horizonLsn) : Math.min(upper, sealedEnd);
       } catch (error) {
-        if (!(await this.#isSealedMeanwhile(error, known))) throw error;
+        if (!(await this.#isSealedMeanwhile(error, known))) throw withCode(error);
       }
     }
   }
@@ -182,7 +183,7 @@ export class TieredReader {
       try {
         return await (lsn <= this.#sealed.lastLsn ? this.#sealed.frameOf(lsn) : this.#hot.frameOf(lsn));
       } catch (error) {
-        if (!(await this.#isSealedMeanwhile(error, known))) throw error;
+        if (!(await this.#isSealedMeanwhile(error, known))) throw withCode(error);
       }
     }
   }
@@ -217,7 +218,7 @@ export class TieredReader {
           yield frame;
         }
       } catch (error) {
-        if (!(await this.#isSealedMeanwhile(error, known))) throw error;
+        if (!(await this.#isSealedMeanwhile(error, known))) throw withCode(error);
       }
     }
   }
@@ -229,7 +230,7 @@ export class TieredReader {
       try {
         return await work();
       } catch (error) {
-        if (!(await this.#isSealedMeanwhile(error, known))) throw error;
+        if (!(await this.#isSealedMeanwhile(error, known))) throw withCode(error);
       }
     }
   }

@@ -5,21 +5,13 @@
  */
 
 import { join } from "node:path";
-import { StoreError } from "../errors.js";
-import {
-  type BlockIo,
-  BufferPool,
-  type IoDemand,
-  type IoDescription,
-  isNetworkFileSystem,
-  openIo,
-  syncDirectory,
-} from "../ffi/index.js";
+import type { StoreError } from "../errors.js";
+import { type BlockIo, BufferPool, type IoDemand, type IoDescription, openIo, syncDirectory } from "../ffi/index.js";
 import { AdvanceListeners } from "./advance-listeners.js";
 import { AttachLock } from "./attach-lock.js";
 import { type Attachment, attach } from "./attachment.js";
 import { type BackupReport, Backups } from "./backup/backup.js";
-import type { AppendTicket, Batch } from "./batch.js";
+import type { Batch } from "./batch.js";
 import { Checkpointer, type CheckpointReport } from "./checkpoint.js";
 import { type Clock, wallClock } from "./clock.js";
 import { Company } from "./company.js";
@@ -43,10 +35,10 @@ import type { LogFrame } from "./sealed/sealed-format.js";
 import type { SealedLog } from "./sealed/sealed-log.js";
 import { SealedChanges, type Sealer } from "./sealed-changes.js";
 import { coreDirectory } from "./segment-name.js";
-import { makeDirectory } from "./store-directory.js";
+import { makeStoreDirectory } from "./store-directory.js";
 import type { TakeoverReport } from "./takeover.js";
 import { TieredReader } from "./tiered-reader.js";
-import { asStoreError, isLackOfSpace, logFull } from "./write-failure.js";
+import { coded, openingFailed } from "./write-failure.js";
 import type { SealDemand, WriterStats } from "./writer-contract.js";
 
 export const READ_CHUNK_BYTES: number = 1024 * 1024;
@@ -118,6 +110,7 @@ export class Wal {
   #segmentCount: number;
   #lastSegment = 0;
   #heardCheckpointLsn = 0;
+  #toldWatermark = 0;
   readonly #listeners = new AdvanceListeners();
   #closing: Promise<void> | null = null;
   #isClosed = false;
@@ -130,11 +123,14 @@ export class Wal {
    *   `ERR_WAL_FOREIGN`, `ERR_WAL_FULL`, `ERR_WAL_FAILED`, `ERR_IO_FAILED`, `ERR_IO_UNSUPPORTED`
    */
   static async open(directory: string, options: WalOptions, opening: WalOpening): Promise<Wal> {
-    const path = await makeDirectory(directory);
-    if (isNetworkFileSystem(path)) {
-      const message = `${path} lies on a network file system, whose locks and syncs cannot be relied on`;
-      throw new StoreError("ERR_IO_UNSUPPORTED", message, { directory: path });
+    try {
+      return await Wal.#openIn(await makeStoreDirectory(directory), options, opening);
+    } catch (error) {
+      throw openingFailed(error);
     }
+  }
+
+  static async #openIn(path: string, options: WalOptions, opening: WalOpening): Promise<Wal> {
     const lock = await AttachLock.take(path, options.exclusive, options.busyWaitMs);
     let isHeld = false;
     try {
@@ -147,8 +143,7 @@ export class Wal {
       } catch (error) {
         await io.close();
         pool.close();
-        const known = asStoreError(error);
-        throw isLackOfSpace(known) && known.code === "ERR_IO_FAILED" ? logFull(known) : error;
+        throw error;
       }
     } finally {
       if (!isHeld) lock.release();
@@ -313,7 +308,9 @@ export class Wal {
     for (const { header, body } of frames) {
       this.#attachment.control.skipThrough(header.firstLsn - 1); // voids
       await new Promise<void>((resolve, reject) => {
-        const ticket: AppendTicket = { committed: () => resolve(), failed: reject };
+        // Opening has failed then, and not an append of unknown outcome.
+        const failed = (error: StoreError): void => reject(error.cause ?? error);
+        const ticket = { committed: () => resolve(), failed };
         this.#writer.rewrite(header.firstLsn, header.recordCount, header.recordedAt, body, ticket);
       });
     }
@@ -321,7 +318,9 @@ export class Wal {
 
   /** W: every LSN up to it is durable on every core, and visible. */
   get watermark(): number {
-    return this.#writer.currentWatermark;
+    // A writer that has ended knows only what it has heard itself.
+    this.#toldWatermark = Math.max(this.#toldWatermark, this.#writer.currentWatermark);
+    return this.#toldWatermark;
   }
 
   /** Every batch with an epoch up to this one is durable, but for those that were refused. */
@@ -479,7 +478,7 @@ export class Wal {
 
   /** Writes what is buffered, seals the log, and gives everything back. The second call waits for the first. */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= coded(() => this.#close());
     return this.#closing;
   }
 

@@ -22,13 +22,31 @@ export function writeFailed(batch: Batch, result: number, missingBytes: number):
 /** What the file system threw as an error with a code and the errno among its facts. */
 export function asStoreError(error: unknown): StoreError {
   if (error instanceof StoreError) return error;
-  const { code, message } = error as NodeJS.ErrnoException;
-  return new StoreError("ERR_IO_FAILED", message, { errno: code ?? "unknown" }, { cause: error });
+  const { code, errno, message } = error as NodeJS.ErrnoException;
+  // Node names an errno that libuv does not know by its number.
+  const name = errno === undefined ? (code ?? "unknown") : errnoName(errno);
+  return new StoreError("ERR_IO_FAILED", message, { errno: name }, { cause: error });
 }
 
 /** As `asStoreError` for what the file system threw; everything else as it is. */
 export function withCode(error: unknown): unknown {
   return error instanceof Error && "syscall" in error ? asStoreError(error) : error;
+}
+
+/** Does what can fail in the file system, and throws `withCode`. */
+export async function coded<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    throw withCode(error);
+  }
+}
+
+/** What opening a log failed with, as `withCode`: a lack of space has a code of its own. */
+export function openingFailed(error: unknown): unknown {
+  const known = withCode(error);
+  const isFull = known instanceof StoreError && known.code === "ERR_IO_FAILED" && isLackOfSpace(known);
+  return isFull ? logFull(known) : known;
 }
 
 /** EFBIG: a limit of the process on the size of files. */

@@ -1,0 +1,296 @@
+/**
+ * One seed: generations of writers on one disk, each of which ends by a power cut, by deaths, or in order; after each, the store is opened on a
+ * copy of the disk, and the oracle judges what it holds.
+ */
+
+import type { Store } from "../../src/index.js";
+import { isStoreError } from "../../src/index.js";
+import { Attestation } from "./attestation.js";
+import { LATER_US } from "./caller.js";
+import { type Chance, chance } from "./chance.js";
+import type { FaultName } from "./faults.js";
+import { History, type SeenEvent, Violation } from "./history.js";
+import { readLog } from "./read-log.js";
+import { planOf, type SeedPlan } from "./seed-plan.js";
+import { Session, type SessionPlace } from "./session.js";
+import { SimulatedDisk } from "./simulated-disk.js";
+import type { CrashKind } from "./simulated-file.js";
+import { type Sums, sums, sumsOf } from "./sums.js";
+import { World } from "./world.js";
+
+const DIRECTORY = "/store";
+const CRASH_KINDS: readonly CrashKind[] = ["none", "all", "each", "torn", "random"];
+const LANDING_US = 3_000_000;
+const LIVES_MAX = 3;
+
+export interface SeedReport {
+  readonly seed: number;
+  readonly traceHash: string;
+  readonly powerCuts: number;
+  readonly deaths: number;
+  readonly recoveries: number;
+  readonly attachments: number;
+  readonly verifications: number;
+  readonly refusals: number;
+  readonly acknowledged: number;
+  readonly refusedAppends: number;
+  readonly unacknowledgedKept: number;
+  readonly voids: number;
+  readonly operations: number;
+  readonly faults: ReadonlyMap<FaultName, number>;
+}
+
+/** What fails a seed, with what is needed to look at it. */
+export class SeedFailure extends Error {
+  readonly seed: number;
+  readonly lines: readonly string[];
+
+  constructor(seed: number, cause: unknown, lines: readonly string[]) {
+    super(`seed ${seed}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    this.seed = seed;
+    this.lines = lines;
+  }
+}
+
+/** @throws SeedFailure */
+export async function runSeed(seed: number, keepsLines = false): Promise<SeedReport> {
+  const scenario = new Scenario(seed, keepsLines);
+  try {
+    return await scenario.run();
+  } catch (error) {
+    throw new SeedFailure(seed, error, scenario.world.lastLines);
+  }
+}
+
+interface Verified {
+  readonly events: readonly SeenEvent[];
+  readonly graph: string;
+}
+
+class Scenario {
+  readonly world: World;
+  readonly #plan: SeedPlan;
+  readonly #chance: Chance;
+  readonly #history = new History();
+  readonly #attestation = new Attestation();
+  readonly #counts = { powerCuts: 0, deaths: 0, recoveries: 0, attachments: 0, verifications: 0, refusals: 0, kept: 0 };
+  #isRefused = false;
+
+  constructor(seed: number, keepsLines: boolean) {
+    this.world = new World(seed, new SimulatedDisk(), keepsLines);
+    this.#plan = planOf(seed);
+    this.#chance = chance(seed, "scenario");
+    const { faults } = this.world;
+    faults.attestation = this.#attestation;
+  }
+
+  async run(): Promise<SeedReport> {
+    const { world } = this;
+    world.trace(JSON.stringify(this.#plan));
+    for (let generation = 0; generation < this.#plan.generations && !this.#isRefused; generation++) {
+      world.faults.rates = this.#plan.rates;
+      const disk = await this.#generation(generation);
+      world.faults.calm();
+      if (this.#plan.isDamaging) this.#rot(disk);
+      world.boot(disk);
+      const isLast = generation + 1 === this.#plan.generations;
+      if (isLast || this.#chance.integer(3) > 0) await this.#verify(disk);
+    }
+    const { counts, operationCount } = world.faults;
+    return {
+      seed: world.seed,
+      traceHash: world.traceHash,
+      powerCuts: this.#counts.powerCuts,
+      deaths: this.#counts.deaths,
+      recoveries: this.#counts.recoveries,
+      attachments: this.#counts.attachments,
+      verifications: this.#counts.verifications,
+      refusals: this.#counts.refusals,
+      acknowledged: this.#history.acknowledgedCount,
+      refusedAppends: this.#history.refusedCount,
+      unacknowledgedKept: this.#counts.kept,
+      voids: this.#history.voidCount,
+      operations: operationCount,
+      faults: counts,
+    };
+  }
+
+  /** Returns the disk that it leaves. */
+  async #generation(generation: number): Promise<SimulatedDisk> {
+    const { world } = this;
+    const { machine, faults } = world;
+    machine.onManifest = (bytes) => this.#sawManifest(bytes);
+    const cut = new Promise<SimulatedDisk>((resolve) => {
+      if (this.#chance.integer(4) === 0) return;
+      // Near: within a recovery.
+      const after = this.#chance.integer(this.#chance.pick([30, 60, 200, 800]));
+      faults.blows.push({
+        at: faults.operationCount + 1 + after,
+        when: this.#chance.pick(["before", "after"]),
+        strike: () => {
+          this.#counts.powerCuts++;
+          resolve(machine.powerCut(this.#chance.pick(CRASH_KINDS), this.#chance));
+        },
+      });
+    });
+    const lives = Array.from({ length: this.#plan.writers }, (_, realm) =>
+      this.#lives(realm, `${generation}-${realm}`),
+    );
+    const ended = Promise.all(lives).then(() => machine.disk);
+    const disk = await world.until(Promise.race([cut, ended]), `generation ${generation} runs`);
+    faults.blows = [];
+    if (machine.isDown) return disk;
+    // All are gone: their writes land, and then the power may be cut as well.
+    await world.until(world.timeline.sleep(LANDING_US), "the last writes land");
+    if (this.#chance.integer(2) === 0) return disk.copy();
+    this.#counts.powerCuts++;
+    return machine.powerCut(this.#chance.pick(CRASH_KINDS), this.#chance);
+  }
+
+  /** One process after the other. */
+  async #lives(realm: number, name: string): Promise<void> {
+    const { world } = this;
+    const { machine } = world;
+    for (let life = 0; life < LIVES_MAX && !this.#isRefused && !machine.isDown; life++) {
+      const session = new Session(this.#place, realm, `${name}-${life}`);
+      const ending = await Promise.race([
+        session.run().then(() => "ended" as const),
+        session.process.killed.then(() => "died" as const),
+      ]);
+      if (ending === "died") this.#counts.deaths++;
+      else if (this.#chance.integer(3) > 0) return;
+      await world.timeline.sleep(this.#chance.integer(30_000));
+    }
+  }
+
+  get #place(): SessionPlace {
+    return {
+      world: this.world,
+      history: this.#history,
+      plan: this.#plan,
+      directory: DIRECTORY,
+      onRefusal: (error) => this.#refused(error),
+      onCorrupt: (error) => this.#assertDamaged(error),
+      onOpened: (row) => {
+        if (row === "attached") this.#counts.attachments++;
+        else this.#counts.recoveries++;
+      },
+    };
+  }
+
+  #refused(error: Error & { readonly code: string }): void {
+    this.#assertDamaged(error);
+    this.#counts.refusals++;
+    this.#isRefused = true;
+  }
+
+  #assertDamaged(error: Error & { readonly code: string }): void {
+    if (this.world.faults.damages.length > 0) return;
+    throw new Violation(`P6: refused without damage: ${error.code} ${error.message}`, { cause: error });
+  }
+
+  #sawManifest(bytes: Uint8Array): void {
+    const body = Buffer.from(bytes).toString().split("\n")[1] ?? "{}";
+    const manifest = JSON.parse(body) as {
+      readonly checkpointLsn: number;
+      readonly incarnations: readonly { readonly voids: readonly (readonly [number, number])[] }[];
+    };
+    this.#history.sawVoids(manifest.incarnations.flatMap(({ voids }) => voids));
+    this.#attestation.sealed(manifest.checkpointLsn);
+  }
+
+  /** Some bits of what lies on the disk. */
+  #rot(disk: SimulatedDisk): void {
+    const { faults } = this.world;
+    if (!faults.rotsBits(this.#plan.rates)) return;
+    const files = disk.files().filter(([path, file]) => file.size > 0 && !/\/(control|heads)/.test(path));
+    if (files.length === 0) return;
+    const [path, file] = this.#chance.pick(files);
+    const { pageNumbers } = file;
+    if (pageNumbers.length === 0) return;
+    const offset = file.flipBit(this.#chance.pick(pageNumbers), this.#chance);
+    faults.damages.push(`bit rot in ${path} at ${offset}`);
+    this.#attestation.damaged(path, offset, offset + 1);
+    this.world.trace(`bit rot ${path} ${offset}`);
+  }
+
+  /** On copies of the disk: what is there, twice, and that both are the same. */
+  async #verify(disk: SimulatedDisk): Promise<void> {
+    const { world } = this;
+    const first = await this.#open(disk.copy());
+    if (first === null) {
+      world.boot(disk);
+      return;
+    }
+    if (this.#chance.integer(4) === 0) {
+      const again = disk.copy();
+      // The graph is a projection: without its saved state it is folded anew, and must come to the same.
+      const rebuilds = this.#plan.hasGraph && !this.#plan.hasRetention;
+      if (rebuilds) again.forget((path) => path.includes("/projections/"));
+      const second = await this.#open(again);
+      if (second === null || JSON.stringify(second.events) !== JSON.stringify(first.events)) {
+        throw new Violation("P9: the same disk was recovered twice to different logs");
+      }
+      if (second.graph !== first.graph) throw new Violation("P9: the graph is not what its events make of it");
+    }
+    world.boot(disk);
+  }
+
+  async #open(disk: SimulatedDisk): Promise<Verified | null> {
+    const { world } = this;
+    const machine = world.boot(disk);
+    machine.onManifest = (bytes) => this.#sawManifest(bytes);
+    const { process, varve } = world.start(0, "verifier");
+    this.#counts.verifications++;
+    const found = (async () => {
+      let store: Store;
+      try {
+        store = await varve.openStore(DIRECTORY, { segmentBytes: this.#plan.segmentBytes });
+      } catch (error) {
+        if (!isStoreError(error)) throw error;
+        this.#refused(error);
+        return null;
+      }
+      this.#counts.recoveries++;
+      let events: SeenEvent[];
+      let graph = "";
+      try {
+        events = await readLog(store.readAll({ after: store.horizon }));
+      } catch (error) {
+        if (!isStoreError(error)) throw error;
+        this.#refused(error);
+        return null;
+      }
+      const lostAbove = world.faults.damages.length === 0 ? Number.POSITIVE_INFINITY : this.#attestation.lsn;
+      const limits = { lostAbove, horizon: store.horizon };
+      this.#counts.kept += this.#history.check(events, store.watermark, limits).unacknowledged;
+      if (this.#plan.hasProjections && !this.#plan.hasRetention) await checkSums(store, events);
+      if (this.#plan.hasGraph) graph = await describeGraph(store);
+      await store.close();
+      return { events, graph };
+    })();
+    const result = await world.until(found, "the verifier reads");
+    process.exit();
+    return result;
+  }
+}
+
+/** Everything that the graph knows or knew. */
+async function describeGraph(store: Store): Promise<string> {
+  const graph = await store.graph();
+  await graph.whenApplied(store.watermark);
+  const view = graph.asOf({ validAt: LATER_US });
+  const nodes = [...view.find({ label: "Thing" })].map(({ id }) => ({
+    history: graph.history("node", id),
+    edges: [...view.edges(id)].map((edge) => graph.history("edge", edge.id)),
+  }));
+  return JSON.stringify([nodes, graph.counts, graph.rejectedCount]);
+}
+
+async function checkSums(store: Store, events: readonly SeenEvent[]): Promise<void> {
+  const runner = await store.project(sums);
+  await runner.whenProcessed(store.watermark);
+  const expected: Sums = sumsOf(events);
+  const isSame = JSON.stringify(runner.state) === JSON.stringify(expected);
+  if (!isSame) throw new Violation(`a projection is not what its events say: ${JSON.stringify(runner.state)}`);
+}

@@ -1,0 +1,78 @@
+/** What a seed decides before anything happens: who runs, what they do, what goes wrong. */
+
+import { type Chance, chance } from "./chance.js";
+import { type FaultName, type FaultRates, NO_FAULTS } from "./faults.js";
+
+export interface SeedPlan {
+  readonly generations: number;
+  readonly writers: number;
+  readonly hasReader: boolean;
+  readonly segmentBytes: number;
+  readonly busyWaitMs: number;
+  readonly rates: FaultRates;
+  readonly isDamaging: boolean;
+  /** Of a writer's process in a generation, that it is killed. */
+  readonly deaths: number;
+  readonly checkpoints: number;
+  readonly async: number;
+  readonly hasProjections: boolean;
+  readonly hasRetention: boolean;
+  readonly hasGraph: boolean;
+  readonly clockSkew: boolean;
+  /** Appends of one caller in one life of its process. */
+  readonly steps: number;
+}
+
+/** The highest probability of each fault that a seed can have, by operation. */
+const RATE_MAX: FaultRates = {
+  shortWrite: 0.08,
+  again: 0.08,
+  writeError: 0.01,
+  syncError: 0.02,
+  readError: 0.01,
+  fullDisk: 0.02,
+  lostWrite: 0.01,
+  misdirectedWrite: 0.01,
+  slowWrite: 0.03,
+  stall: 0.02,
+  bitRot: 0.6,
+};
+const HARMLESS: readonly FaultName[] = ["shortWrite", "again", "slowWrite", "stall"];
+const FAILING: readonly FaultName[] = ["writeError", "syncError", "readError", "fullDisk"];
+const DAMAGING: readonly FaultName[] = ["lostWrite", "misdirectedWrite", "bitRot"];
+
+function ratesOf(names: readonly FaultName[], random: Chance): FaultRates {
+  const rates: Record<FaultName, number> = { ...NO_FAULTS };
+  for (const name of names) if (random.integer(3) === 0) rates[name] = RATE_MAX[name] * random.next();
+  return rates;
+}
+
+export function planOf(seed: number): SeedPlan {
+  const random = chance(seed, "plan");
+  const kinds = random.pick([
+    [],
+    HARMLESS,
+    HARMLESS,
+    [...HARMLESS, ...FAILING],
+    [...HARMLESS, ...FAILING],
+    [...HARMLESS, ...DAMAGING],
+  ]);
+  const rates = ratesOf(kinds, random);
+  return {
+    generations: 2 + random.integer(4),
+    writers: random.pick([1, 1, 2, 2, 3]),
+    hasReader: random.integer(3) === 0,
+    segmentBytes: random.pick([64, 64, 128, 256]) * 1024,
+    busyWaitMs: random.pick([500, 3000, 30_000]),
+    rates,
+    isDamaging: DAMAGING.some((name) => rates[name] > 0),
+    deaths: random.pick([0, 0.3, 0.7]),
+    checkpoints: random.pick([0, 0.03, 0.1]),
+    async: random.pick([0, 0.1, 0.5]),
+    hasProjections: random.integer(3) === 0,
+    hasRetention: random.integer(4) === 0,
+    hasGraph: random.integer(5) === 0,
+    clockSkew: random.integer(3) === 0,
+    steps: 4 + random.integer(20),
+  };
+}

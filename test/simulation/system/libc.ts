@@ -1,0 +1,52 @@
+/** The C library of a simulated process, as `src/ffi/libc.ts` has it. */
+
+import { realmOf } from "../realms.js";
+import { errnoOf } from "../system-error.js";
+
+const realm = realmOf(import.meta.url);
+const WORD_OFFSET_ALIGNMENT = 4;
+
+export function mmap(byteLength: number, _protection: number, _flags: number, fd: number): bigint {
+  const { process } = realm;
+  process.assertAlive();
+  return fd === -1 ? process.mapAnonymous(byteLength) : process.map(process.file(fd, "mmap").map());
+}
+
+export function adviseHugePages(): void {}
+
+export function munmap(address: bigint): void {
+  realm.process.assertAlive();
+  realm.process.unmap(address);
+}
+
+export function viewMemory(address: bigint): ArrayBuffer {
+  return realm.process.memoryAt(address).memory;
+}
+
+export function flockExclusive(fd: number): number {
+  const { process } = realm;
+  process.assertAlive();
+  return process.machine.tryLock(process.openFile(fd, "flock")) ? 0 : errnoOf("EAGAIN");
+}
+
+export function dropCachedPages(): void {}
+
+export function reserveBlocks(fd: number, byteLength: number): number {
+  const { process } = realm;
+  const open = process.openFile(fd, "fallocate");
+  process.assertAlive();
+  const errno = process.machine.before("map", open.path);
+  process.assertAlive();
+  if (errno < 0) return errno;
+  open.file.allocate(byteLength);
+  process.machine.after("map");
+  process.assertAlive();
+  return 0;
+}
+
+export function futexWakeAll(address: bigint): void {
+  const { process } = realm;
+  process.assertAlive();
+  const { memory, offset } = process.memoryAt(address);
+  process.machine.wake(memory, offset - (offset % WORD_OFFSET_ALIGNMENT));
+}
