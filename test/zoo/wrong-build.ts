@@ -9,6 +9,8 @@ import type { Bug, Edit } from "./bugs.js";
 const RIGHT_BUILD = fileURLToPath(new URL("../..", import.meta.url));
 const HARNESS_DEADLINE_MS = 10 * 60_000;
 const OUTPUT_CHARACTERS_MAX = 400;
+/** How a test says at once that it has failed. */
+const FAILED_TEST = "✘";
 const WRITER = "test/power-cut/children/power-cut-writer.js";
 
 /** What the edit makes of the file's text. Throws when it does not fit the code any more. */
@@ -78,6 +80,8 @@ function run(
   let output = "";
   const hear = (text: string): void => {
     output += text;
+    // The first test that fails is enough: others would wait for what does not come.
+    if (output.includes(FAILED_TEST)) child.kill("SIGKILL");
   };
   child.stdout.setEncoding("utf8").on("data", hear);
   child.stderr.setEncoding("utf8").on("data", hear);

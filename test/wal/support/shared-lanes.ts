@@ -8,15 +8,17 @@ export interface LanesOrder {
   /** By LSN: 1 when it is durable. */
   readonly durable: Uint8Array;
   readonly slot: number;
-  readonly batches: number;
+  /** One word: other than 0 when the writers are to end. */
+  readonly stop: Int32Array;
 }
 
 export function sharedLanes(memory: SharedArrayBuffer): SharedWords {
   return { int32: new Int32Array(memory), float64: new Float64Array(memory), bigint64: new BigInt64Array(memory) };
 }
 
-export function newSharedLanes(slotCount: number): SharedArrayBuffer {
+/** As if all slots had been attached: whoever computes W looks at the lanes of those who write first, and is not done for a while. */
+export function newSharedLanes(): SharedArrayBuffer {
   const memory = new SharedArrayBuffer(controlBytes(SLOT_COUNT_MAX));
-  sharedLanes(memory).int32[WORD.attached] = slotCount;
+  sharedLanes(memory).int32[WORD.attached] = SLOT_COUNT_MAX;
   return memory;
 }
