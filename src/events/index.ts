@@ -5,6 +5,7 @@ export type {
   BackupReport,
   CheckpointReport,
   CoreState,
+  DamageNote,
   IoDemand,
   IoDescription,
   LogExtent,
@@ -40,4 +41,6 @@ export {
   type TruncateStreamOptions,
 } from "./retention.js";
 export type { StreamRetention } from "./retention-state.js";
+export { type SalvagedEvent, type SalvageOptions, type SalvageReport, salvageWith } from "./salvage-store.js";
 export type { PayloadCodec } from "./schema-registry.js";
+export type { StreamGap } from "./stream-gaps.js";

@@ -19,6 +19,8 @@ export { LogView } from "./log-view.js";
 export type { LsnRange } from "./lsn-ranges.js";
 export { checkOptionNames, choiceOption, integerOption } from "./options.js";
 export type { KeyOf, RecordKey } from "./record-key.js";
+export { type SalvagedRun, SalvageLog } from "./salvage/salvage-log.js";
+export { type DamageNote, type Survey, surveyStore } from "./salvage/survey.js";
 export { serveSealing } from "./seal-worker.js";
 export type { Cut, PrefixCut, Removal } from "./sealed/removal.js";
 export type { LogFrame as Frame } from "./sealed/sealed-format.js";

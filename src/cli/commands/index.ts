@@ -24,6 +24,7 @@ import { importNdjsonCommand } from "./import-ndjson.js";
 import { inspectCommand } from "./inspect.js";
 import { readCommand } from "./read.js";
 import { restoreCommand } from "./restore.js";
+import { salvageCommand } from "./salvage.js";
 import { scavengeCommand } from "./scavenge.js";
 import { statsCommand } from "./stats.js";
 import { streamCommand } from "./stream-retention.js";
@@ -50,6 +51,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
   scavengeCommand,
   truncateCommand,
   verifyCommand,
+  salvageCommand,
   statsCommand,
   inspectCommand,
   coresCommand,
