@@ -19,7 +19,7 @@ export class SalvageTarget {
       return new SalvageTarget(path, await open(path, "wx"));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-      throw new UsageError(`--out ${path} exists already`);
+      throw new UsageError(`--out ${path} exists already`, { cause: error });
     }
   }
 
