@@ -14,6 +14,7 @@ export type {
   DamageNote,
   DeleteStreamOptions,
   Direction,
+  DroppedVersions,
   Durability,
   EventInput,
   EventMap,
@@ -29,6 +30,8 @@ export type {
   ReadStreamOptions,
   RecordedEvent,
   RecoveryReport,
+  RepairOptions,
+  RepairReport,
   RestoreReport,
   RestoreStoreOptions,
   RetainStreamOptions,
@@ -49,7 +52,7 @@ export type {
   TruncateStreamOptions,
   TruncationReport,
 } from "./events/index.js";
-export { restoreStore } from "./events/index.js";
+export { repairStore, restoreStore } from "./events/index.js";
 export {
   type AsOf,
   type BufferedAppendOptions,

@@ -6,6 +6,7 @@ export type {
   CheckpointReport,
   CoreState,
   DamageNote,
+  DroppedVersions,
   IoDemand,
   IoDescription,
   LogExtent,
@@ -30,6 +31,7 @@ export { EventStore, type EventStoreStats } from "./event-store.js";
 export type { EventStoreOptions } from "./open-options.js";
 export { type AllPageOptions, type Page, readAllPage, readStreamPage, type StreamPageOptions } from "./read-page.js";
 export { StoredEvent } from "./recorded-event.js";
+export { type RepairOptions, type RepairReport, repairStore } from "./repair-store.js";
 export { restoreStore } from "./restore-store.js";
 export {
   type DeleteStreamOptions,
@@ -44,3 +46,4 @@ export type { StreamRetention } from "./retention-state.js";
 export { type SalvagedEvent, type SalvageOptions, type SalvageReport, salvageWith } from "./salvage-store.js";
 export type { PayloadCodec } from "./schema-registry.js";
 export type { StreamGap } from "./stream-gaps.js";
+export { verifyEvents } from "./verify-events.js";

@@ -71,7 +71,11 @@ async function waitForWrites(
 }
 
 /** Makes durable what killed owners wrote, when their writes have ended. One file at a time: there can be more than a process may open. */
-async function settleWrites(place: LogPlace, waitMs: number, onWaiting: (path: string) => void): Promise<void> {
+export async function settleWrites(
+  place: Pick<LogPlace, "io" | "directory">,
+  waitMs: number,
+  onWaiting: (path: string) => void,
+): Promise<void> {
   const deadlineMs = performance.now() + waitMs;
   for (const { directory, segments } of await listLog(place.directory, 0)) {
     for (const name of segments) {

@@ -6,6 +6,7 @@ import { seededRandom } from "../support/seeded-random.js";
 import { FuzzFailure, judgeReading, judgeWriting, type Outcome } from "./fuzz-oracle.js";
 import { copyOf, type FuzzStore, makeFuzzStores } from "./fuzz-store.js";
 import { apply, type Mutation, type MutationKind, mutationsOf, undo } from "./mutation.js";
+import { judgeRepair, type RepairOutcome } from "./repair-oracle.js";
 import { judgeSalvage } from "./salvage-oracle.js";
 
 export interface FuzzPlan {
@@ -13,7 +14,7 @@ export interface FuzzPlan {
   readonly base: string;
   /** Of the damage of each kind every n-th is done. */
   readonly every: number;
-  /** Of what is done, every n-th is also salvaged, and opened for writing. */
+  /** Of what is done, every n-th is also salvaged, repaired, and opened for writing. */
   readonly writeEvery: number;
   /** Only these stores; default all. */
   readonly only?: readonly FuzzStore["name"][];
@@ -37,7 +38,7 @@ const DEADLINE_MS = 20_000;
 class Tally {
   readonly counts: Record<string, Record<string, number>> = {};
 
-  add(kind: string, outcome: Outcome | "all events" | "some events"): void {
+  add(kind: string, outcome: Outcome | RepairOutcome | "all events" | "some events"): void {
     const row = this.counts[kind] ?? {};
     this.counts[kind] = row;
     row[outcome] = (row[outcome] ?? 0) + 1;
@@ -105,6 +106,7 @@ async function fuzzStore(store: FuzzStore, plan: FuzzPlan, tally: Tally, failure
         tally.add(mutation.kind, outcome);
         if (isWritten) {
           const { lost } = await withDeadline(judgeSalvage(mutation, store, directory));
+          tally.add(`repair: ${mutation.kind}`, await withDeadline(judgeRepair(store, directory, scratch)));
           tally.add(`salvaged: ${mutation.kind}`, lost === 0 ? "all events" : "some events");
           const outcome = await withDeadline(judgeWriting(mutation, store, directory, scratch));
           tally.add(`written: ${mutation.kind}`, outcome);

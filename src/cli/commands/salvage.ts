@@ -1,8 +1,9 @@
 import type { Command } from "commander";
-import { type LsnRange, type SalvagedEvent, type SalvageReport, salvageStore } from "../../index.js";
+import { type SalvagedEvent, type SalvageReport, salvageStore } from "../../index.js";
 import { type CommonOptions, schemaOption, storeCommand } from "../arguments.js";
 import { EXIT_LEFT } from "../failure.js";
 import { Interruption } from "../interruption.js";
+import { formatRanges } from "../lsn-ranges.js";
 import { stringify } from "../output.js";
 import type { CommandContext } from "../program.js";
 import { formatCount, startProgress } from "../progress.js";
@@ -91,11 +92,4 @@ function describe(report: SalvageReport, out: string): string {
   const more = Math.max(0, report.damage.length - SHOWN_MAX) + Math.max(0, report.gaps.length - SHOWN_MAX);
   if (more > 0) lines.push(`  and ${formatCount(more)} more, with --json`);
   return lines.join("\n");
-}
-
-export function formatRanges(ranges: readonly LsnRange[]): string {
-  const shown = ranges
-    .slice(0, SHOWN_MAX)
-    .map(([from, through]) => (from === through ? `${from}` : `${from} to ${through}`));
-  return ranges.length > SHOWN_MAX ? `${shown.join(", ")}, …` : shown.join(", ");
 }

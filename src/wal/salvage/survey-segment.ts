@@ -1,5 +1,6 @@
 /** Finds the blocks of one sealed segment's file, behind damage too, and the streams that it has nothing left of. */
 
+import { crc32 } from "node:zlib";
 import { checkPage } from "../sealed/page.js";
 import { DEFLATE_RATIO_MAX, decodeBlock } from "../sealed/sealed-block.js";
 import {
@@ -10,7 +11,7 @@ import {
   PAGE_BYTES,
   storeCrcOf,
 } from "../sealed/sealed-format.js";
-import { decodeTrailer, partsOf, type SealedTrailer } from "../sealed/sealed-trailer.js";
+import { decodeTrailer, partsOf, ROOT_ENTRY_BYTES, type SealedTrailer } from "../sealed/sealed-trailer.js";
 import { decodeEntry, entryName, entryRanges } from "../sealed/stream-page.js";
 import type { SalvageFile } from "./salvage-file.js";
 import type { SurveyNotes } from "./survey.js";
@@ -68,7 +69,9 @@ export async function surveySegment(
   if (decoded.kind === "damaged") notes.note(file.path, lastOffset, "a trailer that does not hold its checksum");
   const trailer = decoded.kind === "trailer" ? decoded.trailer : null;
   await surveyBlocks(file, place, trailer, found, notes);
-  if (trailer !== null && trailer.removedCount > 0) await surveyEmptied(file, trailer, emptied, notes);
+  if (trailer === null) return;
+  await surveyLsnIndex(file, trailer, notes);
+  await surveyStreamPages(file, trailer, emptied, notes);
 }
 
 async function surveyBlocks(
@@ -147,8 +150,22 @@ async function nextBlock(
   return null;
 }
 
+async function surveyLsnIndex(file: SalvageFile, trailer: SealedTrailer, notes: SurveyNotes): Promise<void> {
+  const { lsnPages, filter, root } = partsOf(trailer);
+  const storeCrc = storeCrcOf(trailer.storeId);
+  for (let page = 0; page < trailer.lsnPageCount; page++) {
+    const offset = lsnPages + page * PAGE_BYTES;
+    const bytes = await file.read(offset, PAGE_BYTES);
+    if (checkPage(bytes, "lsns", page, trailer.number, storeCrc) === null) notes.note(file.path, offset, "no LSN page");
+  }
+  if (crc32(await file.read(filter, trailer.filterBytes)) !== trailer.filterCrc)
+    notes.note(file.path, filter, "a name filter that does not hold its checksum");
+  if (crc32(await file.read(root, trailer.lsnPageCount * ROOT_ENTRY_BYTES)) !== trailer.rootCrc)
+    notes.note(file.path, root, "an LSN root that does not hold its checksum");
+}
+
 /** As far as the pages of the stream index are intact. */
-async function surveyEmptied(
+async function surveyStreamPages(
   file: SalvageFile,
   trailer: SealedTrailer,
   emptied: EmptiedStream[],

@@ -93,7 +93,7 @@ export async function surveyStore(directory: string): Promise<Survey> {
     const listed = new Set(manifest?.sealed.map(({ number }) => number));
     for (const { path, number } of sealed) {
       const place = { storeId: id, number, isListed: manifest === null || listed.has(number) };
-      await withFile(path, notes, (file) => surveySegment(file, place, blocks, emptied, notes));
+      await withFile(path, notes, (file) => surveySegment(file, place, blocks, place.isListed ? emptied : [], notes));
     }
   }
   const voids = manifest === null ? [] : voidsOf(manifest);
