@@ -20,7 +20,8 @@ export async function copyStore(directory: string, target: string): Promise<void
     await mkdir(target);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    throw new StoreError("ERR_STORE_EXISTS", `there is something at ${target} already`, { directory: target });
+    const message = `there is something at ${target} already`;
+    throw new StoreError("ERR_STORE_EXISTS", message, { directory: target }, { cause: error });
   }
   const directories = [target];
   for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
