@@ -1,8 +1,10 @@
 /** Runs damage through the oracle, several copies of a store side by side, and counts the outcomes. */
 
-import { rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { seededRandom } from "../support/seeded-random.js";
+import { forgeriesOf } from "./forgery.js";
+import { type ForgeryOutcome, judgeForgery } from "./forgery-oracle.js";
 import { FuzzFailure, judgeReading, judgeWriting, type Outcome } from "./fuzz-oracle.js";
 import { copyOf, type FuzzStore, makeFuzzStores } from "./fuzz-store.js";
 import { apply, type Mutation, type MutationKind, mutationsOf, undo } from "./mutation.js";
@@ -32,13 +34,14 @@ export interface FuzzReport {
 
 const LANES = 6;
 const BITS_FOR_EACH_OTHER = 16;
+const FORGERIES_PER_PLACE = 400;
 const FAILURES_MAX = 20;
 const DEADLINE_MS = 20_000;
 
 class Tally {
   readonly counts: Record<string, Record<string, number>> = {};
 
-  add(kind: string, outcome: Outcome | RepairOutcome | "all events" | "some events"): void {
+  add(kind: string, outcome: Outcome | RepairOutcome | ForgeryOutcome | "all events" | "some events"): void {
     const row = this.counts[kind] ?? {};
     this.counts[kind] = row;
     row[outcome] = (row[outcome] ?? 0) + 1;
@@ -90,6 +93,32 @@ function* chosen(mutations: Iterable<Mutation>, every: number): Generator<Mutati
   }
 }
 
+/** Lies that hold their checksums, some for each header and page. */
+async function forgeStore(store: FuzzStore, plan: FuzzPlan, tally: Tally, failures: string[]): Promise<number> {
+  const perPlace = Math.ceil(FORGERIES_PER_PLACE / plan.every);
+  const mutations = forgeriesOf(store, seededRandom(plan.every), perPlace);
+  let done = 0;
+  const lane = async (number: number): Promise<void> => {
+    const directory = copyOf(store.directory, join(plan.base, `forged-${number}`));
+    const scratch = mkdtempSync(join(plan.base, `forged-scratch-${number}-`));
+    for (const mutation of mutations) {
+      if (failures.length >= FAILURES_MAX) break;
+      done++;
+      apply(mutation, directory);
+      try {
+        tally.add(mutation.kind, await withDeadline(judgeForgery(directory, join(scratch, "store"))));
+      } catch (error) {
+        failures.push(`${store.name}: ${mutation.kind}: ${mutation.label}: ${(error as Error).message}`);
+      }
+      undo(mutation, directory, store);
+      for (const name of readdirSync(scratch)) rmSync(join(scratch, name), { recursive: true, force: true });
+    }
+    for (const path of [directory, scratch]) rmSync(path, { recursive: true, force: true });
+  };
+  await Promise.all(Array.from({ length: LANES }, (_, number) => lane(number)));
+  return done;
+}
+
 async function fuzzStore(store: FuzzStore, plan: FuzzPlan, tally: Tally, failures: string[]): Promise<number> {
   const mutations = chosen(mutationsOf(store, seededRandom(1)), plan.every);
   let done = 0;
@@ -131,7 +160,10 @@ export async function runFuzz(plan: FuzzPlan): Promise<FuzzReport> {
   const failures: string[] = [];
   const watch = watchAllocations();
   let done = 0;
-  for (const store of stores)
-    if (plan.only?.includes(store.name) !== false) done += await fuzzStore(store, plan, tally, failures);
+  for (const store of stores) {
+    if (plan.only?.includes(store.name) === false) continue;
+    done += await forgeStore(store, plan, tally, failures);
+    done += await fuzzStore(store, plan, tally, failures);
+  }
   return { counts: tally.counts, failures, done, largestAllocation: watch.stop() };
 }

@@ -15,6 +15,7 @@ export const MUTATION_KINDS = [
   "removed",
   "older copy",
   "swapped files",
+  "forged",
 ] as const;
 export type MutationKind = (typeof MUTATION_KINDS)[number];
 
