@@ -33,6 +33,8 @@ import { copyStore } from "./store-copy.js";
 const READ_CHUNK_BYTES = 1024 * 1024;
 const READ_CHUNKS_MAX = 16;
 const QUARANTINE = "quarantine";
+/** LSNs in a row: more than this, and a header lies that holds its checksum. A run of a sealed segment counts to 2^32. */
+const LOST_AT_ONCE_MAX = 2 ** 31;
 
 export interface RepairPlace {
   readonly directory: string;
@@ -54,7 +56,12 @@ export interface ExaminedStore {
 export async function examineStore({ directory, keyOf, onProgress }: RepairPlace): Promise<ExaminedStore> {
   const survey = await surveyStore(directory);
   const obstacle = obstacleIn(survey);
-  return { survey, obstacle, plan: obstacle === null ? await planRepair(survey, keyOf, onProgress) : null };
+  if (obstacle !== null) return { survey, obstacle, plan: null };
+  const plan = await planRepair(survey, keyOf, onProgress);
+  const endless = plan.lost.find(([from, through]) => through - from >= LOST_AT_ONCE_MAX);
+  if (endless === undefined) return { survey, obstacle: null, plan };
+  const why = `a file attests LSN ${endless[1]}, and nothing is there from LSN ${endless[0]} on: no damage does that`;
+  return { survey, obstacle: why, plan: null };
 }
 
 function obstacleIn({ storeId, manifest, manifestState, newerFiles }: Survey): string | null {
