@@ -232,6 +232,16 @@ test("nothing is found where nothing is, misuse is told, and what onEvent throws
   assert.is(aborted, mine);
 });
 
+test("what the device does not give back is passed over, and named", async () => {
+  const directory = await makeStore();
+  // Reading a directory fails as reading a bad block does.
+  const path = join(directory, "wal/core-000/0000000009.wal");
+  mkdirSync(path);
+  const { events, report } = await salvage(directory);
+  assert.equal(lsnsOf(events), upTo(2 * BATCHES));
+  assert.ok(report.damage.some((note) => note.path === path && note.what.includes("does not give back")));
+});
+
 test("garbage in the place of every file is survived", async () => {
   const directory = await makeStore(3);
   for (const [name, { bytes }] of snapshot(directory)) {

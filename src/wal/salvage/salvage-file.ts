@@ -1,6 +1,7 @@
 /** A file of a damaged store, read however much of it can be: blocks that the device does not give back hold neither a header nor zeros. */
 
 import { type FileHandle, open } from "node:fs/promises";
+import { StoreError } from "../../errors.js";
 import { BLOCK_BYTES } from "../../ffi/index.js";
 
 const WINDOW_BYTES = 1024 * 1024;
@@ -80,6 +81,17 @@ export class SalvageFile {
 
 const OPEN_FILES_MAX = 16;
 
+/** A file that was there when the store was looked through. */
+async function openSurveyed(path: string): Promise<SalvageFile> {
+  try {
+    return await SalvageFile.open(path);
+  } catch (cause) {
+    const { code: errno = "unknown" } = cause as NodeJS.ErrnoException;
+    const message = `${path} has gone while it was read (${errno}): is the store open?`;
+    throw new StoreError("ERR_IO_FAILED", message, { path, errno }, { cause });
+  }
+}
+
 /** The files that are read by turns; the one that was not read for longest is closed when there are many. */
 export class SalvageFiles {
   readonly #files = new Map<string, SalvageFile>();
@@ -96,7 +108,7 @@ export class SalvageFiles {
       this.#files.delete(oldest);
       await file.close();
     }
-    const file = await SalvageFile.open(path);
+    const file = await openSurveyed(path);
     this.#files.set(path, file);
     return file;
   }
