@@ -1,4 +1,4 @@
-/** A repair that is killed at each change of a name: the store is damaged as before, or repaired, and repairing again ends it. */
+/** A repair that is killed at each change of a name, and each sync: the store is damaged as before, or repaired, and repairing again ends it. */
 
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
@@ -13,7 +13,7 @@ import { temporaryDirectory } from "../support/temporary-directory.js";
 const test = suite("crash/repair-kill");
 const OPTIONS = { segmentBytes: 64 * 1024, checkpointWalBytes: 0 } as const;
 const CHILD = new URL("./children/repair-process.js", import.meta.url);
-const CALLS = "rename,renameat,renameat2,unlink,unlinkat,link,linkat";
+const CALLS = "rename,renameat,renameat2,unlink,unlinkat,link,linkat,mkdir,fsync,fdatasync";
 const KILLS_MAX = 100;
 const STEP = process.env["VARVE_FUZZ"] === "all" ? 1 : 3;
 
@@ -45,7 +45,7 @@ async function lsnsIn(directory: string): Promise<number[]> {
 }
 
 const name =
-  "a repair that is killed at any rename, link or unlink leaves the store as it was or repaired, and the next one ends it";
+  "a repair that is killed at any change of a name or sync leaves the store as it was or repaired, and the next one ends it";
 if (spawnSync("strace", ["-V"]).status !== 0) test.skip(name, "strace is not installed");
 else
   test(
