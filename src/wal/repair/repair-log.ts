@@ -3,7 +3,7 @@
  *
  *     1  under the attach lock, with no writer alive and no write of a dead one in flight: look through all files, and plan
  *     2  copy the store
- *     3  write what is kept into new sealed segments, which nobody lists yet, each read back
+ *     3  write what is kept into new sealed segments, which nobody lists yet, each read back; they are marked as a repair's
  *     4  a manifest that lists them and nothing else, twice: this is the commit
  *     5  move what is damaged into `quarantine/`, and remove what is in the new segments
  *
@@ -29,6 +29,7 @@ import { listCores, listLog } from "../segment-name.js";
 import { rebuildLog } from "./rebuild-log.js";
 import { planRepair, type RepairPlan } from "./repair-plan.js";
 import { copyStore } from "./store-copy.js";
+import { beginRepair, endRepair } from "./unfinished-repair.js";
 
 const READ_CHUNK_BYTES = 1024 * 1024;
 const READ_CHUNKS_MAX = 16;
@@ -121,6 +122,7 @@ export async function repairLog(
   await copyStore(directory, backup);
   const sealed = await rebuild(place, survey, plan);
   await commit(directory, survey, plan, sealed);
+  await endRepair(directory);
   const quarantined = await clear(directory, examined, sealed, basename(backup));
   return { examined, quarantined };
 }
@@ -132,6 +134,7 @@ async function rebuild(place: RepairPlace, survey: Survey, plan: RepairPlan): Pr
   const pool = new BufferPool(READ_CHUNK_BYTES, READ_CHUNKS_MAX);
   try {
     const firstNumber = await nextSealedNumber(directory, survey.manifest?.sealed ?? []);
+    await beginRepair(place.directory, firstNumber);
     const { keyOf, onProgress } = place;
     const entries = await rebuildLog(survey, plan, { io, pool, directory, firstNumber, keyOf, onProgress });
     await syncDirectory(directory);

@@ -8,6 +8,7 @@
 
 import { type LsnRange, touches } from "../lsn-ranges.js";
 import { type FoundManifest, type Manifest, readManifest, voidsOf } from "../manifest.js";
+import { unfinishedRepairFrom } from "../repair/unfinished-repair.js";
 import { listSealed, sealedDirectory } from "../sealed/sealed-name.js";
 import { listLog } from "../segment-name.js";
 import { findStoreId } from "./find-store-id.js";
@@ -72,7 +73,11 @@ export async function surveyStore(directory: string): Promise<Survey> {
   const found = await readManifest(directory);
   const manifest = found.kind === "manifest" ? found.manifest : null;
   const cores = await listLog(directory, 0);
-  const sealed = (await listSealed(sealedDirectory(directory))).filter(({ isTemporary }) => !isTemporary);
+  const listed = new Set(manifest?.sealed.map(({ number }) => number));
+  const repairedFrom = await unfinishedRepairFrom(directory);
+  const sealed = (await listSealed(sealedDirectory(directory))).filter(
+    ({ isTemporary, number }) => !isTemporary && (number < repairedFrom || listed.has(number)),
+  );
   const paths = [
     ...cores.flatMap(({ segments }) => segments.map(({ path }) => path)),
     ...sealed.map(({ path }) => path),
@@ -90,7 +95,6 @@ export async function surveyStore(directory: string): Promise<Survey> {
       for (const { path, segment } of segments)
         await withFile(path, notes, (file) => surveyFrames(file, { storeId: id, core, segment }, frames, notes));
     }
-    const listed = new Set(manifest?.sealed.map(({ number }) => number));
     for (const { path, number } of sealed) {
       const place = { storeId: id, number, isListed: manifest === null || listed.has(number) };
       await withFile(path, notes, (file) => surveySegment(file, place, blocks, place.isListed ? emptied : [], notes));
