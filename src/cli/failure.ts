@@ -5,6 +5,10 @@ import { stringify } from "./output.js";
 
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
+/** As fsck says it: repaired, left as it was, could not do its work. */
+export const EXIT_REPAIRED = 1;
+export const EXIT_LEFT = 4;
+export const EXIT_OPERATIONAL = 8;
 
 /** Arguments that do not make sense. Not a `StoreError`, for no store was asked. */
 export class UsageError extends Error {

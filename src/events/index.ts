@@ -5,6 +5,8 @@ export type {
   BackupReport,
   CheckpointReport,
   CoreState,
+  DamageNote,
+  DroppedVersions,
   IoDemand,
   IoDescription,
   LogExtent,
@@ -29,6 +31,7 @@ export { EventStore, type EventStoreStats } from "./event-store.js";
 export type { EventStoreOptions } from "./open-options.js";
 export { type AllPageOptions, type Page, readAllPage, readStreamPage, type StreamPageOptions } from "./read-page.js";
 export { StoredEvent } from "./recorded-event.js";
+export { type RepairOptions, type RepairReport, repairStore } from "./repair-store.js";
 export { restoreStore } from "./restore-store.js";
 export {
   type DeleteStreamOptions,
@@ -40,4 +43,7 @@ export {
   type TruncateStreamOptions,
 } from "./retention.js";
 export type { StreamRetention } from "./retention-state.js";
+export { type SalvagedEvent, type SalvageOptions, type SalvageReport, salvageWith } from "./salvage-store.js";
 export type { PayloadCodec } from "./schema-registry.js";
+export type { StreamGap } from "./stream-gaps.js";
+export { verifyEvents } from "./verify-events.js";

@@ -16,6 +16,7 @@ export type { Projection } from "./projection.js";
 export type { ProjectionRunner, ProjectionStatus } from "./runner.js";
 export type { FailurePolicy, ProjectionProgress, ProjectionReport, RunnerOptions } from "./runner-options.js";
 export type { ProjectionRecovery, RefusedCheckpoint } from "./runner-start.js";
+export { salvageStore } from "./salvage-store.js";
 export { startProjection } from "./start-projection.js";
 export { type BufferedAppendOptions, Store, type StoreCheckpoint, type StoreOptions } from "./store.js";
 export { StoreReader } from "./store-reader.js";

@@ -105,6 +105,11 @@ export class ControlFile {
       if (byteLength !== controlBytes(int32[WORD.slotCount] as number)) {
         throw new StoreError("ERR_WAL_CORRUPT", `${path} has ${byteLength} bytes`, { path });
       }
+      // Whoever looks at all lanes goes by it: a wrong one leads out of the file.
+      const attached = int32[WORD.attached] as number;
+      if (attached < 0 || attached > (int32[WORD.slotCount] as number)) {
+        throw new StoreError("ERR_WAL_CORRUPT", `${path} says that ${attached} slots were attached`, { path });
+      }
     } catch (error) {
       file.close();
       throw error;

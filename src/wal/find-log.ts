@@ -50,8 +50,7 @@ export interface LogPlace {
 
 type RefusalCode = "ERR_WAL_CORRUPT" | "ERR_WAL_VERSION" | "ERR_WAL_FOREIGN";
 
-function refusal(code: RefusalCode, why: string, facts: LogFacts | null): StoreError {
-  if (facts === null) return new StoreError(code, why);
+function refusal(code: RefusalCode, why: string, facts: LogFacts): StoreError {
   const explained = facts.strangerAt ?? (facts.lostAt === null ? facts.damagedAt : null);
   const at = explained ?? facts.lostAt;
   const details: Record<string, string | number> = {};
@@ -68,6 +67,12 @@ function refusal(code: RefusalCode, why: string, facts: LogFacts | null): StoreE
     details["lastLostLsn"] = facts.attestedLsn;
   }
   return new StoreError(code, message, details);
+}
+
+function unreadableManifest(code: RefusalCode, why: string, directory: string, found: FoundManifest): StoreError {
+  const path = found.kind === "damaged" ? found.files[0] : undefined;
+  const where = path === undefined ? directory : `${path} at offset 0`;
+  return new StoreError(code, `${why} (${where})`, { directory, ...(path !== undefined && { path, offset: 0 }) });
 }
 
 function manifestFact(found: FoundManifest): RecoveryFacts["manifest"] {
@@ -107,7 +112,7 @@ export async function judgeLog(
       tail: "end",
     });
     if (decision.action === "refuse") {
-      throw refusal(decision.code as RefusalCode, `${decision.why} (${place.directory})`, null);
+      throw unreadableManifest(decision.code as RefusalCode, decision.why, place.directory, found);
     }
     return "absent";
   }

@@ -23,6 +23,7 @@ import { STORE_ID_BYTES } from "./format.js";
 import { scanLog } from "./log-scan.js";
 import { clipped } from "./lsn-ranges.js";
 import { firstSegmentOf, type Incarnation, type Manifest, writeManifest } from "./manifest.js";
+import { endRepair } from "./repair/unfinished-repair.js";
 import type { SealedLog } from "./sealed/sealed-log.js";
 import { openSealedTier } from "./sealed-tier.js";
 import { coreDirectory, listLog } from "./segment-name.js";
@@ -71,7 +72,11 @@ async function waitForWrites(
 }
 
 /** Makes durable what killed owners wrote, when their writes have ended. One file at a time: there can be more than a process may open. */
-async function settleWrites(place: LogPlace, waitMs: number, onWaiting: (path: string) => void): Promise<void> {
+export async function settleWrites(
+  place: Pick<LogPlace, "io" | "directory">,
+  waitMs: number,
+  onWaiting: (path: string) => void,
+): Promise<void> {
   const deadlineMs = performance.now() + waitMs;
   for (const { directory, segments } of await listLog(place.directory, 0)) {
     for (const name of segments) {
@@ -178,6 +183,7 @@ async function fence(place: LogPlace, found: FoundLog): Promise<Pick<RecoveredLo
   // A backup that is written to is a store of its own from here on.
   const manifest: Manifest = { ...before, sequence: before.sequence + 1, incarnations, backup: undefined };
   await writeManifest(place.directory, manifest);
+  await endRepair(place.directory);
   for (const path of empty) await unlink(path);
   for (const directory of new Set([...empty].map((path) => dirname(path)))) await syncDirectory(directory);
   return { manifest, incarnation };

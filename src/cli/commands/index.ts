@@ -23,7 +23,9 @@ import { importGitCommand } from "./import-git.js";
 import { importNdjsonCommand } from "./import-ndjson.js";
 import { inspectCommand } from "./inspect.js";
 import { readCommand } from "./read.js";
+import { repairCommand } from "./repair.js";
 import { restoreCommand } from "./restore.js";
+import { salvageCommand } from "./salvage.js";
 import { scavengeCommand } from "./scavenge.js";
 import { statsCommand } from "./stats.js";
 import { streamCommand } from "./stream-retention.js";
@@ -50,6 +52,8 @@ export const COMMANDS: readonly CommandBuilder[] = [
   scavengeCommand,
   truncateCommand,
   verifyCommand,
+  repairCommand,
+  salvageCommand,
   statsCommand,
   inspectCommand,
   coresCommand,

@@ -1,6 +1,5 @@
 import type { Command } from "commander";
-import { StoreError } from "../../errors.js";
-import type { LsnRange } from "../../events/index.js";
+import { verifyEvents } from "../../events/index.js";
 import { type CommonOptions, schemaOption, storeCommand } from "../arguments.js";
 import { isDecodable } from "../event-line.js";
 import type { CommandContext } from "../program.js";
@@ -17,58 +16,20 @@ export function verifyCommand({ output, stderr }: CommandContext): Command {
     .action(async ({ store, schema = [] }: VerifyOptions) => {
       const progress = startProgress(stderr, "reading the log");
       try {
-        // Opening checks every checksum of what is not sealed and that no LSN is missing; `verifySealed` does so for what is. What is left are
-        // the events themselves, over both.
         await withReader(store, schema, async (reader) => {
-          const sealed = await reader.verifySealed();
-          let sealedCount = 0;
-          const versions = new Map<string, number>();
           const undecoded = new Set<string>();
-          let lsn = sealed.horizon;
-          let eventCount = 0;
-          for await (const events of reader.readBatches(sealed.horizon)) {
-            for (const event of events) {
-              // Which LSNs the sealed segments lack for good they say themselves, and their counts must agree with what is read here.
-              const expected = behindVoids(reader.voids, Math.max(lsn, sealed.lastLsn));
-              const follows = event.lsn > sealed.lastLsn ? event.lsn === expected : event.lsn > lsn;
-              if (!follows) throw broken(`LSN ${event.lsn} follows LSN ${lsn}`, event.lsn);
-              lsn = event.lsn;
-              if (lsn <= sealed.lastLsn) sealedCount++;
-              eventCount++;
-              // Where records were removed, those of the first versions were.
-              const known = versions.get(event.stream) ?? (sealed.removedLsns > 0 ? event.version - 1 : 0);
-              const version = known + 1;
-              if (event.version !== version)
-                throw broken(`${event.stream} has version ${event.version} after ${version - 1}`, lsn);
-              versions.set(event.stream, version);
-              if (!isDecodable(event)) undecoded.add(event.type);
-              // Decoded when it is read.
-              void event.metadata;
-            }
-            progress.update(() => `${formatCount(lsn)} of ${formatCount(reader.watermark)} events`);
-          }
-          const sealedExpected = sealed.records - sealed.sparedRecords;
-          if (sealedCount !== sealedExpected)
-            throw broken(`${sealedCount} of ${sealedExpected} sealed events were read`, sealed.lastLsn);
-          if (behindVoids(reader.voids, Math.max(lsn, sealed.lastLsn)) <= reader.watermark)
-            throw broken(`the log ends at LSN ${lsn}, not at ${reader.watermark}`, lsn);
+          const verified = await verifyEvents(reader, (event) => {
+            if (!isDecodable(event)) undecoded.add(event.type);
+            progress.update(() => `${formatCount(event.lsn)} of ${formatCount(reader.watermark)} events`);
+          });
           progress.stop();
           const undecodedTypes = [...undecoded];
-          const events = eventCount;
-          const voidLsns = reader.watermark - eventCount - sealed.sparedRecords - sealed.removedLsns;
-          const result = {
-            ok: true,
-            events,
-            lastLsn: lsn,
-            voidLsns,
-            streams: versions.size,
-            sealed,
-            undecodedTypes,
-            recovery: reader.recovery,
-          };
+          const { recovery, ...counts } = verified;
+          const { sealed } = verified;
+          const result = { ...counts, undecodedTypes, recovery };
           await output.print(result, () => {
             const removed = sealed.removedLsns === 0 ? "" : `, ${formatCount(sealed.removedLsns)} were removed`;
-            const sum = `${formatCount(eventCount)} events in ${formatCount(versions.size)} streams: all there, nothing damaged${removed}`;
+            const sum = `${formatCount(verified.events)} events in ${formatCount(verified.streams)} streams: all there, nothing damaged${removed}`;
             if (undecoded.size === 0) return sum;
             return `${sum}\nnot decoded, for want of their --schema: ${undecodedTypes.join(", ")}`;
           });
@@ -77,15 +38,4 @@ export function verifyCommand({ output, stderr }: CommandContext): Command {
         progress.stop();
       }
     });
-}
-
-/** The LSN that the next event has: a void belongs to a writer that died with it. */
-function behindVoids(voids: readonly LsnRange[], lsn: number): number {
-  let next = lsn + 1;
-  for (const [from, through] of voids) if (next >= from && next <= through) next = through + 1;
-  return next;
-}
-
-function broken(what: string, lsn: number): StoreError {
-  return new StoreError("ERR_WAL_CORRUPT", `the log is whole but its events are not: ${what}`, { lsn });
 }

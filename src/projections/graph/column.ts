@@ -39,6 +39,10 @@ export class Int32Column {
     }
   }
 
+  get rowBytes(): number {
+    return Int32Array.BYTES_PER_ELEMENT;
+  }
+
   /** Makes the column that long and gives the same views, to be filled. */
   restore(length: number): Iterable<Uint8Array> {
     while (this.#capacity < length) this.#grow();

@@ -64,6 +64,7 @@ export function decodeTables(chunks: Iterable<Uint8Array>): GraphTables {
   const header = readHeader(source, words[1] as number);
   const tables = new GraphTables();
   restoreSmallParts(tables, header);
+  if (bytesClaimed(tables, header) !== source.bytesLeft) throw unusable("it has not the bytes that its header says");
   for (const [index, table] of tablesOf(tables).entries()) {
     for (const bytes of table.restore(header.rows[index] as number)) source.fill(bytes);
   }
@@ -101,14 +102,50 @@ function readHeader(source: ChunkSource, length: number): Header {
   const bytes = source.take(length);
   let header: Header;
   try {
-    // `as`: the bytes carry the checksum of the file around them, so they are what `headerOf` wrote.
     header = JSON.parse(bytes.toString()) as Header;
   } catch (cause) {
     throw unusable("its header is not readable", cause);
   }
+  if (typeof header !== "object" || header === null) throw unusable("its header is none");
   if (header.version !== FORMAT_VERSION)
     throw unusable(`its format version is ${header.version}, not ${FORMAT_VERSION}`);
+  if (!isHeader(header)) throw unusable("its header is not what it should be");
   return header;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/** The file around it has a checksum: this is for one that lies, so that nothing is allocated for it. */
+function isHeader(header: Header): boolean {
+  const { lsn, time, rejectedCount, rejections, labels, labelled, free, rows, arena } = header;
+  return (
+    isCount(lsn) &&
+    (time === null || Number.isFinite(time)) &&
+    isCount(rejectedCount) &&
+    Array.isArray(rejections) &&
+    rejections.every((rejection) => isCount(rejection?.lsn)) &&
+    Array.isArray(labels) &&
+    labels.every((label) => typeof label === "string") &&
+    isCount(labelled) &&
+    labelled <= labels.length &&
+    isCount(free?.node) &&
+    isCount(free?.edge) &&
+    Array.isArray(rows) &&
+    rows.every(isCount) &&
+    Number.isSafeInteger(arena?.filling) &&
+    Array.isArray(arena.sizes) &&
+    arena.sizes.every(isCount)
+  );
+}
+
+/** NaN where the header does not know every table. */
+function bytesClaimed(tables: GraphTables, { rows, arena }: Header): number {
+  const all = tablesOf(tables);
+  if (all.length !== rows.length) return Number.NaN;
+  const inTables = all.reduce((sum, table, index) => sum + (rows[index] as number) * table.rowBytes, 0);
+  return arena.sizes.reduce((sum, size) => sum + size, inTables);
 }
 
 function restoreSmallParts(tables: GraphTables, header: Header): void {
@@ -125,11 +162,19 @@ function restoreSmallParts(tables: GraphTables, header: Header): void {
 /** Bytes that come in pieces, handed out in others. */
 class ChunkSource {
   readonly #chunks: Iterator<Uint8Array>;
+  readonly #byteLength: number;
   #chunk: Uint8Array = new Uint8Array(0);
   #at = 0;
+  #takenBytes = 0;
 
   constructor(chunks: Iterable<Uint8Array>) {
-    this.#chunks = chunks[Symbol.iterator]();
+    const all = Array.from(chunks);
+    this.#chunks = all[Symbol.iterator]();
+    this.#byteLength = all.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  get bytesLeft(): number {
+    return this.#byteLength - this.#takenBytes;
   }
 
   fill(target: Uint8Array): void {
@@ -138,6 +183,7 @@ class ChunkSource {
       const part = this.#chunk.subarray(this.#at, this.#at + target.length - filled);
       target.set(part, filled);
       this.#at += part.length;
+      this.#takenBytes += part.length;
       filled += part.length;
     }
   }
@@ -150,6 +196,7 @@ class ChunkSource {
       const part = this.#chunk.subarray(this.#at, this.#at + length - taken);
       parts.push(part.slice());
       this.#at += part.length;
+      this.#takenBytes += part.length;
       taken += part.length;
     }
     return Buffer.concat(parts);

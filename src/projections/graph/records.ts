@@ -87,6 +87,10 @@ export class Records {
     }
   }
 
+  get rowBytes(): number {
+    return this.#rowDoubles * DOUBLE_BYTES;
+  }
+
   /** Makes the table that long and gives the same views, to be filled. */
   restore(length: number): Iterable<Uint8Array> {
     while (this.#capacity < length) this.#grow();

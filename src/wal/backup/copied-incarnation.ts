@@ -10,7 +10,11 @@ import type { Incarnation, Manifest } from "../manifest.js";
 const US_PER_SECOND = 1_000_000;
 
 /** Ended, without files, at the last LSN of the copy. */
-export function copiedIncarnation(manifest: Manifest, lastLsn: number, nowUs: number): Incarnation {
+export function copiedIncarnation(
+  manifest: Pick<Manifest, "incarnations">,
+  lastLsn: number,
+  nowUs: number,
+): Incarnation {
   const newest = manifest.incarnations.at(-1)?.incarnation ?? 0;
   const incarnation = Math.max(newest + 1, Math.floor(nowUs / US_PER_SECOND));
   return { incarnation, firstLsn: lastLsn + 1, lastLsn, firstSegments: [], voids: [] };

@@ -61,7 +61,7 @@ export async function mergeFrames(
 }
 
 /** The frame cut between records, into runs that have about so many bytes. */
-function runsOfFrame({ header, body }: LogFrame, runBytes: number): SealedRun[] {
+export function runsOfFrame({ header, body }: LogFrame, runBytes: number): SealedRun[] {
   const runs: SealedRun[] = [];
   const { recordedAt } = header;
   let { firstLsn, recordCount } = header;

@@ -12,7 +12,7 @@ import {
 } from "./sealed-format.js";
 
 /** Deflate makes a byte of at most 1032; a header that claims more is not believed before anything is allocated. */
-const DEFLATE_RATIO_MAX = 1040;
+export const DEFLATE_RATIO_MAX = 1040;
 
 /** Of which segment a block must be. */
 export interface BlockPlace extends SealedPlace {

@@ -123,10 +123,11 @@ export function findEntry(
     const end = at + page.readUInt16LE(at);
     if (end < at + ENTRY_HEADER_BYTES || end > contentEnd) return "damaged";
     if (page.readUInt32LE(at + 4) === hashLow && page.readUInt32LE(at + 8) === hashHigh) {
-      const nameStart = entryName(page, at);
-      if (page.compare(name, 0, name.length, nameStart.start, nameStart.end) === 0) {
-        return decodeEntry(page, at, end) ?? "damaged";
-      }
+      // First: of an entry that makes no sense nobody knows where its name lies.
+      const entry = decodeEntry(page, at, end);
+      if (entry === null) return "damaged";
+      const found = entryName(page, at);
+      if (page.compare(name, 0, name.length, found.start, found.end) === 0) return entry;
     }
     at = end;
   }
@@ -153,6 +154,7 @@ export function decodeEntry(page: Buffer, at: number, end: number): StreamEntry 
   const firstVersion = fields.next();
   const lastLsnOffset = fields.next();
   fields.at += nameBytes;
+  if (![nameBytes, count, firstVersion, lastLsnOffset].every(Number.isSafeInteger)) return null;
   const flags = page.readUInt16LE(at + 2);
   const head = { count, firstVersion, lastLsnOffset };
   if (flags === FLAG_POSTING_PAGES) {

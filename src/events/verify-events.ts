@@ -1,0 +1,86 @@
+/** Reads a whole store and checks that nothing in it is damaged or missing: what `varve verify` does. */
+
+import { StoreError } from "../errors.js";
+import type { LsnRange, RecoveryReport, SealedVerification } from "../wal/index.js";
+
+/** What of a reader is used. */
+export interface VerifiedReader<Event> {
+  readonly watermark: number;
+  readonly voids: readonly LsnRange[];
+  readonly recovery: RecoveryReport;
+  verifySealed(): Promise<SealedVerification>;
+  readBatches(after: number): AsyncIterable<readonly Event[]>;
+}
+
+export interface VerifiedEvent {
+  readonly lsn: number;
+  readonly stream: string;
+  readonly version: number;
+  readonly metadata: unknown;
+}
+
+export interface Verification {
+  readonly ok: true;
+  readonly events: number;
+  readonly lastLsn: number;
+  readonly voidLsns: number;
+  readonly streams: number;
+  readonly sealed: SealedVerification;
+  readonly recovery: RecoveryReport;
+}
+
+/**
+ * Opening has checked every checksum of what is not sealed and that no LSN is missing; `verifySealed` does so for what is. What is left are the
+ * events themselves, over both.
+ *
+ * @throws StoreError `ERR_WAL_CORRUPT` and what reading throws
+ */
+export async function verifyEvents<Event extends VerifiedEvent>(
+  reader: VerifiedReader<Event>,
+  onEvent: (event: Event) => void = () => {},
+): Promise<Verification> {
+  const sealed = await reader.verifySealed();
+  let sealedCount = 0;
+  const versions = new Map<string, number>();
+  let lsn = sealed.horizon;
+  let events = 0;
+  for await (const batch of reader.readBatches(sealed.horizon)) {
+    for (const event of batch) {
+      // Which LSNs the sealed segments lack for good they say themselves, and their counts must agree with what is read here.
+      const expected = behindVoids(reader.voids, Math.max(lsn, sealed.lastLsn));
+      const follows = event.lsn > sealed.lastLsn ? event.lsn === expected : event.lsn > lsn;
+      if (!follows) throw broken(`LSN ${event.lsn} follows LSN ${lsn}`, event.lsn);
+      lsn = event.lsn;
+      if (lsn <= sealed.lastLsn) sealedCount++;
+      events++;
+      // Where records were removed, those of the first versions were.
+      const known = versions.get(event.stream) ?? (sealed.removedLsns > 0 ? event.version - 1 : 0);
+      const version = known + 1;
+      if (event.version !== version)
+        throw broken(`${event.stream} has version ${event.version} after ${version - 1}`, lsn);
+      versions.set(event.stream, version);
+      onEvent(event);
+      // Decoded when it is read.
+      void event.metadata;
+    }
+  }
+  const sealedExpected = sealed.records - sealed.sparedRecords;
+  if (sealedCount !== sealedExpected)
+    throw broken(`${sealedCount} of ${sealedExpected} sealed events were read`, sealed.lastLsn);
+  if (behindVoids(reader.voids, Math.max(lsn, sealed.lastLsn)) <= reader.watermark)
+    throw broken(`the log ends at LSN ${lsn}, not at ${reader.watermark}`, lsn);
+  const voidLsns = reader.watermark - events - sealed.sparedRecords - sealed.removedLsns;
+  const { recovery } = reader;
+  return { ok: true, events, lastLsn: lsn, voidLsns, streams: versions.size, sealed, recovery };
+}
+
+/** The LSN that the next event has: a void belongs to a writer that died with it. */
+function behindVoids(voids: readonly LsnRange[], lsn: number): number {
+  let next = lsn + 1;
+  for (const [from, through] of voids) if (next >= from && next <= through) next = through + 1;
+  return next;
+}
+
+function broken(what: string, lsn: number): StoreError {
+  return new StoreError("ERR_WAL_CORRUPT", `the log is whole but its events are not: ${what}`, { lsn });
+}

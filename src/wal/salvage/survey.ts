@@ -1,0 +1,169 @@
+/**
+ * Looks through all files of a store for what of it is intact, whatever else is damaged or missing: frames of the cores, blocks of sealed
+ * segments. Believes nothing but checksums, needs no manifest and no lock, and only reads.
+ *
+ * What it keeps in memory is a few numbers for each frame and block. Two things need the manifest, and are guessed where no manifest can be
+ * read: where an incarnation was fenced (then: where the next one began), and which LSNs are void (then: none).
+ */
+
+import { type LsnRange, touches } from "../lsn-ranges.js";
+import { type FoundManifest, type Manifest, readManifest, voidsOf } from "../manifest.js";
+import { unfinishedRepairFrom } from "../repair/unfinished-repair.js";
+import { listSealed, sealedDirectory } from "../sealed/sealed-name.js";
+import { listLog } from "../segment-name.js";
+import { findStoreId } from "./find-store-id.js";
+import { SalvageFile } from "./salvage-file.js";
+import { type FramePiece, surveyFrames } from "./survey-frames.js";
+import { type BlockPiece, type EmptiedStream, surveySegment } from "./survey-segment.js";
+
+/** Something that is not as it should be. */
+export interface DamageNote {
+  readonly path: string;
+  readonly offset: number;
+  readonly what: string;
+}
+
+/** The body of a frame whose header is damaged: its records are intact, and nobody knows their LSNs. */
+export interface HeadlessBody {
+  readonly path: string;
+  /** Of the first record. */
+  readonly fileOffset: number;
+  readonly byteLength: number;
+}
+
+export interface Survey {
+  /** 32 hexadecimal digits; null where nothing says which. */
+  readonly storeId: string | null;
+  readonly manifest: Manifest | null;
+  readonly manifestState: FoundManifest["kind"];
+  /** Segments of both kinds. */
+  readonly fileCount: number;
+  readonly frames: readonly FramePiece[];
+  readonly blocks: readonly BlockPiece[];
+  readonly headless: readonly HeadlessBody[];
+  /** Streams of which a sealed segment has nothing left. */
+  readonly emptied: readonly EmptiedStream[];
+  readonly voids: readonly LsnRange[];
+  /** The highest LSN that anything intact attests as durable. */
+  readonly attestedLsn: number;
+  /** Frames that an incarnation's end, or a void, takes out of the log. */
+  readonly fencedFrames: number;
+  readonly damage: readonly DamageNote[];
+  /** Files of another store, and what a newer version wrote. */
+  readonly foreignFiles: readonly string[];
+  readonly newerFiles: readonly string[];
+}
+
+/** What the parts of a survey note down as they go. */
+export class SurveyNotes {
+  readonly damage: DamageNote[] = [];
+  readonly headless: HeadlessBody[] = [];
+  readonly foreignFiles = new Set<string>();
+  readonly newerFiles = new Set<string>();
+  /** By the headers of frames, control frames included. */
+  attestedLsn = 0;
+
+  note(path: string, offset: number, what: string): void {
+    this.damage.push({ path, offset, what });
+  }
+}
+
+/** @throws what the file system throws when a directory cannot be listed */
+export async function surveyStore(directory: string): Promise<Survey> {
+  const found = await readManifest(directory);
+  const manifest = found.kind === "manifest" ? found.manifest : null;
+  const cores = await listLog(directory, 0);
+  const listed = new Set(manifest?.sealed.map(({ number }) => number));
+  const repairedFrom = await unfinishedRepairFrom(directory);
+  const sealed = (await listSealed(sealedDirectory(directory))).filter(
+    ({ isTemporary, number }) => !isTemporary && (number < repairedFrom || listed.has(number)),
+  );
+  const paths = [
+    ...cores.flatMap(({ segments }) => segments.map(({ path }) => path)),
+    ...sealed.map(({ path }) => path),
+  ];
+  const storeId = manifest?.storeId ?? (await findStoreId(paths));
+  const notes = new SurveyNotes();
+  const badManifests = found.kind === "manifest" ? found.damagedFiles : found.kind === "damaged" ? found.files : [];
+  for (const path of badManifests) notes.note(path, 0, "a manifest that does not hold its checksum");
+  const frames: FramePiece[] = [];
+  const blocks: BlockPiece[] = [];
+  const emptied: EmptiedStream[] = [];
+  if (storeId !== null) {
+    const id = Buffer.from(storeId, "hex");
+    for (const { core, segments } of cores) {
+      for (const { path, segment } of segments)
+        await withFile(path, notes, (file) => surveyFrames(file, { storeId: id, core, segment }, frames, notes));
+    }
+    for (const { path, number } of sealed) {
+      const place = { storeId: id, number, isListed: manifest === null || listed.has(number) };
+      await withFile(path, notes, (file) => surveySegment(file, place, blocks, place.isListed ? emptied : [], notes));
+    }
+  }
+  const voids = manifest === null ? [] : voidsOf(manifest);
+  const fences = fencesOf(manifest, frames);
+  const kept = frames.filter((frame) => !isFenced(frame, fences, voids));
+  return {
+    storeId,
+    manifest,
+    manifestState: found.kind,
+    fileCount: paths.length,
+    frames: kept,
+    blocks,
+    headless: notes.headless,
+    emptied,
+    voids,
+    attestedLsn: attestedLsn(manifest, notes.attestedLsn, blocks),
+    fencedFrames: frames.length - kept.length,
+    damage: notes.damage,
+    foreignFiles: [...notes.foreignFiles],
+    newerFiles: [...notes.newerFiles],
+  };
+}
+
+async function withFile(path: string, notes: SurveyNotes, work: (file: SalvageFile) => Promise<void>): Promise<void> {
+  let file: SalvageFile;
+  try {
+    file = await SalvageFile.open(path);
+  } catch (error) {
+    notes.note(path, 0, `it cannot be opened: ${(error as Error).message}`);
+    return;
+  }
+  try {
+    await work(file);
+    for (const offset of file.unreadable) notes.note(path, offset, "a block that the device does not give back");
+  } finally {
+    await file.close();
+  }
+}
+
+/** By incarnation, the last LSN that its frames can have. One that is not in it is not part of the log. */
+function fencesOf(manifest: Manifest | null, frames: readonly FramePiece[]): ReadonlyMap<number, number> {
+  const firstLsns = new Map<number, number>();
+  for (const { incarnation, firstLsn } of frames) {
+    firstLsns.set(incarnation, Math.min(firstLsn, firstLsns.get(incarnation) ?? Number.POSITIVE_INFINITY));
+  }
+  const fences = new Map<number, number>();
+  let nextFirstLsn = Number.POSITIVE_INFINITY;
+  for (const [incarnation, firstLsn] of [...firstLsns].sort((a, b) => b[0] - a[0])) {
+    const known = manifest?.incarnations.find((entry) => entry.incarnation === incarnation);
+    const newest = manifest?.incarnations.at(-1)?.incarnation ?? 0;
+    if (known !== undefined) fences.set(incarnation, known.lastLsn ?? nextFirstLsn - 1);
+    // One that the manifest has forgotten is sealed. Without it, or above it: the next one began where this one was fenced.
+    else if (manifest === null || incarnation > newest) fences.set(incarnation, nextFirstLsn - 1);
+    nextFirstLsn = Math.min(nextFirstLsn, firstLsn);
+  }
+  return fences;
+}
+
+function isFenced(frame: FramePiece, fences: ReadonlyMap<number, number>, voids: readonly LsnRange[]): boolean {
+  const { firstLsn, lastLsn, incarnation } = frame;
+  return lastLsn > (fences.get(incarnation) ?? 0) || touches(voids, firstLsn, lastLsn);
+}
+
+function attestedLsn(manifest: Manifest | null, attested: number, blocks: readonly BlockPiece[]): number {
+  const newest = manifest?.incarnations.at(-1);
+  let lsn = Math.max(attested, manifest?.checkpointLsn ?? 0, (newest?.firstLsn ?? 1) - 1, newest?.lastLsn ?? 0);
+  for (const { lastLsn } of blocks) lsn = Math.max(lsn, lastLsn);
+  return lsn;
+}
