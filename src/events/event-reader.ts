@@ -3,6 +3,7 @@
 import { StoreError } from "../errors.js";
 import {
   type CoreState,
+  type EncryptionOptions,
   type Frame,
   type IoDescription,
   LogView,
@@ -14,7 +15,7 @@ import { envelopeKey } from "./envelope-key.js";
 import type { EventCursor } from "./event-cursor.js";
 import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
 import { LogFollower } from "./log-follower.js";
-import { checkDirectory, checkSchemas } from "./open-options.js";
+import { checkDirectory, checkedEncryption, checkSchemas } from "./open-options.js";
 import { checkStreamName } from "./prepare-event.js";
 import { EventDecoder, type StoredEvent } from "./recorded-event.js";
 import { retentionCodecs } from "./retention-event.js";
@@ -38,16 +39,19 @@ export class EventReader {
     directory: string,
     schemas: readonly string[],
     codecs: ReadonlyMap<string, PayloadCodec>,
+    encryption?: EncryptionOptions | null,
   ): Promise<EventReader> {
     checkDirectory(directory);
     checkSchemas(schemas);
+    const keys = checkedEncryption(encryption);
     const registry = SchemaRegistry.load(schemas, new Map([...codecs, ...retentionCodecs]), false);
     const index = new StreamIndex();
     const replay = new StreamReplay(index);
-    const log = await LogView.open(directory, {
+    const listener = {
       onFrame: (frame: Frame) => replay.addFrame(frame),
       onCheckpoint: (checkpointLsn: number) => index.trim(checkpointLsn),
-    });
+    };
+    const log = await LogView.open(directory, listener, keys);
     return new EventReader(
       log,
       index,

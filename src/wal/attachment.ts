@@ -13,9 +13,11 @@ import { StoreError } from "../errors.js";
 import type { BlockIo, BufferPool } from "../ffi/index.js";
 import { ControlFile } from "./control-file.js";
 import { SLOT_COUNT_MAX } from "./control-layout.js";
+import { adoptKeys, withCurrentKey } from "./crypt/adopt-keys.js";
+import type { StoreKeys } from "./crypt/store-keys.js";
 import { HeadTable } from "./head-table.js";
 import type { Manifest } from "./manifest.js";
-import { currentManifest } from "./manifest-change.js";
+import { changeManifest, currentManifest } from "./manifest-change.js";
 import type { RecoveredLog } from "./open-log.js";
 import { OwnerLock } from "./owner-lock.js";
 import type { KeyOf } from "./record-key.js";
@@ -29,6 +31,8 @@ export interface AttachPlace {
   readonly io: BlockIo;
   readonly pool: BufferPool;
   readonly keyOf: KeyOf;
+  /** Of a store that is encrypted. */
+  readonly keys?: StoreKeys | null;
   readonly isExclusive: boolean;
   readonly maxWriters: number;
   readonly busyWaitMs: number;
@@ -139,9 +143,17 @@ function endOldControl({ directory, io }: AttachPlace): void {
   control.close();
 }
 
+/** A key that is new is named by the manifest before anything is written with it. */
+async function enterKeys({ directory, keys = null }: AttachPlace, manifest: Manifest): Promise<Manifest> {
+  adoptKeys(keys, manifest, directory);
+  const entered = await changeManifest(directory, (current) => withCurrentKey(current, keys));
+  adoptKeys(keys, entered, directory);
+  return entered;
+}
+
 async function beside(place: AttachPlace, free: OwnerLock[], heldCores: readonly number[]): Promise<Attachment> {
   const { directory } = place;
-  const manifest = await currentManifest(directory);
+  const manifest = await enterKeys(place, await currentManifest(directory));
   const storeId = Buffer.from(manifest.storeId, "hex");
   const incarnation = manifest.incarnations.at(-1)?.incarnation ?? 0;
   const control = ControlFile.open(directory, storeId, "write");

@@ -14,6 +14,9 @@ import { isStoreError, StoreError } from "../errors.js";
 import { type BlockIo, BufferPool, type IoDescription, openIo } from "../ffi/index.js";
 import { AdvanceListeners } from "./advance-listeners.js";
 import type { CoreState } from "./control-file.js";
+import { adoptKeys } from "./crypt/adopt-keys.js";
+import { FrameOpener } from "./crypt/frame-cipher.js";
+import { type EncryptionOptions, StoreKeys } from "./crypt/store-keys.js";
 import { acceptedLog, judgeLog, type RecoveryReport } from "./find-log.js";
 import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
@@ -61,6 +64,8 @@ export class LogView {
   readonly io: IoDescription;
   readonly #io: BlockIo;
   readonly #pool: BufferPool;
+  readonly #keys: StoreKeys | null;
+  readonly #opener: FrameOpener;
   readonly #listener: ViewListener;
   readonly #live: LiveControl;
   #lookTimer: NodeJS.Timeout | null = null;
@@ -87,9 +92,22 @@ export class LogView {
    *
    * @throws StoreError `ERR_STORE_NOT_FOUND`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`, `ERR_WAL_FOREIGN`
    */
-  static async open(directory: string, listener: ViewListener): Promise<LogView> {
+  static async open(
+    directory: string,
+    listener: ViewListener,
+    encryption: EncryptionOptions | null = null,
+  ): Promise<LogView> {
     const path = await manifestIn(directory);
-    const real = realpathSync(directory);
+    const keys = encryption === null ? null : await StoreKeys.load(encryption);
+    try {
+      return await LogView.#open(realpathSync(directory), path, listener, keys);
+    } catch (error) {
+      keys?.close();
+      throw error;
+    }
+  }
+
+  static async #open(real: string, path: string, listener: ViewListener, keys: StoreKeys | null): Promise<LogView> {
     const io = openIo("auto", path);
     const pool = new BufferPool(READ_CHUNK_BYTES, READ_CHUNKS_MAX);
     try {
@@ -98,8 +116,8 @@ export class LogView {
       const manifest = found.kind === "manifest" ? found.manifest : NO_MANIFEST;
       const storeId = Buffer.from(manifest.storeId, "hex");
       // Empty: the scan knows the manifest that counts.
-      const sealed = await SealedLog.open({ io, pool, directory: sealedDirectory(real), storeId }, []);
-      const view = new LogView(real, { io, pool, listener, sealed }, { ...manifest, sealed: [] });
+      const sealed = await SealedLog.open({ io, pool, keys, directory: sealedDirectory(real), storeId }, []);
+      const view = new LogView(real, { io, pool, keys, listener, sealed }, { ...manifest, sealed: [] });
       try {
         await view.#scan();
       } catch (error) {
@@ -119,7 +137,7 @@ export class LogView {
 
   private constructor(
     directory: string,
-    parts: { io: BlockIo; pool: BufferPool; listener: ViewListener; sealed: SealedLog },
+    parts: { io: BlockIo; pool: BufferPool; keys: StoreKeys | null; listener: ViewListener; sealed: SealedLog },
     manifest: Manifest,
   ) {
     this.directory = directory;
@@ -127,6 +145,8 @@ export class LogView {
     this.io = parts.io.description;
     this.#io = parts.io;
     this.#pool = parts.pool;
+    this.#keys = parts.keys;
+    this.#opener = new FrameOpener(parts.keys);
     this.#listener = parts.listener;
     this.#live = new LiveControl(directory, parts.io, {
       onNews: () => this.#hearNews(),
@@ -182,7 +202,9 @@ export class LogView {
         return;
       } catch (error) {
         const { code, message } = error as NodeJS.ErrnoException;
-        const mayPass = code === "ENOENT" || isStoreError(error, "ERR_WAL_CORRUPT");
+        // A writer may have gone over to a key that was not in the manifest yet when that was read.
+        const mayPass =
+          code === "ENOENT" || isStoreError(error, "ERR_WAL_CORRUPT") || isStoreError(error, "ERR_KEY_MISSING");
         if (!mayPass || tries === SCAN_TRIES_MAX || message === lastProblem) throw error;
         lastProblem = message;
         await delay(SCAN_RETRY_MS);
@@ -194,7 +216,7 @@ export class LogView {
     await this.#see(await listLog(this.directory, 0));
     this.#pending = [];
     this.#readLsn = this.#deliveredLsn;
-    const place = { io: this.#io, pool: this.#pool, directory: this.directory };
+    const place = { io: this.#io, pool: this.#pool, keys: this.#keys, directory: this.directory };
     const judged = await judgeLog(place, this.#take, this.#begin);
     if (judged === "absent") throw noStore(this.directory);
     const { manifest, facts } = judged;
@@ -241,7 +263,9 @@ export class LogView {
   /** Reads what is new in these cores. */
   async #readOn(files: readonly CoreFiles[], manifest: Manifest): Promise<LogFacts> {
     this.#begin(manifest);
-    const source = { io: this.#io, pool: this.#pool, directory: this.directory, storeId: this.storeId };
+    adoptKeys(this.#keys, manifest, this.directory);
+    const at = { directory: this.directory, storeId: this.storeId };
+    const source = { io: this.#io, pool: this.#pool, opener: this.#opener, ...at };
     const facts = await scanLog({ ...source, manifest, files, from: this.#position, onFrame: this.#take });
     this.#notice(facts);
     return facts;
@@ -328,8 +352,9 @@ export class LogView {
       if (isThere || (await this.#readOnTo(Math.max(facts.attestedLsn, wantedLsn), manifest))) return true;
       return this.#position.lastLsn >= attestedLsn;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-      return false; // dropped by a checkpoint while it was read
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "ENOENT" && code !== "ERR_KEY_MISSING") throw error;
+      return false; // dropped by a checkpoint while it was read, or the manifest was older than the key
     }
   }
 
@@ -408,6 +433,7 @@ export class LogView {
     await this.#reader.close();
     await this.#io.close();
     this.#pool.close();
+    this.#keys?.close();
     this.#live.close();
   }
 }

@@ -4,6 +4,7 @@ import { crc32 } from "node:zlib";
 import { assert } from "../../assert.js";
 import { isStoreError } from "../../errors.js";
 import type { BufferPool } from "../../ffi/index.js";
+import type { StoreKeys } from "../crypt/store-keys.js";
 import { scanBlocks } from "./block-scan.js";
 import type { ByteLru } from "./byte-lru.js";
 import { ByteStream } from "./byte-stream.js";
@@ -50,6 +51,8 @@ export interface SegmentReads {
   readonly files: SealedFiles;
   readonly pool: BufferPool;
   readonly storeId: Uint8Array;
+  /** Of a store that is encrypted. */
+  readonly keys: StoreKeys | null;
   readonly cache: ByteLru<Cached>;
   readonly filters: ByteLru<CachedBytes>;
   /** Streams of those who read in order, which must be closed before the files are. */

@@ -10,6 +10,7 @@ import { rename, unlink } from "node:fs/promises";
 import { assert } from "../../assert.js";
 import { StoreError } from "../../errors.js";
 import { type BlockIo, type BufferPool, DirectFile } from "../../ffi/index.js";
+import type { StoreKeys } from "../crypt/store-keys.js";
 import type { KeyOf } from "../record-key.js";
 import { SinkBuffers } from "./file-sink.js";
 import { HashChain } from "./hash-chain.js";
@@ -48,6 +49,8 @@ export interface SealedWriterOptions {
   /** The last LSN before the first run, and the hash chain's value there (`CHAIN_START` for LSN 0). */
   readonly after: ChainPoint;
   readonly keyOf: KeyOf;
+  /** By which the segments are encrypted; without, they are not. */
+  readonly keys?: StoreKeys | null;
   /** A segment ends when its blocks have about so many bytes. Default 256 MiB. */
   readonly segmentBytes?: number;
   /** Default `"none"`. */

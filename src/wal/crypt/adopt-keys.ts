@@ -1,0 +1,32 @@
+/** Whether the keys that were given are those that a manifest asks for. */
+
+import { StoreError } from "../../errors.js";
+import type { Manifest } from "../manifest.js";
+import type { StoreKeys } from "./store-keys.js";
+
+/**
+ * Has the keys learn from the manifest which of them is which.
+ *
+ * @throws StoreError `ERR_KEY_MISSING` for a store that is encrypted, without its keys; `ERR_KEY_WRONG` for keys of another store, or of one
+ *   that is not encrypted
+ */
+export function adoptKeys(
+  keys: StoreKeys | null,
+  { encryption, storeId }: Pick<Manifest, "encryption" | "storeId">,
+  directory: string,
+): void {
+  if (encryption !== undefined && keys !== null) keys.adopt(Buffer.from(storeId, "hex"), encryption);
+  else if (encryption !== undefined) {
+    throw new StoreError("ERR_KEY_MISSING", `the store in ${directory} is encrypted: its key is needed`, { directory });
+  } else if (keys !== null) {
+    const message = `the store in ${directory} is not encrypted, and takes no key; 'varve rekey' encrypts it`;
+    throw new StoreError("ERR_KEY_WRONG", message, { directory });
+  }
+}
+
+/** The manifest that names the key which is current: the same where it does already. */
+export function withCurrentKey(manifest: Manifest, keys: StoreKeys | null): Manifest {
+  if (keys === null) return manifest;
+  const encryption = keys.entered(Buffer.from(manifest.storeId, "hex"), manifest.encryption);
+  return encryption === manifest.encryption ? manifest : { ...manifest, encryption };
+}
