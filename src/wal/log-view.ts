@@ -382,7 +382,7 @@ export class LogView {
 
   /** Reads and checks every byte of what is sealed. */
   verifySealed(keyOf: KeyOf): Promise<SealedVerification> {
-    return verifySealed({ io: this.#io, directory: this.directory, keyOf });
+    return verifySealed({ io: this.#io, directory: this.directory, keyOf, keys: this.#keys });
   }
 
   /** LSNs that writers took and lost: no record has them. Ascending. */

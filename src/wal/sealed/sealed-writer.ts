@@ -21,6 +21,7 @@ import { entryOf, type SealedEntry } from "./sealed-entry.js";
 import type { SealedRun } from "./sealed-format.js";
 import { sealedPath, temporaryPath } from "./sealed-name.js";
 import { type BuilderMemory, SegmentBuilder } from "./segment-builder.js";
+import { SegmentCipher } from "./segment-cipher.js";
 import { walkSegment } from "./segment-walk.js";
 import { StreamTable } from "./stream-table.js";
 
@@ -154,10 +155,12 @@ export class SealedWriter {
   }
 
   async #startSegment(firstLsn: number): Promise<OpenSegment> {
-    const { io, directory, storeId, compression = "none", blockBytes = SEALED_BLOCK_BYTES_DEFAULT } = this.#options;
+    const { io, directory, storeId, keys = null } = this.#options;
+    const { compression = "none", blockBytes = SEALED_BLOCK_BYTES_DEFAULT } = this.#options;
     const number = this.#nextNumber++;
     const file = await DirectFile.create(io, temporaryPath(directory, number));
-    const plan = { storeId, number, firstLsn, compression, blockBytes };
+    const cipher = keys === null ? null : SegmentCipher.create(keys, storeId, number);
+    const plan = { storeId, number, firstLsn, compression, blockBytes, cipher };
     const segment = { builder: new SegmentBuilder(file, plan, this.#memory, this.#chain), file, number, firstLsn };
     this.#segment = segment;
     await segment.builder.start();
@@ -170,8 +173,8 @@ export class SealedWriter {
     const { file, number, builder } = segment;
     await builder.finish();
     await file.dataSync();
-    const { pool, storeId, directory } = this.#options;
-    const trailer = await walkSegment({ file, pool, storeId, number });
+    const { pool, storeId, directory, keys = null } = this.#options;
+    const trailer = await walkSegment({ file, pool, storeId, keys, number });
     if (!trailer.hash.equals(this.#chain.value)) {
       throw new StoreError("ERR_IO_FAILED", `${file.path} does not read back as it was written`, { path: file.path });
     }
