@@ -10,6 +10,7 @@ import {
   type LsnRange,
   type RecoveryReport,
   type SealedVerification,
+  type StateCiphers,
 } from "../wal/index.js";
 import { envelopeKey } from "./envelope-key.js";
 import type { EventCursor } from "./event-cursor.js";
@@ -78,6 +79,11 @@ export class EventReader {
 
   get watermark(): number {
     return this.#log.watermark;
+  }
+
+  /** For the states of projections; null for a store that is not encrypted. */
+  get stateCiphers(): StateCiphers | null {
+    return this.#log.stateCiphers;
   }
 
   get horizon(): number {

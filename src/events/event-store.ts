@@ -10,6 +10,7 @@ import {
   type HeadTable,
   type IoDescription,
   type RecoveryReport,
+  type StateCiphers,
   type StoreHealth,
   Wal,
   type WalStats,
@@ -151,6 +152,11 @@ export class EventStore {
 
   get watermark(): number {
     return this.#wal.watermark;
+  }
+
+  /** For the states of projections; null for a store that is not encrypted. */
+  get stateCiphers(): StateCiphers | null {
+    return this.#wal.stateCiphers;
   }
 
   /** The last LSN that a truncation of the log has dropped, as far as this process knows; 0: none. */

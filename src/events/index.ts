@@ -16,6 +16,8 @@ export type {
   RestoreReport,
   ScavengeReport,
   SealedVerification,
+  StateCipher,
+  StateCiphers,
   StoreHealth,
   TruncationReport,
 } from "../wal/index.js";

@@ -15,7 +15,7 @@ import { ControlFile } from "./control-file.js";
 import { SLOT_COUNT_MAX } from "./control-layout.js";
 import { adoptKeys, withCurrentKey } from "./crypt/adopt-keys.js";
 import type { StoreKeys } from "./crypt/store-keys.js";
-import { HeadTable } from "./head-table.js";
+import { HeadTable, type NameVeil } from "./head-table.js";
 import type { Manifest } from "./manifest.js";
 import { changeManifest, currentManifest } from "./manifest-change.js";
 import type { RecoveredLog } from "./open-log.js";
@@ -121,13 +121,19 @@ function begin(place: AttachPlace, free: OwnerLock[], recovered: RecoveredLog): 
   });
   try {
     const owner = lockOf(place.directory, 0, free);
-    const heads = HeadTable.create(place.directory, { slot: 0, generation: control.generationOf(0) + 1 });
+    const me = { slot: 0, generation: control.generationOf(0) + 1 };
+    const heads = HeadTable.create(place.directory, me, veilOf(place));
     const generation = control.attach(0, process.pid);
     return { storeId, manifest, control, heads, owner, generation, recovered, takeovers: [], sealed };
   } catch (error) {
     control.close();
     throw error;
   }
+}
+
+/** The head table lies in a file: of a store that is encrypted it has no names. */
+function veilOf({ keys = null }: AttachPlace): NameVeil | null {
+  return keys === null ? null : (name) => keys.veil(name);
 }
 
 /** Readers that still follow the incarnation before learn that it is over. */
@@ -175,7 +181,8 @@ async function beside(place: AttachPlace, free: OwnerLock[], heldCores: readonly
     let core = 0;
     while (heldCores.includes(core)) core++;
     const owner = lockOf(directory, core, free);
-    const heads = HeadTable.attach(directory, { slot: core, generation: control.generationOf(core) + 1 });
+    const me = { slot: core, generation: control.generationOf(core) + 1 };
+    const heads = HeadTable.attach(directory, me, veilOf(place));
     const dead = Array.from({ length: control.attachedCount }, (_, slot) => slot).filter(
       (slot) => control.isLive(slot) && !heldCores.includes(slot),
     );

@@ -9,6 +9,7 @@ export type { CheckpointReport } from "./checkpoint.js";
 export { CheckpointSchedule } from "./checkpoint-schedule.js";
 export type { CoreState } from "./control-file.js";
 export type { KeySource } from "./crypt/key-source.js";
+export type { StateCipher, StateCiphers } from "./crypt/state-cipher.js";
 export { checkEncryption, type EncryptionOptions } from "./crypt/store-keys.js";
 export type { RecoveryReport } from "./find-log.js";
 export { RECORD_HEADER_BYTES } from "./format.js";

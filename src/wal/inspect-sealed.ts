@@ -48,7 +48,7 @@ export type SealedItem =
       /** Null for a whole one. */
       readonly damage: string | null;
       /** None of one that is encrypted. */
-  readonly runs: readonly ShownRun[];
+      readonly runs: readonly ShownRun[];
     }
   | { readonly kind: "page"; readonly fileOffset: number; readonly header: PageHeader }
   | { readonly kind: "name-filter"; readonly fileOffset: number; readonly byteLength: number }
@@ -130,7 +130,8 @@ async function* blocks(known: Known): AsyncGenerator<SealedItem, void, undefined
     let damage = header.fileOffset === offset && header.number === number ? null : "a block of another place";
     let runs: readonly ShownRun[] = [];
     try {
-      const block = header.sealed === undefined ? decodeBlock(header, stored, place) : opaqueBlock(header, stored, place);
+      const block =
+        header.sealed === undefined ? decodeBlock(header, stored, place) : opaqueBlock(header, stored, place);
       runs = block.runs.map(shownRun);
     } catch (error) {
       damage ??= (error as Error).message;

@@ -16,6 +16,7 @@ import { AdvanceListeners } from "./advance-listeners.js";
 import type { CoreState } from "./control-file.js";
 import { adoptKeys } from "./crypt/adopt-keys.js";
 import { FrameOpener } from "./crypt/frame-cipher.js";
+import { StateCiphers } from "./crypt/state-cipher.js";
 import { type EncryptionOptions, StoreKeys } from "./crypt/store-keys.js";
 import { acceptedLog, judgeLog, type RecoveryReport } from "./find-log.js";
 import { LogIndex } from "./frame-index.js";
@@ -356,6 +357,11 @@ export class LogView {
       if (code !== "ENOENT" && code !== "ERR_KEY_MISSING") throw error;
       return false; // dropped by a checkpoint while it was read, or the manifest was older than the key
     }
+  }
+
+  /** For the states of projections; null for a store that is not encrypted. */
+  get stateCiphers(): StateCiphers | null {
+    return this.#keys === null ? null : new StateCiphers(this.#keys, this.storeId);
   }
 
   /** Reading of single streams in what is sealed. */

@@ -251,13 +251,18 @@ function settleHeads(
   let versions: Map<string, number> | null = null;
   return heads.settle({ slot: core, generation }, (name, committedVersion, tentativeVersion, epoch) => {
     if (epoch <= keptEpoch) return Math.max(committedVersion, tentativeVersion);
-    versions ??= lastVersions(kept, keyOf, opener);
+    versions ??= lastVersions(kept, keyOf, opener, heads);
     return Math.max(committedVersion, versions.get(name.toString("latin1")) ?? 0);
   });
 }
 
 /** Of every stream in these frames, its last version. Names are compared as bytes: latin1 keeps each apart. */
-function lastVersions(frames: readonly ReadFrame[], keyOf: KeyOf, opener: FrameOpener): Map<string, number> {
+function lastVersions(
+  frames: readonly ReadFrame[],
+  keyOf: KeyOf,
+  opener: FrameOpener,
+  heads: HeadTable,
+): Map<string, number> {
   const versions = new Map<string, number>();
   for (const frame of frames) {
     const { header, body } = opener.open(frame);
@@ -266,7 +271,8 @@ function lastVersions(frames: readonly ReadFrame[], keyOf: KeyOf, opener: FrameO
       const start = at + RECORD_HEADER_BYTES;
       at = start + body.readUInt32LE(at);
       const { nameStart, nameEnd, version } = keyOf(body, start, at);
-      versions.set(body.toString("latin1", nameStart, nameEnd), version);
+      const name = Buffer.from(heads.storedName(body.subarray(nameStart, nameEnd)));
+      versions.set(name.toString("latin1"), version);
     }
   }
   return versions;

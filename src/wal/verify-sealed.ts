@@ -55,7 +55,10 @@ export async function verifySealed(place: VerifyPlace): Promise<SealedVerificati
   }
 }
 
-async function verifyAll({ io, directory, keyOf, keys = null }: VerifyPlace, manifest: Manifest): Promise<SealedVerification> {
+async function verifyAll(
+  { io, directory, keyOf, keys = null }: VerifyPlace,
+  manifest: Manifest,
+): Promise<SealedVerification> {
   const storeId = Buffer.from(manifest.storeId, "hex");
   const folder = sealedDirectory(directory);
   checkSealedRange(manifest, folder);

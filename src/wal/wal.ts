@@ -25,6 +25,7 @@ import { Company } from "./company.js";
 import type { CoreState } from "./control-file.js";
 import type { CoreTail } from "./core-cursor.js";
 import { CoreWriter } from "./core-writer.js";
+import { StateCiphers } from "./crypt/state-cipher.js";
 import { StoreKeys } from "./crypt/store-keys.js";
 import { detach, leave } from "./detachment.js";
 import { attachedReport, type FrameListener, type RecoveryReport } from "./find-log.js";
@@ -452,6 +453,11 @@ export class Wal {
   /** What is sealed, as far as this process knows. */
   get sealed(): SealedLog {
     return this.#reader.sealed;
+  }
+
+  /** For the states of projections; null for a store that is not encrypted. */
+  get stateCiphers(): StateCiphers | null {
+    return this.#keys === null ? null : new StateCiphers(this.#keys, this.storeId);
   }
 
   /** Reading of single streams in what is sealed. */

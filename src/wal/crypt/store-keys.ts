@@ -1,14 +1,17 @@
 /**
- * The keys of one open store: a ring of master keys, and the keys of single files that are derived of them, all in one page of secret memory.
+ * The keys of one open store: a ring of master keys, and the keys of single files that are derived of them, all in secret memory.
  *
  *     slots of 32 bytes   0 … 15  master keys; the first one given, or the one that was rotated to, is current
  *                        16 … 19  scratch
  *                       20 … 127  keys of files, made again when another one has taken the slot
  *
+ * and in a second page what names of streams are hashed with.
+ *
  * Keys have no names of their own: by its check each is found in the manifest, where it has a number. A current key that is not there, beside
  * one that is, is new: whoever writes enters it.
  */
 
+import { hash } from "node:crypto";
 import { assert } from "../../assert.js";
 import { StoreError } from "../../errors.js";
 import { BLOCK_BYTES, SecretMemory } from "../../ffi/index.js";
@@ -22,6 +25,10 @@ const FIRST_DERIVED_SLOT: number = KEYS_MAX + SCRATCH_SLOTS;
 const SLOT_COUNT: number = BLOCK_BYTES / KEY_BYTES;
 const CHECK_BYTES = 16;
 const CHECK_INFO = Buffer.from("varve key check 1");
+const VEIL_INFO = Buffer.from("varve stream names 1");
+/** Of secret memory: the slots, then the key of names and the longest name. */
+const VEIL_AT = BLOCK_BYTES;
+const MEMORY_BYTES: number = 2 * BLOCK_BYTES;
 
 /** How a store is encrypted. */
 export interface EncryptionOptions {
@@ -67,7 +74,7 @@ export function checkEncryption(options: unknown, name = "encryption"): asserts 
 }
 
 export class StoreKeys {
-  readonly #memory = new SecretMemory(BLOCK_BYTES);
+  readonly #memory = new SecretMemory(MEMORY_BYTES);
   /** Of the master keys, by slot: the number that the store's manifest has for it, 0 while it has none. */
   readonly #ids: number[] = [];
   #currentSlot = 0;
@@ -75,6 +82,7 @@ export class StoreKeys {
   readonly #owners: (FileKey | null)[] = new Array<FileKey | null>(SLOT_COUNT).fill(null);
   #nextSlot = FIRST_DERIVED_SLOT;
   #storeId: Uint8Array | null = null;
+  #isVeilReady = false;
   #encryption: StoreEncryption | null = null;
 
   /**
@@ -209,6 +217,24 @@ export class StoreKeys {
     file.slot = target;
     deriveKey(this.#slot(target), this.#slot(master), file.salt, file.info);
     return this.#slot(target);
+  }
+
+  /**
+   * A keyed hash of a name, of 32 bytes, for files that all writers have in memory. The key is derived of the oldest that the store has,
+   * which all who have it open know.
+   */
+  veil(name: Uint8Array): Uint8Array {
+    this.#assertOpen();
+    assert(this.#storeId !== null && this.#encryption !== null, "names are veiled when the keys are known");
+    const memory = this.#memory.bytes.subarray(VEIL_AT);
+    assert(KEY_BYTES + name.length <= memory.length, "a name fits behind its key");
+    if (!this.#isVeilReady) {
+      const oldest = this.#ids.indexOf(this.#encryption.keys[0]?.id ?? 0);
+      deriveKey(memory.subarray(0, KEY_BYTES), this.#slot(oldest), this.#storeId, VEIL_INFO);
+      this.#isVeilReady = true;
+    }
+    memory.set(name, KEY_BYTES);
+    return hash("sha256", memory.subarray(0, KEY_BYTES + name.length), "buffer");
   }
 
   #assertOpen(): void {

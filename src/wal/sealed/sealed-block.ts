@@ -65,7 +65,8 @@ function checkStored(header: BlockHeader, stored: Buffer, place: BlockPlace): vo
 /** The block whose header was checked; `stored` stays its memory when it is not compressed. */
 export function decodeBlock(header: BlockHeader, stored: Buffer, place: BlockPlace): SealedBlock {
   checkStored(header, stored, place);
-  if (place.cipher === null && header.sealed !== undefined) throw sealedDamage(place, "an encrypted block in a plain segment");
+  if (place.cipher === null && header.sealed !== undefined)
+    throw sealedDamage(place, "an encrypted block in a plain segment");
   const packed = place.cipher === null ? stored : decrypted(header, stored, place, place.cipher);
   const plain = header.compression === COMPRESSION_DEFLATE ? inflate(packed, header.plainBytes, place) : packed;
   const runs: SealedRun[] = [];

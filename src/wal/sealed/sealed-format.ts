@@ -237,7 +237,11 @@ export interface SealedPreamble extends SegmentIdentity {
   readonly keyId: number;
 }
 
-export function encodeSealedPreamble(page: Buffer, preamble: Omit<SealedPreamble, "keyId">, key: SaltedKey | null): void {
+export function encodeSealedPreamble(
+  page: Buffer,
+  preamble: Omit<SealedPreamble, "keyId">,
+  key: SaltedKey | null,
+): void {
   encodeIdentity(page, PREAMBLE_MAGIC, preamble);
   page.set(preamble.hashBefore, 40);
   if (key !== null) {

@@ -74,7 +74,8 @@ export function cipherOf(
   place: SealedPlace,
 ): SegmentCipher | null {
   if (secret === null) {
-    if (keys !== null && place.lastLsn > (keys.encryption?.plainThrough ?? 0)) throw tampered(place, "is not encrypted");
+    if (keys !== null && place.lastLsn > (keys.encryption?.plainThrough ?? 0))
+      throw tampered(place, "is not encrypted");
     return null;
   }
   if (keys === null) {

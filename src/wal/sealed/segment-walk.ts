@@ -10,8 +10,8 @@ import { LsnPages, takeTimes } from "./lsn-pages.js";
 import { checkPage, decryptPage, type PageHeader } from "./page.js";
 import { sealedDamage, undecodable } from "./sealed-damage.js";
 import { decodeSealedPreamble, PAGE_BYTES, type SealedRun, storeCrcOf } from "./sealed-format.js";
-import { cipherOf, type SegmentCipher } from "./segment-cipher.js";
 import { decodeTrailer, partsOf, ROOT_ENTRY_BYTES, type SealedTrailer } from "./sealed-trailer.js";
+import { cipherOf, type SegmentCipher } from "./segment-cipher.js";
 
 export interface WalkedSegment {
   readonly file: DirectFile;
@@ -200,5 +200,10 @@ export function plainFilter(
 ): Buffer {
   const { secret, firstLsn, lastLsn } = trailer;
   if (cipher === null || secret === null) return stored;
-  return cipher.decrypt({ path, offset: partsOf(trailer).filter, firstLsn, lastLsn }, NO_BYTES, stored, secret.filterTag);
+  return cipher.decrypt(
+    { path, offset: partsOf(trailer).filter, firstLsn, lastLsn },
+    NO_BYTES,
+    stored,
+    secret.filterTag,
+  );
 }

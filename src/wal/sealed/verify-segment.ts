@@ -1,8 +1,8 @@
 /** Verifies a sealed segment to its last byte, its stream index against its records included. */
 
 import { type BlockIo, BufferPool, DirectFile } from "../../ffi/index.js";
-import { RECORD_HEADER_BYTES } from "../format.js";
 import type { StoreKeys } from "../crypt/store-keys.js";
+import { RECORD_HEADER_BYTES } from "../format.js";
 import type { KeyOf } from "../record-key.js";
 import { floorIndex } from "./lsn-pages.js";
 import { filterBytes, mayContain } from "./name-filter.js";
