@@ -5,7 +5,7 @@
  * synced. A temporary file that a crash left behind is never read.
  */
 
-import { type FileHandle, mkdir, open, rename } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { StateCiphers } from "../events/index.js";
 import type { CheckpointFacts } from "./checkpoint-format.js";
@@ -107,6 +107,27 @@ export async function readCheckpoint<State>(
       return decoded;
     });
     return "refusal" in state ? state.refusal : { kind: "usable", facts: facts.value, state: state.value };
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Writes a checkpoint once more, encrypted by the store's current key; whether it was encrypted before, and by which key, does not matter. One
+ * that cannot be read is removed. False: it was.
+ */
+export async function reencryptCheckpoint(file: string, ciphers: StateCiphers): Promise<boolean> {
+  const handle = await open(file, "r");
+  const reader = new ChunkReader(handle, ciphers, true);
+  try {
+    await writeCheckpoint(file, await reader.readFacts(), reader.stateChunks(), ciphers);
+    return true;
+  } catch (error) {
+    if (reader.fault === null) throw error;
+    await rm(file, { force: true });
+    await rm(`${file}${TEMPORARY_SUFFIX}`, { force: true });
+    await syncDirectory(dirname(file));
+    return false;
   } finally {
     await handle.close();
   }

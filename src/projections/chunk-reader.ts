@@ -29,6 +29,7 @@ export class ChunkReader {
   readonly #handle: FileHandle;
   readonly #window = new Uint8Array(WINDOW_BYTES);
   readonly #ciphers: StateCiphers | null;
+  readonly #takesPlain: boolean;
   #cipher: StateCipher | null = null;
   #chunkCount = 0;
   #windowStart = 0;
@@ -39,9 +40,10 @@ export class ChunkReader {
   #failed = false;
   #ended = false;
 
-  /** `ciphers`: of a store that is encrypted, whose files are. */
-  constructor(handle: FileHandle, ciphers: StateCiphers | null = null) {
+  /** `ciphers`: of a store that is encrypted, whose files are; with `takesPlain` others are read too. */
+  constructor(handle: FileHandle, ciphers: StateCiphers | null = null, takesPlain = false) {
     this.#handle = handle;
+    this.#takesPlain = takesPlain;
     this.#ciphers = ciphers;
   }
 
@@ -67,7 +69,8 @@ export class ChunkReader {
     if (preamble.kind !== "current") return this.#refuse(preamble);
     this.#chain = preamble.chain;
     if (preamble.isEncrypted) await this.#readSecret();
-    else if (this.#ciphers !== null) return this.#refuse({ kind: "tampered", message: "the file is not encrypted" });
+    else if (this.#ciphers !== null && !this.#takesPlain)
+      return this.#refuse({ kind: "tampered", message: "the file is not encrypted" });
     const header = await this.#readHeader();
     if (header.kind !== CHUNK_KIND.facts) return this.#refuse({ kind: "damaged", message: "the facts are not first" });
     const facts = decodeFacts(await this.#readPayload(header));

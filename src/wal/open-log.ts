@@ -182,7 +182,7 @@ async function fence(place: LogPlace, found: FoundLog): Promise<Pick<RecoveredLo
   const incarnations = [...endedIncarnations(found, kept), incarnation];
   // A backup that is written to is a store of its own from here on.
   const ended: Manifest = { ...before, sequence: before.sequence + 1, incarnations, backup: undefined };
-  const manifest = withCurrentKey(ended, place.keys ?? null);
+  const manifest = withCurrentKey(ended, place.keys ?? null, facts.lastLsn);
   await writeManifest(place.directory, manifest);
   adoptKeys(place.keys ?? null, manifest, place.directory);
   for (const path of empty) await unlink(path);

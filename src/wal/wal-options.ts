@@ -25,6 +25,8 @@ export interface WalOptions {
   readonly sealWorker: URL;
   /** The keys of a store that is encrypted, or that is to be made so. */
   readonly encryption?: EncryptionOptions | null;
+  /** Encrypt a store that is not: from now on, and what is there when it is rekeyed. */
+  readonly turnsPlain?: boolean;
   readonly clock?: Clock;
   /** Opens the I/O; `openIo` unless something stands between the log and the device. */
   readonly openIo?: typeof openIo;

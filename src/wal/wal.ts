@@ -25,7 +25,6 @@ import { Company } from "./company.js";
 import type { CoreState } from "./control-file.js";
 import type { CoreTail } from "./core-cursor.js";
 import { CoreWriter } from "./core-writer.js";
-import { StateCiphers } from "./crypt/state-cipher.js";
 import { StoreKeys } from "./crypt/store-keys.js";
 import { detach, leave } from "./detachment.js";
 import { attachedReport, type FrameListener, type RecoveryReport } from "./find-log.js";
@@ -33,6 +32,7 @@ import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import type { HeadTable } from "./head-table.js";
 import { healthOf, type StoreHealth } from "./health.js";
+import { KeyChanges } from "./key-changes.js";
 import { LogReader } from "./log-reader.js";
 import { LogRemover } from "./log-removal.js";
 import type { Manifest } from "./manifest.js";
@@ -77,6 +77,8 @@ export class Wal {
   readonly generation: number;
   /** Removes records from the log. */
   readonly remover: LogRemover;
+  /** Goes over to other keys. */
+  readonly keyChanges: KeyChanges;
   readonly #busyWaitMs: number;
   readonly #io: BlockIo;
   readonly #pool: BufferPool;
@@ -109,6 +111,7 @@ export class Wal {
   static async open(directory: string, options: WalOptions, opening: WalOpening): Promise<Wal> {
     const { encryption = null } = options;
     const keys = encryption === null ? null : await StoreKeys.load(encryption);
+    if (keys !== null) keys.turnsPlain = options.turnsPlain === true;
     try {
       return await Wal.#open(directory, options, opening, keys);
     } catch (error) {
@@ -151,12 +154,7 @@ export class Wal {
   static async #attach(
     directory: string,
     options: WalOptions,
-    held: {
-      readonly io: BlockIo;
-      readonly pool: BufferPool;
-      readonly lock: AttachLock;
-      readonly keys: StoreKeys | null;
-    },
+    held: Pick<WalParts, "io" | "pool" | "lock" | "keys">,
     opening: WalOpening,
   ): Promise<Wal> {
     const index = new LogIndex();
@@ -258,8 +256,7 @@ export class Wal {
       takeAttachLock: () => this.#takeAttachLock(),
       fail: (error) => this.#writer.fail(error),
     });
-    const tails = (): CoreTail[] => this.#tails();
-    const hot = new LogReader({ ...parts, directory, storeId, manifest, settled, tails });
+    const hot = new LogReader({ ...parts, directory, storeId, manifest, settled, tails: this.#tails });
     this.#reader = new TieredReader({
       directory,
       manifest,
@@ -273,13 +270,14 @@ export class Wal {
       ...place,
       reader: this.#reader,
       watermark: () => this.watermark,
-      tails,
+      tails: this.#tails,
       takeAttachLock: () => this.#takeAttachLock(),
       seal,
     };
     this.#sealedChanges = new SealedChanges(changing);
     this.#checkpointer = new Checkpointer(changing, this.#sealedChanges);
     this.remover = new LogRemover(directory, this.#sealedChanges, this.#checkpointer, () => this.assertWritable());
+    this.keyChanges = new KeyChanges(changing, this.#sealedChanges, this.#checkpointer, () => this.assertWritable());
     this.#backups = new Backups({
       ...changing,
       pool: parts.pool,
@@ -297,14 +295,14 @@ export class Wal {
   }
 
   /** Readers must know where the cores end: behind it they would read ahead into MiBs of zeros for every new event. */
-  #tails(): CoreTail[] {
+  readonly #tails = (): CoreTail[] => {
     const { control } = this.#attachment;
     const cores = Array.from({ length: control.attachedCount }, (_, core) => ({
       core,
       tail: control.lanes.tailOf(core),
     }));
     return cores.flatMap(({ core, tail }) => (tail === null ? [] : [{ core, ...tail }]));
-  }
+  };
 
   async #rewrite(frames: readonly Frame[]): Promise<void> {
     for (const { header, body } of frames) {
@@ -453,11 +451,6 @@ export class Wal {
   /** What is sealed, as far as this process knows. */
   get sealed(): SealedLog {
     return this.#reader.sealed;
-  }
-
-  /** For the states of projections; null for a store that is not encrypted. */
-  get stateCiphers(): StateCiphers | null {
-    return this.#keys === null ? null : new StateCiphers(this.#keys, this.storeId);
   }
 
   /** Reading of single streams in what is sealed. */

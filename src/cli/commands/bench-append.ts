@@ -72,7 +72,7 @@ async function measureAppendsIn(directory: string, load: AppendLoad, context: Co
   try {
     const proto = writeBenchProto(directory);
     const store = join(directory, "store");
-    await withStore(store, context.stderr, { schemas: [proto] }, async (open) => {
+    await withStore({ store }, context.stderr, { schemas: [proto] }, async (open) => {
       const { figures, baseline } = await besideBaseline(directory, load.events, () => runAppendLoad(open, load));
       progress.update(() => "reading everything back");
       const fault = await findFault(open, writtenBy(load));

@@ -23,6 +23,7 @@ import { importGitCommand } from "./import-git.js";
 import { importNdjsonCommand } from "./import-ndjson.js";
 import { inspectCommand } from "./inspect.js";
 import { readCommand } from "./read.js";
+import { rekeyCommand } from "./rekey.js";
 import { restoreCommand } from "./restore.js";
 import { scavengeCommand } from "./scavenge.js";
 import { statsCommand } from "./stats.js";
@@ -46,6 +47,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
   compactCommand,
   backupCommand,
   restoreCommand,
+  rekeyCommand,
   streamCommand,
   scavengeCommand,
   truncateCommand,

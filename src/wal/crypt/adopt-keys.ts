@@ -4,6 +4,8 @@ import { StoreError } from "../../errors.js";
 import type { Manifest } from "../manifest.js";
 import type { StoreKeys } from "./store-keys.js";
 
+const ALL_LSNS = Number.MAX_SAFE_INTEGER;
+
 /**
  * Has the keys learn from the manifest which of them is which.
  *
@@ -15,7 +17,9 @@ export function adoptKeys(
   { encryption, storeId }: Pick<Manifest, "encryption" | "storeId">,
   directory: string,
 ): void {
-  if (encryption !== undefined && keys !== null) keys.adopt(Buffer.from(storeId, "hex"), encryption);
+  const id = Buffer.from(storeId, "hex");
+  if (encryption !== undefined && keys !== null) keys.adopt(id, encryption);
+  else if (keys?.turnsPlain === true) keys.adopt(id, { ...keys.entered(id, undefined), plainThrough: ALL_LSNS });
   else if (encryption !== undefined) {
     throw new StoreError("ERR_KEY_MISSING", `the store in ${directory} is encrypted: its key is needed`, { directory });
   } else if (keys !== null) {
@@ -24,9 +28,19 @@ export function adoptKeys(
   }
 }
 
-/** The manifest that names the key which is current: the same where it does already. */
-export function withCurrentKey(manifest: Manifest, keys: StoreKeys | null): Manifest {
+/**
+ * The manifest that names the key which is current: the same where it does already. `lastLsn` is that of the log, for one that names none yet:
+ * what comes later is encrypted.
+ */
+export function withCurrentKey(manifest: Manifest, keys: StoreKeys | null, lastLsn = 0): Manifest {
   if (keys === null) return manifest;
-  const encryption = keys.entered(Buffer.from(manifest.storeId, "hex"), manifest.encryption);
+  const named = withNamedKey(manifest, keys);
+  if (manifest.encryption !== undefined || named.encryption === undefined) return named;
+  return { ...named, encryption: { ...named.encryption, plainThrough: lastLsn } };
+}
+
+/** The same for the key in a slot of the ring. */
+export function withNamedKey(manifest: Manifest, keys: StoreKeys, slot?: number): Manifest {
+  const encryption = keys.entered(Buffer.from(manifest.storeId, "hex"), manifest.encryption, slot);
   return encryption === manifest.encryption ? manifest : { ...manifest, encryption };
 }

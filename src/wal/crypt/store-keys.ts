@@ -93,7 +93,7 @@ export class StoreKeys {
   static async load({ key, otherKeys = [] }: EncryptionOptions): Promise<StoreKeys> {
     const keys = new StoreKeys();
     try {
-      for (const source of [key, ...otherKeys]) await keys.#add(source);
+      for (const source of [key, ...otherKeys]) await keys.add(source);
       warnWhereNotLocked(keys.#memory);
       return keys;
     } catch (error) {
@@ -101,6 +101,9 @@ export class StoreKeys {
       throw error;
     }
   }
+
+  /** With these keys a store that is not encrypted is opened to be made so. */
+  turnsPlain = false;
 
   /** The keys of another thread, which keeps them open while this runs. */
   static borrow({ address, keyCount, currentSlot }: KeyHandle): StoreKeys {
@@ -115,7 +118,12 @@ export class StoreKeys {
     return { address: this.#memory.address, keyCount: this.#ids.length, currentSlot: this.#currentSlot };
   }
 
-  async #add(source: KeySource): Promise<number> {
+  /**
+   * Loads one more key, which is not current yet, and returns its slot.
+   *
+   * @throws StoreError `ERR_KEY_MISSING`, `ERR_KEY_WRONG`
+   */
+  async add(source: KeySource): Promise<number> {
     const slot = this.#ids.length;
     if (slot === KEYS_MAX) throw new RangeError(`a store holds no more than ${KEYS_MAX} keys at once`);
     this.#ids.push(0);
@@ -128,16 +136,18 @@ export class StoreKeys {
     return slot;
   }
 
-  /** Loads a key that is to be current; `undo` takes it back. */
-  async change(source: KeySource): Promise<{ undo(): void }> {
-    const before = this.#currentSlot;
-    this.#currentSlot = await this.#add(source);
-    if (this.#storeId !== null && this.#encryption !== null) this.#learn(this.#storeId, this.#encryption);
-    return {
-      undo: (): void => {
-        this.#currentSlot = before;
-      },
-    };
+  /** Takes back the key that was added last. */
+  removeLast(slot: number): void {
+    assert(slot === this.#ids.length - 1 && slot !== this.#currentSlot, "the last key, which is not in use");
+    this.#ids.pop();
+    if (this.#memory.isOpen) this.#slot(slot).fill(0);
+  }
+
+  /** Makes the key in that slot current. */
+  use(slot: number): void {
+    this.#assertOpen();
+    assert((this.#ids[slot] ?? 0) > 0, "the manifest names a key before anything is written with it");
+    this.#currentSlot = slot;
   }
 
   #slot(slot: number): Buffer {
@@ -181,10 +191,14 @@ export class StoreKeys {
     for (const [slot, id] of ids.entries()) this.#ids[slot] = id;
   }
 
-  /** What the manifest is to say: with the current key, which it may not name yet. */
-  entered(storeId: Uint8Array, encryption: StoreEncryption | undefined): StoreEncryption {
+  /** What the manifest is to say: with the key in that slot, or the current one, which it may not name yet. */
+  entered(
+    storeId: Uint8Array,
+    encryption: StoreEncryption | undefined,
+    slot: number = this.#currentSlot,
+  ): StoreEncryption {
     this.#assertOpen();
-    const check = this.#checkOf(this.#currentSlot, storeId);
+    const check = this.#checkOf(slot, storeId);
     const isNamed = encryption?.keys.some((entry) => entry.check === check) ?? false;
     return encryption !== undefined && isNamed ? encryption : withKey(encryption, check);
   }
