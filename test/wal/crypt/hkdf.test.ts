@@ -6,7 +6,8 @@ import { suite } from "../../support/suite.js";
 const test = suite("wal/crypt/hkdf");
 
 test("the first 32 bytes of RFC 5869's first two cases", () => {
-  const sequence = (from: number, count: number): Buffer => Buffer.from(Array.from({ length: count }, (_, at) => from + at));
+  const sequence = (from: number, count: number): Buffer =>
+    Buffer.from(Array.from({ length: count }, (_, at) => from + at));
   const target = Buffer.alloc(32);
   deriveKey(target, Buffer.alloc(22, 0x0b), sequence(0, 13), sequence(0xf0, 10));
   assert.is(target.toString("hex"), "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf");

@@ -12,7 +12,10 @@ const HEX = KEY.toString("hex");
 async function loaded(source: KeySource): Promise<Buffer> {
   const [target, scratch] = [Buffer.alloc(32), Buffer.alloc(128)];
   await loadKey(source, target, scratch);
-  assert.ok(scratch.every((byte) => byte === 0), "its text is zeroed");
+  assert.ok(
+    scratch.every((byte) => byte === 0),
+    "its text is zeroed",
+  );
   return target;
 }
 
@@ -29,7 +32,16 @@ test("a file of 32 bytes, or of 64 digits with or without the end of a line", as
 });
 
 test("a file that holds anything else is no key, and leaves none behind", async () => {
-  for (const content of ["", "x", KEY.subarray(1), HEX.slice(1), `${HEX}0`, `${HEX}\n\n\n`, HEX.replace("1", "g"), "0".repeat(5000)]) {
+  for (const content of [
+    "",
+    "x",
+    KEY.subarray(1),
+    HEX.slice(1),
+    `${HEX}0`,
+    `${HEX}\n\n\n`,
+    HEX.replace("1", "g"),
+    "0".repeat(5000),
+  ]) {
     const target = Buffer.alloc(32, 1);
     const error = await rejects(loadKey(file(content), target, Buffer.alloc(128)), "ERR_KEY_WRONG");
     assert.not.match(error.message, HEX.slice(2, 20));
@@ -66,11 +78,20 @@ test("a function that fails, or gives something else", async () => {
   };
   const error = await rejects(loaded(failing), "ERR_KEY_MISSING");
   assert.match((error.cause as Error).message, "the key service is down");
-  await rejects(loaded(() => Promise.reject(new Error("down"))), "ERR_KEY_MISSING");
+  await rejects(
+    loaded(() => Promise.reject(new Error("down"))),
+    "ERR_KEY_MISSING",
+  );
   const short = Buffer.alloc(31, 1);
-  await rejects(loaded(() => short), "ERR_KEY_WRONG");
+  await rejects(
+    loaded(() => short),
+    "ERR_KEY_WRONG",
+  );
   assert.ok(short.every((byte) => byte === 0));
-  await rejects(loaded(() => HEX as never), (thrown) => thrown instanceof TypeError);
+  await rejects(
+    loaded(() => HEX as never),
+    (thrown) => thrown instanceof TypeError,
+  );
 });
 
 test("what is no source is refused by the option's name", () => {

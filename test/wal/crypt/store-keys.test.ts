@@ -1,5 +1,5 @@
-import { checkEncryption, FileKey, type StoreKeys, StoreKeys as Keys } from "../../../src/wal/crypt/store-keys.js";
 import { isStoreEncryption, type StoreEncryption } from "../../../src/wal/crypt/store-encryption.js";
+import { checkEncryption, FileKey, StoreKeys as Keys, type StoreKeys } from "../../../src/wal/crypt/store-keys.js";
 import { assert, rejects } from "../../support/assert.js";
 import { suite } from "../../support/suite.js";
 
