@@ -81,7 +81,9 @@ export class KeyChanges {
     const { directory, takeAttachLock } = this.#place;
     this.#assertWritable();
     const keys = this.#keys();
-    const slot = await keys.add(source);
+    const added = await keys.add(source);
+    const slot = keys.firstWith(added);
+    if (slot !== added) keys.removeLast(added); // it is there already
     try {
       this.#assertWritable();
       const lock = await takeAttachLock();
@@ -92,7 +94,7 @@ export class KeyChanges {
         lock?.release();
       }
     } catch (error) {
-      keys.removeLast(slot);
+      if (slot === added) keys.removeLast(slot);
       throw error;
     }
     keys.use(slot);

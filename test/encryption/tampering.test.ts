@@ -177,41 +177,33 @@ test(
       }
     };
     const lastPage = parts.filter - 4096; // of postings
-    const cases: readonly [what: string, work: (bytes: Buffer) => void, read: () => Promise<void>][] = [
-      ["a block's body", (bytes) => (flip(bytes, 4096 + 64 + 10), mendBlock(bytes, 4096)), readAll],
-      [
-        "a block's tag",
-        (bytes) => (flip(bytes, 4096 + 64 + bytes.readUInt32LE(4096 + 44) - 1), mendBlock(bytes, 4096)),
-        readAll,
-      ],
-      ["a block's run count", (bytes) => (flip(bytes, 4096 + 40), mendBlock(bytes, 4096)), readAll],
-      [
-        "a page of names",
-        (bytes) => (flip(bytes, parts.streamPages + 100), mendPage(bytes, parts.streamPages, storeCrc)),
-        readStreams,
-      ],
-      [
-        "a page of postings",
-        (bytes) => (flip(bytes, lastPage + 100), mendPage(bytes, lastPage, storeCrc)),
-        readStreams,
-      ],
-      [
-        "the name filter",
-        (bytes) => {
-          flip(bytes, parts.filter + 5);
-          bytes.writeUInt32LE(
-            crc32(bytes.subarray(parts.filter, parts.filter + trailer.filterBytes)),
-            parts.trailer + 140,
-          );
-          mendPage(bytes, parts.trailer, 0);
-        },
-        readStreams,
-      ],
-      [
-        "the trailer's counts",
-        (bytes) => (flip(bytes, parts.trailer + 88), mendPage(bytes, parts.trailer, 0)),
-        readAll,
-      ],
+    type Change = (bytes: Buffer) => void;
+    const flipThen =
+      (at: number, mend: Change): Change =>
+      (bytes) => {
+        flip(bytes, at);
+        mend(bytes);
+      };
+    const block = (bytes: Buffer): void => mendBlock(bytes, 4096);
+    const page =
+      (at: number, seed: number): Change =>
+      (bytes) =>
+        mendPage(bytes, at, seed);
+    const filter = (bytes: Buffer): void => {
+      const stored = bytes.subarray(parts.filter, parts.filter + trailer.filterBytes);
+      bytes.writeUInt32LE(crc32(stored), parts.trailer + 140);
+      mendPage(bytes, parts.trailer, 0);
+    };
+    const endOfBlock = 4096 + 64 + readFileSync(path).readUInt32LE(4096 + 44);
+    const names = parts.streamPages;
+    const cases: readonly [what: string, work: Change, read: () => Promise<void>][] = [
+      ["a block's body", flipThen(4096 + 64 + 10, block), readAll],
+      ["a block's tag", flipThen(endOfBlock - 1, block), readAll],
+      ["a block's run count", flipThen(4096 + 40, block), readAll],
+      ["a page of names", flipThen(names + 100, page(names, storeCrc)), readStreams],
+      ["a page of postings", flipThen(lastPage + 100, page(lastPage, storeCrc)), readStreams],
+      ["the name filter", flipThen(parts.filter + 5, filter), readStreams],
+      ["the trailer's counts", flipThen(parts.trailer + 88, page(parts.trailer, 0)), readAll],
     ];
     await readAll();
     await readStreams();

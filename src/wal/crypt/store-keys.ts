@@ -11,7 +11,7 @@
  * one that is, is new: whoever writes enters it.
  */
 
-import { hash } from "node:crypto";
+import { hash, timingSafeEqual } from "node:crypto";
 import { assert } from "../../assert.js";
 import { StoreError } from "../../errors.js";
 import { BLOCK_BYTES, SecretMemory } from "../../ffi/index.js";
@@ -78,6 +78,8 @@ export class StoreKeys {
   /** Of the master keys, by slot: the number that the store's manifest has for it, 0 while it has none. */
   readonly #ids: number[] = [];
   #currentSlot = 0;
+  /** So many master keys were compared with the manifest. */
+  #learnedCount = 0;
   /** Of the files' keys, by slot. */
   readonly #owners: (FileKey | null)[] = new Array<FileKey | null>(SLOT_COUNT).fill(null);
   #nextSlot = FIRST_DERIVED_SLOT;
@@ -136,10 +138,17 @@ export class StoreKeys {
     return slot;
   }
 
+  /** The first slot with the same key as this one. */
+  firstWith(slot: number): number {
+    const key = this.#slot(slot);
+    return this.#ids.findIndex((_, other) => timingSafeEqual(this.#slot(other), key));
+  }
+
   /** Takes back the key that was added last. */
   removeLast(slot: number): void {
     assert(slot === this.#ids.length - 1 && slot !== this.#currentSlot, "the last key, which is not in use");
     this.#ids.pop();
+    this.#learnedCount = Math.min(this.#learnedCount, this.#ids.length);
     if (this.#memory.isOpen) this.#slot(slot).fill(0);
   }
 
@@ -174,7 +183,8 @@ export class StoreKeys {
   adopt(storeId: Uint8Array, encryption: StoreEncryption): void {
     this.#assertOpen();
     const known = this.#encryption;
-    if (known !== null && JSON.stringify(known) === JSON.stringify(encryption)) return;
+    const isKnown = known !== null && JSON.stringify(known) === JSON.stringify(encryption);
+    if (isKnown && this.#learnedCount === this.#ids.length) return;
     this.#learn(storeId, encryption);
     this.#storeId = storeId;
     this.#encryption = encryption;
@@ -189,6 +199,7 @@ export class StoreKeys {
     const missing = keys.find(({ id }) => !ids.includes(id));
     if (missing !== undefined) throw keyMissing(missing.id);
     for (const [slot, id] of ids.entries()) this.#ids[slot] = id;
+    this.#learnedCount = ids.length;
   }
 
   /** What the manifest is to say: with the key in that slot, or the current one, which it may not name yet. */
