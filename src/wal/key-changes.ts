@@ -120,7 +120,7 @@ export class KeyChanges {
       await this.#changes.removeUnlisted();
       await reencrypt();
       const before = (await currentManifest(directory)).encryption?.keys.length ?? 0;
-      const after = await this.#changes.commit((manifest) => withOnlyKey(manifest, keys.currentId));
+      const after = await this.#changes.commit((manifest) => withOnlyKey(manifest, keys));
       return {
         keyId: keys.currentId,
         rewrittenSegments: others.length,
@@ -145,9 +145,10 @@ export class KeyChanges {
   }
 }
 
-function withOnlyKey(manifest: Manifest, keyId: number): Manifest {
-  const { encryption } = manifest;
+function withOnlyKey(manifest: Manifest, ring: StoreKeys): Manifest {
+  const { encryption, storeId } = manifest;
   if (encryption === undefined) return manifest;
-  const keys = encryption.keys.filter(({ id }) => id === keyId);
-  return { ...manifest, encryption: { ...encryption, keys, plainThrough: 0 } };
+  const keys = encryption.keys.filter(({ id }) => id === ring.currentId);
+  const only = ring.signed(Buffer.from(storeId, "hex"), { ...encryption, keys, plainThrough: 0 });
+  return { ...manifest, encryption: only };
 }

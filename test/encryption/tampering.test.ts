@@ -4,6 +4,7 @@ import { cpSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { openReader, openStore, type StoreError } from "../../src/index.js";
+import { readManifest, writeManifest } from "../../src/wal/manifest.js";
 import { decodeTrailer, partsOf, type SealedTrailer } from "../../src/wal/sealed/sealed-trailer.js";
 import { assert, rejects } from "../support/assert.js";
 import { suite } from "../support/suite.js";
@@ -230,6 +231,24 @@ test("a sealed segment of a store that is not encrypted does not pass in one tha
     mendPage(bytes, at, 0);
   });
   await rejects(openStore(directory, { encryption }), "ERR_WAL_TAMPERED");
+});
+
+test("a manifest that says that frames may be plain", async () => {
+  const store = await openStore(directory, { encryption });
+  await appendEach(store, FRAMES);
+  await store.close();
+  const found = await readManifest(directory);
+  if (found.kind !== "manifest" || found.manifest.encryption === undefined) throw new Error("no encrypted manifest");
+  const { manifest } = found;
+  const plainThrough = 1_000_000;
+  const sequence = manifest.sequence + 1;
+  await writeManifest(directory, { ...manifest, sequence, encryption: { ...found.manifest.encryption, plainThrough } });
+  await rejects(openStore(directory, { encryption }), "ERR_WAL_TAMPERED");
+  await rejects(openReader(directory, { encryption }), "ERR_WAL_TAMPERED");
+  // And one that says nothing of encryption is not believed by who has a key, nor by who has none.
+  await writeManifest(directory, { ...manifest, sequence: sequence + 1, encryption: undefined });
+  await rejects(openStore(directory, { encryption }), "ERR_KEY_WRONG");
+  await rejects(openStore(directory), "ERR_KEY_MISSING");
 });
 
 test("a state of a projection is refused, told of, and built again", async () => {

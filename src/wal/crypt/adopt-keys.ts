@@ -2,6 +2,7 @@
 
 import { StoreError } from "../../errors.js";
 import type { Manifest } from "../manifest.js";
+import type { StoreEncryption } from "./store-encryption.js";
 import type { StoreKeys } from "./store-keys.js";
 
 const ALL_LSNS = Number.MAX_SAFE_INTEGER;
@@ -19,7 +20,7 @@ export function adoptKeys(
 ): void {
   const id = Buffer.from(storeId, "hex");
   if (encryption !== undefined && keys !== null) keys.adopt(id, encryption);
-  else if (keys?.turnsPlain === true) keys.adopt(id, { ...keys.entered(id, undefined), plainThrough: ALL_LSNS });
+  else if (keys?.turnsPlain === true) keys.adopt(id, allPlain(keys, id));
   else if (encryption !== undefined) {
     throw new StoreError("ERR_KEY_MISSING", `the store in ${directory} is encrypted: its key is needed`, { directory });
   } else if (keys !== null) {
@@ -36,7 +37,13 @@ export function withCurrentKey(manifest: Manifest, keys: StoreKeys | null, lastL
   if (keys === null) return manifest;
   const named = withNamedKey(manifest, keys);
   if (manifest.encryption !== undefined || named.encryption === undefined) return named;
-  return { ...named, encryption: { ...named.encryption, plainThrough: lastLsn } };
+  const encryption = keys.signed(Buffer.from(manifest.storeId, "hex"), { ...named.encryption, plainThrough: lastLsn });
+  return { ...named, encryption };
+}
+
+/** What a manifest would say of a store that is about to be encrypted. */
+function allPlain(keys: StoreKeys, storeId: Uint8Array): StoreEncryption {
+  return keys.signed(storeId, { ...keys.entered(storeId, undefined), plainThrough: ALL_LSNS });
 }
 
 /** The same for the key in a slot of the ring. */

@@ -11,13 +11,13 @@
  * one that is, is new: whoever writes enters it.
  */
 
-import { hash, timingSafeEqual } from "node:crypto";
+import { createHmac, hash, timingSafeEqual } from "node:crypto";
 import { assert } from "../../assert.js";
 import { StoreError } from "../../errors.js";
 import { BLOCK_BYTES, SecretMemory } from "../../ffi/index.js";
 import { deriveKey, KEY_BYTES } from "./hkdf.js";
 import { checkKeySource, type KeySource, loadKey } from "./key-source.js";
-import { type StoreEncryption, withKey } from "./store-encryption.js";
+import { type StoreEncryption, signedBytes, type UnsignedEncryption, withKey } from "./store-encryption.js";
 
 const KEYS_MAX = 16;
 const SCRATCH_SLOTS = 4;
@@ -25,6 +25,7 @@ const FIRST_DERIVED_SLOT: number = KEYS_MAX + SCRATCH_SLOTS;
 const SLOT_COUNT: number = BLOCK_BYTES / KEY_BYTES;
 const CHECK_BYTES = 16;
 const CHECK_INFO = Buffer.from("varve key check 1");
+const MAC_INFO = Buffer.from("varve manifest 1");
 const VEIL_INFO = Buffer.from("varve stream names 1");
 /** Of secret memory: the slots, then the key of names and the longest name. */
 const VEIL_AT = BLOCK_BYTES;
@@ -178,7 +179,8 @@ export class StoreKeys {
   /**
    * Learns from a manifest which key has which number. A later manifest may name more.
    *
-   * @throws StoreError `ERR_KEY_WRONG` when it names none of the keys, `ERR_KEY_MISSING` when it names one that was not given
+   * @throws StoreError `ERR_KEY_WRONG` when it names none of the keys, `ERR_KEY_MISSING` when it names one that was not given,
+   *   `ERR_WAL_TAMPERED` when somebody without the keys has written it
    */
   adopt(storeId: Uint8Array, encryption: StoreEncryption): void {
     this.#assertOpen();
@@ -190,7 +192,8 @@ export class StoreKeys {
     this.#encryption = encryption;
   }
 
-  #learn(storeId: Uint8Array, { keys }: StoreEncryption): void {
+  #learn(storeId: Uint8Array, encryption: StoreEncryption): void {
+    const { keys } = encryption;
     const checks = this.#ids.map((_, slot) => this.#checkOf(slot, storeId));
     const ids = checks.map((check) => keys.find((entry) => entry.check === check)?.id ?? 0);
     if (ids.every((id) => id === 0)) {
@@ -198,6 +201,10 @@ export class StoreKeys {
     }
     const missing = keys.find(({ id }) => !ids.includes(id));
     if (missing !== undefined) throw keyMissing(missing.id);
+    if (this.#macOf(storeId, encryption) !== encryption.mac) {
+      const message = "what the manifest says of encryption does not hold its mac: it was not written by this store";
+      throw new StoreError("ERR_WAL_TAMPERED", message);
+    }
     for (const [slot, id] of ids.entries()) this.#ids[slot] = id;
     this.#learnedCount = ids.length;
   }
@@ -211,7 +218,24 @@ export class StoreKeys {
     this.#assertOpen();
     const check = this.#checkOf(slot, storeId);
     const isNamed = encryption?.keys.some((entry) => entry.check === check) ?? false;
-    return encryption !== undefined && isNamed ? encryption : withKey(encryption, check);
+    return encryption !== undefined && isNamed ? encryption : this.signed(storeId, withKey(encryption, check));
+  }
+
+  /** With its mac, by the newest key that it names. */
+  signed(storeId: Uint8Array, encryption: UnsignedEncryption): StoreEncryption {
+    this.#assertOpen();
+    return { ...encryption, mac: this.#macOf(storeId, encryption) };
+  }
+
+  #macOf(storeId: Uint8Array, encryption: UnsignedEncryption): string {
+    const newest = encryption.keys.at(-1)?.check;
+    const slot = this.#ids.findIndex((_, candidate) => this.#checkOf(candidate, storeId) === newest);
+    assert(slot >= 0, "who signs has the newest key");
+    const scratch = this.#scratch().subarray(0, KEY_BYTES);
+    deriveKey(scratch, this.#slot(slot), storeId, MAC_INFO);
+    const mac = createHmac("sha256", scratch).update(signedBytes(encryption)).digest("hex");
+    scratch.fill(0);
+    return mac;
   }
 
   /** What was learned last. */
