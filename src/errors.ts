@@ -22,6 +22,10 @@ export const STORE_ERROR_CODES = {
   ERR_WAL_CORRUPT: "data known to be durable is damaged or missing; nothing was changed",
   ERR_WAL_VERSION: "the files were written by a newer format than this one reads",
   ERR_WAL_FOREIGN: "a file of another store lies in this directory",
+  ERR_WAL_TAMPERED:
+    "an encrypted frame or block holds its checksum but not its authentication tag: somebody changed it; nothing was cut",
+  ERR_KEY_MISSING: "the store is encrypted, and a key that it needs was not given or cannot be had",
+  ERR_KEY_WRONG: "none of the keys that were given is this store's, or what was given is no key",
   ERR_WAL_FAILED:
     "a write or sync of some writer failed; no append is taken until all have closed the store and it is reopened",
   ERR_WAL_OUTCOME_UNKNOWN: "the append was in flight when a write failed; it may or may not exist after reopening",

@@ -1,7 +1,7 @@
 /** Arguments that several commands take, and how their text is read. A wrong one ends with a usage error that names it. */
 
 import { Command, InvalidArgumentError, Option } from "commander";
-import type { Durability, ExpectedVersion } from "../events/index.js";
+import type { Durability, EncryptionOptions, ExpectedVersion } from "../events/index.js";
 import { parseInstant } from "./instant.js";
 
 export const DEFAULT_STORE = "./varve-data";
@@ -10,6 +10,8 @@ export const DEFAULT_STORE = "./varve-data";
 export interface CommonOptions {
   readonly store: string;
   readonly json?: true;
+  readonly keyFile?: readonly string[];
+  readonly keyEnv?: readonly string[];
 }
 
 /** A command with the options that all of them have. */
@@ -18,8 +20,33 @@ export function storeCommand(name: string, summary: string): Command {
     .summary(summary)
     .description(summary)
     .addOption(new Option("--store <dir>", "the store's directory").env("VARVE_STORE").default(DEFAULT_STORE))
+    .addOption(keyFileOption())
+    .addOption(keyEnvOption())
     .addOption(jsonOption());
 }
+
+function keyFileOption(): Option {
+  const summary =
+    "a file with the store's key, 32 bytes or 64 hexadecimal digits (may be repeated: the first is current)";
+  return new Option("--key-file <file>", summary).argParser(gathered);
+}
+
+function keyEnvOption(): Option {
+  const summary = "an environment variable with the store's key, 64 hexadecimal digits (may be repeated)";
+  return new Option("--key-env <name>", summary).argParser(gathered);
+}
+
+function gathered(value: string, before: readonly string[] = []): string[] {
+  return [...before, value];
+}
+
+/** The keys that the command line names: files first; null for none. */
+export function encryptionOf({ keyFile = [], keyEnv = [] }: KeyArguments): EncryptionOptions | null {
+  const [key, ...otherKeys] = [...keyFile.map((file) => ({ file })), ...keyEnv.map((env) => ({ env }))];
+  return key === undefined ? null : { key, otherKeys };
+}
+
+export type KeyArguments = Pick<CommonOptions, "keyFile" | "keyEnv">;
 
 export function jsonOption(): Option {
   return new Option("--json", "print JSON: one object for a result, one object per line for a list");
@@ -32,10 +59,7 @@ export function durabilityOption(): Option {
 
 export function schemaOption(): Option {
   const summary = "a .proto file with types of events (may be repeated)";
-  return new Option("--schema <file>", summary).argParser((file: string, before: readonly string[] = []) => [
-    ...before,
-    file,
-  ]);
+  return new Option("--schema <file>", summary).argParser(gathered);
 }
 
 /** For work whose appends must be durable when they are answered. */

@@ -97,7 +97,7 @@ async function runAndCheck(plan: WritersPlan, place: WritersPlace, mode: Mode): 
     let fault: string | null = null;
     for (const [index, store] of stores.entries()) {
       const written = writtenBy(plan.load, plan.writers / stores.length, index * concurrency);
-      fault ??= await withReader(store, [place.proto], (reader) => findFault(reader, written));
+      fault ??= await withReader({ store }, [place.proto], (reader) => findFault(reader, written));
     }
     return { ...run, fault };
   } finally {

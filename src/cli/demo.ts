@@ -89,7 +89,7 @@ export async function importAndAsk(
     readonly onProgress: (progress: GitImportProgress) => void;
   },
 ): Promise<{ readonly imported: DemoImport; readonly asked: DemoAsked }> {
-  return withStore(store, how.stderr, {}, async (open) => {
+  return withStore({ store }, how.stderr, {}, async (open) => {
     const stream = streamOfRepository(source.name);
     const latencies = new LatencyHistogram();
     const startedMs = performance.now();
@@ -125,7 +125,7 @@ export async function reopenAndAsk(
   { questions, answers }: DemoAsked,
 ): Promise<DemoReopened> {
   const startedMs = performance.now();
-  return withStore(store, stderr, {}, async (open) => {
+  return withStore({ store }, stderr, {}, async (open) => {
     const graph = await open.graph();
     const seconds = (performance.now() - startedMs) / 1_000;
     const again = askQuestions(graph, questions);

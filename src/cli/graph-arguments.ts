@@ -39,7 +39,7 @@ export async function withGraph(
   options: PointOptions,
   work: (graph: Graph, view: GraphView) => Promise<void>,
 ): Promise<void> {
-  await withReader(options.store, [], async (reader) => {
+  await withReader(options, [], async (reader) => {
     const graph = await reader.graph();
     await work(graph, viewAt(graph, pointOf(options.valid, options.recorded)));
   });

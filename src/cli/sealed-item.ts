@@ -18,12 +18,15 @@ export function printableParts(item: SealedItem): readonly object[] {
     }
     case "trailer": {
       const { storeId, hash, hashBefore } = item.trailer;
-      const shown = { ...item.trailer, storeId: hex(storeId), hash: hex(hash), hashBefore: hex(hashBefore) };
+      const { secret, ...trailer } = item.trailer;
+      const hashes = { storeId: hex(storeId), hash: hex(hash), hashBefore: hex(hashBefore) };
+      const shown = { ...trailer, ...hashes, keyId: secret?.keyId ?? 0 };
       return [{ ...item, trailer: shown }];
     }
     case "block": {
       const { runs, ...block } = item;
-      return [block, ...runs.map((run) => ({ kind: "run", blockOffset: item.fileOffset, run }))];
+      const { sealed: _, ...header } = item.header;
+      return [{ ...block, header }, ...runs.map((run) => ({ kind: "run", blockOffset: item.fileOffset, run }))];
     }
     default:
       return [item];
@@ -63,10 +66,11 @@ export function formatParts(item: SealedItem): string {
 }
 
 function formatBlock({ header, damage }: Block, offset: string): string {
-  const { firstLsn, lastLsn, runCount, storedBytes, plainBytes, compression } = header;
+  const { firstLsn, lastLsn, runCount, storedBytes, plainBytes, compression, keyId } = header;
   const size = compression === 0 ? `${storedBytes} bytes` : `${storedBytes} bytes, deflated from ${plainBytes}`;
   const trouble = damage === null ? "" : `  DAMAGED: ${damage}`;
-  return `${offset}  block     LSN ${firstLsn}…${lastLsn}, ${runCount} runs, ${size}${trouble}`;
+  const secret = keyId === 0 ? "" : `, encrypted with key ${keyId}: runs and tag not checked`;
+  return `${offset}  block     LSN ${firstLsn}…${lastLsn}, ${runCount} runs, ${size}${secret}${trouble}`;
 }
 
 function formatRun({

@@ -3,10 +3,16 @@
 import { StoreError } from "../errors.js";
 import { openReader, openStore, type Store, type StoreOptions, type StoreReader } from "../index.js";
 import { isStore } from "../wal/index.js";
+import { encryptionOf, type KeyArguments } from "./arguments.js";
+
+/** Which store, and its keys. */
+export interface StorePlace extends KeyArguments {
+  readonly store: string;
+}
 
 /** Runs work on a store that is open for writing; made where there is none. The store is closed whatever happens. */
 export async function withStore<Result>(
-  directory: string,
+  place: StorePlace,
   stderr: NodeJS.WriteStream,
   options: StoreOptions,
   work: (store: Store) => Promise<Result>,
@@ -14,7 +20,7 @@ export async function withStore<Result>(
   const onWaiting = (path: string): void => {
     stderr.write(`varve: waiting for the writes that a killed owner left in flight to ${path}\n`);
   };
-  const store = await openStore(directory, { onWaiting, ...options });
+  const store = await openStore(place.store, { onWaiting, encryption: encryptionOf(place), ...options });
   try {
     return await work(store);
   } finally {
@@ -24,22 +30,23 @@ export async function withStore<Result>(
 
 /** As `withStore`, but throws ERR_STORE_NOT_FOUND instead of making a store. */
 export async function withExistingStore<Result>(
-  directory: string,
+  place: StorePlace,
   stderr: NodeJS.WriteStream,
   work: (store: Store) => Promise<Result>,
 ): Promise<Result> {
+  const { store: directory } = place;
   if (!isStore(directory))
     throw new StoreError("ERR_STORE_NOT_FOUND", `there is no store in ${directory}`, { directory });
-  return withStore(directory, stderr, {}, work);
+  return withStore(place, stderr, {}, work);
 }
 
 /** Runs work on a store that is open for reading only; nothing in its directory changes. */
 export async function withReader<Result>(
-  directory: string,
+  place: StorePlace,
   schemas: readonly string[],
   work: (reader: StoreReader) => Promise<Result>,
 ): Promise<Result> {
-  const reader = await openReader(directory, { schemas });
+  const reader = await openReader(place.store, { schemas, encryption: encryptionOf(place) });
   try {
     return await work(reader);
   } finally {

@@ -1,6 +1,7 @@
 /** How a backup is made and restored, checked. */
 
-import { checkOptionNames, integerOption } from "../wal/index.js";
+import { checkOptionNames, type EncryptionOptions, integerOption } from "../wal/index.js";
+import { checkedEncryption } from "./open-options.js";
 
 /** How a backup is made. */
 export interface BackupOptions {
@@ -16,6 +17,8 @@ export interface RestoreStoreOptions {
   readonly toTime?: number;
   /** Only say what would be restored and what left out; write nothing. Default false. */
   readonly dryRun?: boolean;
+  /** The key of a backup that is encrypted, which is that of its store. What is written anew is encrypted by it. */
+  readonly encryption?: EncryptionOptions | null;
   /** Ends it when it aborts; there is no store then. */
   readonly signal?: AbortSignal;
   /** Told now and then how many bytes of files have been copied. */
@@ -26,6 +29,7 @@ const RESTORE_OPTION_NAMES = [
   "toLsn",
   "toTime",
   "dryRun",
+  "encryption",
   "signal",
   "onProgress",
 ] as const satisfies readonly (keyof RestoreStoreOptions)[];
@@ -60,5 +64,6 @@ export function checkRestore(backup: unknown, directory: unknown, options: Resto
   if (onProgress !== undefined && typeof onProgress !== "function") {
     throw new TypeError("option onProgress must be a function");
   }
+  checkedEncryption(options.encryption);
   checkSignal(signal);
 }

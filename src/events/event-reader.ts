@@ -3,18 +3,20 @@
 import { StoreError } from "../errors.js";
 import {
   type CoreState,
+  type EncryptionOptions,
   type Frame,
   type IoDescription,
   LogView,
   type LsnRange,
   type RecoveryReport,
   type SealedVerification,
+  type StateCiphers,
 } from "../wal/index.js";
 import { envelopeKey } from "./envelope-key.js";
 import type { EventCursor } from "./event-cursor.js";
 import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
 import { LogFollower } from "./log-follower.js";
-import { checkDirectory, checkSchemas } from "./open-options.js";
+import { checkDirectory, checkedEncryption, checkSchemas } from "./open-options.js";
 import { checkStreamName } from "./prepare-event.js";
 import { EventDecoder, type StoredEvent } from "./recorded-event.js";
 import { retentionCodecs } from "./retention-event.js";
@@ -38,10 +40,12 @@ export class EventReader {
     directory: string,
     schemas: readonly string[],
     codecs: ReadonlyMap<string, PayloadCodec>,
+    encryption?: EncryptionOptions | null,
     isMapped: boolean = false,
   ): Promise<EventReader> {
     checkDirectory(directory);
     checkSchemas(schemas);
+    const keys = checkedEncryption(encryption);
     const registry = SchemaRegistry.load(schemas, new Map([...codecs, ...retentionCodecs]), false);
     const index = new StreamIndex();
     const replay = new StreamReplay(index);
@@ -49,7 +53,7 @@ export class EventReader {
       onFrame: (frame: Frame) => replay.addFrame(frame),
       onCheckpoint: (checkpointLsn: number) => index.trim(checkpointLsn),
     };
-    const log = await LogView.open(directory, listener, isMapped);
+    const log = await LogView.open(directory, listener, keys, isMapped);
     return new EventReader(
       log,
       index,
@@ -76,6 +80,11 @@ export class EventReader {
 
   get watermark(): number {
     return this.#log.watermark;
+  }
+
+  /** For the states of projections; null for a store that is not encrypted. */
+  get stateCiphers(): StateCiphers | null {
+    return this.#log.stateCiphers;
   }
 
   get horizon(): number {

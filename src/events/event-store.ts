@@ -6,10 +6,14 @@ import {
   type CheckpointReport,
   CheckpointSchedule,
   type CoreState,
+  checkKeySource,
   type Frame,
   type HeadTable,
   type IoDescription,
+  type KeySource,
   type RecoveryReport,
+  type RekeyReport,
+  type StateCiphers,
   type StoreHealth,
   Wal,
   type WalStats,
@@ -70,11 +74,15 @@ export class EventStore {
   /** What is to be forgotten. */
   readonly retention: Retention;
 
-  /** `codecs` are the payload codecs of event types that come with Varve. */
+  /**
+   * `codecs` are the payload codecs of event types that come with Varve. `turnsPlain`: a store that is not encrypted is to become so, by
+   * the key in the options.
+   */
   static async open(
     directory: string,
     options: EventStoreOptions,
     codecs: ReadonlyMap<string, PayloadCodec>,
+    turnsPlain = false,
   ): Promise<EventStore> {
     checkDirectory(directory);
     const checked = checkedOptions(options);
@@ -93,7 +101,8 @@ export class EventStore {
       },
       onCheckpoint: (checkpointLsn: number) => index.trim(checkpointLsn),
     };
-    const wal = await Wal.open(directory, { ...checked, keyOf: envelopeKey(), sealWorker: SEAL_WORKER }, opening);
+    const own = { keyOf: envelopeKey(), sealWorker: SEAL_WORKER, turnsPlain };
+    const wal = await Wal.open(directory, { ...checked, ...own }, opening);
     const history = new StreamHistory(index, new LogFollower(wal, index, replay), wal.tiers);
     return new EventStore(wal, index, history, registry, checked);
   }
@@ -151,6 +160,22 @@ export class EventStore {
 
   get watermark(): number {
     return this.#wal.watermark;
+  }
+
+  /** For the states of projections; null for a store that is not encrypted. */
+  get stateCiphers(): StateCiphers | null {
+    return this.#wal.keyChanges.stateCiphers;
+  }
+
+  /** Encrypts what is written from now on by another key, and resolves with its number. */
+  rotateKey(source: KeySource): Promise<number> {
+    checkKeySource(source, "rotateKey");
+    return this.#wal.keyChanges.rotate(source);
+  }
+
+  /** Encrypts everything by the current key. Nobody else has the store open. */
+  rekey(reencrypt: () => Promise<void>): Promise<RekeyReport> {
+    return this.#wal.keyChanges.rekey(reencrypt);
   }
 
   /** The last LSN that a truncation of the log has dropped, as far as this process knows; 0: none. */

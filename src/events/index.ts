@@ -7,19 +7,24 @@ export type {
   CoreState,
   DamageNote,
   DroppedVersions,
+  EncryptionOptions,
   IoDemand,
   IoDescription,
+  KeySource,
   LogExtent,
   LsnRange,
   PlannedSegment,
   RecoveryReport,
+  RekeyReport,
   RestoreReport,
   ScavengeReport,
   SealedVerification,
+  StateCipher,
+  StateCiphers,
   StoreHealth,
   TruncationReport,
 } from "../wal/index.js";
-export { checkOptionNames, choiceOption, integerOption } from "../wal/index.js";
+export { checkEncryption, checkOptionNames, choiceOption, integerOption, isStore } from "../wal/index.js";
 export type { AppendOptions, StreamAppend } from "./appender.js";
 export type { BackupOptions, RestoreStoreOptions } from "./backup-options.js";
 export type { AppendResult, BufferedResult } from "./batch-ledger.js";
@@ -28,7 +33,7 @@ export { EventCursor } from "./event-cursor.js";
 export { EventReader } from "./event-reader.js";
 export type { Direction, ReadAllOptions, ReadStreamOptions, SubscribeOptions } from "./event-source.js";
 export { EventStore, type EventStoreStats } from "./event-store.js";
-export type { EventStoreOptions } from "./open-options.js";
+export { checkDirectory, type EventStoreOptions } from "./open-options.js";
 export { type AllPageOptions, type Page, readAllPage, readStreamPage, type StreamPageOptions } from "./read-page.js";
 export { StoredEvent } from "./recorded-event.js";
 export { type RepairOptions, type RepairReport, repairStore } from "./repair-store.js";

@@ -1,7 +1,14 @@
 /** How an event store is opened, checked. */
 
 import type { StoreError } from "../errors.js";
-import { checkOptionNames, choiceOption, type IoDemand, integerOption } from "../wal/index.js";
+import {
+  checkEncryption,
+  checkOptionNames,
+  choiceOption,
+  type EncryptionOptions,
+  type IoDemand,
+  integerOption,
+} from "../wal/index.js";
 import { DURABILITIES } from "./appender.js";
 import type { Durability } from "./event.js";
 
@@ -46,6 +53,11 @@ export interface EventStoreOptions {
   readonly checkpointEntries?: number;
   /** Make a checkpoint when the last one is so long ago and something was written since. Default 0: never for that reason. */
   readonly checkpointIntervalMs?: number;
+  /**
+   * The key of a store that is encrypted, or that is to be made so by creating it: see README § Encryption. Default: none, for a store that
+   * is not.
+   */
+  readonly encryption?: EncryptionOptions | null;
   /** Told of each checkpoint that the store made by itself and that failed; it is tried again, later each time. Default: a process warning. */
   readonly onCheckpointError?: (error: StoreError) => void;
   /** Told the file for whose writes in flight opening, or taking over a dead writer, waits. Default: a process warning. */
@@ -65,6 +77,7 @@ const OPTION_NAMES = [
   "checkpointWalBytes",
   "checkpointEntries",
   "checkpointIntervalMs",
+  "encryption",
   "onCheckpointError",
   "onWaiting",
 ] as const satisfies readonly (keyof EventStoreOptions)[];
@@ -90,6 +103,13 @@ export function checkSchemas(schemas: unknown): asserts schemas is readonly stri
   if (!Array.isArray(schemas) || schemas.some((file) => typeof file !== "string")) {
     throw new TypeError("option schemas must be an array of file names");
   }
+}
+
+/** Null: none was given. @throws TypeError, RangeError naming the option */
+export function checkedEncryption(encryption: EncryptionOptions | null | undefined): EncryptionOptions | null {
+  if (encryption === undefined || encryption === null) return null;
+  checkEncryption(encryption);
+  return encryption;
 }
 
 function warnOfWaiting(path: string): void {
@@ -124,6 +144,7 @@ export function checkedOptions(options: EventStoreOptions): CheckedOptions {
     checkpointWalBytes: integerOption(options.checkpointWalBytes, "checkpointWalBytes", CHECKPOINT_WAL_BYTES),
     checkpointEntries: integerOption(options.checkpointEntries, "checkpointEntries", CHECKPOINT_ENTRIES),
     checkpointIntervalMs: integerOption(options.checkpointIntervalMs, "checkpointIntervalMs", CHECKPOINT_INTERVAL_MS),
+    encryption: checkedEncryption(options.encryption),
     onCheckpointError,
     segmentBytes,
     schemas,

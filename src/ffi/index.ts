@@ -11,3 +11,4 @@ export { MappedFile } from "./mapped-file.js";
 export { fileSystemName, type IoDemand, isNetworkFileSystem, openIo } from "./open-io.js";
 export type { Completion } from "./ring.js";
 export { Ring } from "./ring.js";
+export { SecretMemory } from "./secret-memory.js";

@@ -14,6 +14,8 @@ const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 
 const cMmap = libc.func("void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)");
 const cMadvise = libc.func("int madvise(void *address, size_t length, int advice)");
+const cMlock = libc.func("int mlock(void *address, size_t length)");
+const cMemcpy = libc.func("void *memcpy(void *target, void *source, size_t length)");
 const cMunmap = libc.func("int munmap(void *address, size_t length)");
 const cFlock = libc.func("int flock(int fd, int operation)");
 const cStatx = libc.func("int statx(int directory, const char *path, int flags, unsigned int mask, void *result)");
@@ -37,6 +39,23 @@ const MADV_HUGEPAGE = 14;
 /** Asks for huge pages behind this memory. Only advice: where they cannot be had, small ones serve. */
 export function adviseHugePages(address: bigint, byteLength: number): void {
   cMadvise(address, byteLength, MADV_HUGEPAGE);
+}
+
+const MADV_DONTDUMP = 16;
+
+/** Keeps this memory out of core dumps. */
+export function keepFromDumps(address: bigint, byteLength: number): void {
+  cMadvise(address, byteLength, MADV_DONTDUMP);
+}
+
+/** Keeps this memory from being swapped: 0, or a negative errno where RLIMIT_MEMLOCK does not allow it. Unmapping it ends it. */
+export function lockMemory(address: bigint, byteLength: number): number {
+  return cMlock(address, byteLength) === 0 ? 0 : -koffi.errno();
+}
+
+/** From one piece of native memory into another, of whichever thread of this process. */
+export function copyMemory(target: bigint, source: bigint, byteLength: number): void {
+  cMemcpy(target, source, byteLength);
 }
 
 export function munmap(address: bigint, byteLength: number): void {

@@ -5,8 +5,9 @@
  * synced. A temporary file that a crash left behind is never read.
  */
 
-import { type FileHandle, mkdir, open, rename } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import type { StateCiphers } from "../events/index.js";
 import type { CheckpointFacts } from "./checkpoint-format.js";
 import { ChunkReader } from "./chunk-reader.js";
 import { ChunkWriter } from "./chunk-writer.js";
@@ -18,6 +19,8 @@ export const TEMPORARY_SUFFIX = ".tmp";
 export type RefusalReason =
   | "damaged"
   | "newer-format"
+  | "key-missing"
+  | "tampered"
   | "unreadable"
   | "other-projection"
   | "other-version"
@@ -40,7 +43,8 @@ export type CheckpointReading<State> =
 export async function writeCheckpoint(
   file: string,
   facts: CheckpointFacts,
-  chunks: Uint8Array | Iterable<Uint8Array>,
+  chunks: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  ciphers: StateCiphers | null = null,
 ): Promise<number> {
   const directory = dirname(file);
   await makeDirectory(directory);
@@ -48,9 +52,9 @@ export async function writeCheckpoint(
   const handle = await open(temporary, "w");
   let writtenBytes: number;
   try {
-    const writer = new ChunkWriter(handle);
+    const writer = new ChunkWriter(handle, ciphers?.create() ?? null);
     await writer.writeFacts(facts);
-    for (const chunk of chunks instanceof Uint8Array ? [chunks] : chunks) await writer.writeState(chunk);
+    for await (const chunk of chunks instanceof Uint8Array ? [chunks] : chunks) await writer.writeState(chunk);
     writtenBytes = await writer.end();
     await handle.sync();
   } finally {
@@ -87,10 +91,11 @@ export async function readCheckpoint<State>(
   file: string,
   judge: (facts: CheckpointFacts) => Promise<Refusal | null>,
   decode: (chunks: AsyncIterable<Uint8Array>) => State | Promise<State>,
+  ciphers: StateCiphers | null = null,
 ): Promise<CheckpointReading<State>> {
   const handle = await openIfPresent(file);
   if (!("fd" in handle)) return handle;
-  const reader = new ChunkReader(handle);
+  const reader = new ChunkReader(handle, ciphers);
   try {
     const facts = await orRefusal(reader, () => reader.readFacts());
     if ("refusal" in facts) return facts.refusal;
@@ -102,6 +107,27 @@ export async function readCheckpoint<State>(
       return decoded;
     });
     return "refusal" in state ? state.refusal : { kind: "usable", facts: facts.value, state: state.value };
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Writes a checkpoint once more, encrypted by the store's current key; whether it was encrypted before, and by which key, does not matter. One
+ * that cannot be read is removed. False: it was.
+ */
+export async function reencryptCheckpoint(file: string, ciphers: StateCiphers): Promise<boolean> {
+  const handle = await open(file, "r");
+  const reader = new ChunkReader(handle, ciphers, true);
+  try {
+    await writeCheckpoint(file, await reader.readFacts(), reader.stateChunks(), ciphers);
+    return true;
+  } catch (error) {
+    if (reader.fault === null) throw error;
+    await rm(file, { force: true });
+    await rm(`${file}${TEMPORARY_SUFFIX}`, { force: true });
+    await syncDirectory(dirname(file));
+    return false;
   } finally {
     await handle.close();
   }

@@ -6,8 +6,14 @@
  *
  *     preamble, 16 bytes
  *      0  8  magic, "VARVEPRJ"
- *      8  4  format version, 1
+ *      8  4  format version: 1, or 2 where it is encrypted
  *     12  4  checksum of bytes 0 to 11
+ *
+ *     of format 2, 48 bytes more
+ *     16  4  key id
+ *     20 32  salt, of which the file's key is derived
+ *     52  8  0
+ *     60  4  checksum of bytes 16 to 59, continued from the one before
  *
  *     then chunks, each of a header of 16 bytes and its payload
  *      0  4  kind: 1 facts, 2 state, 3 end
@@ -20,6 +26,9 @@
  * list of `{ lsn, type, message }`). Then come the chunks of the state as the
  * projection's `encode` gave them, any number of any size including 0, then one end chunk without a payload. Nothing
  * follows it.
+ *
+ * In format 2 each payload is encrypted and ends with its tag of 16 bytes, that of the end chunk too; the tag also covers bytes 0 to 7 of the
+ * chunk's header, and the nonce is the chunk's number. Checksums are of what is stored. A store that is encrypted believes no other files.
  *
  * A file is valid if and only if every checksum is right, the kinds come in that order, and it ends with the end chunk.
  * Headers are chained so that a chunk that is missing, doubled or moved is noticed; a length is believed only after its
@@ -39,7 +48,15 @@ import { assert } from "../assert.js";
 
 export const PREAMBLE_BYTES = 16;
 export const CHUNK_HEADER_BYTES = 16;
-const FORMAT_VERSION = 1;
+const PLAIN_VERSION = 1;
+const ENCRYPTED_VERSION = 2;
+export const SECRET_BYTES = 48;
+/** What the tag covers of a chunk's header. */
+const CHUNK_AAD_BYTES = 8;
+export const TAG_BYTES = 16;
+const SALT_AT = 4;
+const SALT_BYTES = 32;
+const SECRET_CHECKED_BYTES: number = SECRET_BYTES - 4;
 const MAGIC = new TextEncoder().encode("VARVEPRJ");
 const CHECKED_BYTES = 12;
 assert(MAGIC.length === 8, "the magic fills its field");
@@ -88,20 +105,28 @@ export interface ChunkHeader {
   readonly chain: number;
 }
 
-export type PreambleReading = { readonly kind: "current"; readonly chain: number } | Unusable;
+export type PreambleReading =
+  | { readonly kind: "current"; readonly chain: number; readonly isEncrypted: boolean }
+  | Unusable;
+export type SecretReading =
+  | { readonly kind: "secret"; readonly keyId: number; readonly salt: Uint8Array; readonly chain: number }
+  | Unusable;
 export type HeaderReading = { readonly kind: "header"; readonly header: ChunkHeader } | Unusable;
 export type FactsReading = { readonly kind: "facts"; readonly facts: CheckpointFacts } | Unusable;
-export type Unusable = { readonly kind: "damaged" | "newer-format"; readonly message: string };
+export type Unusable = {
+  readonly kind: "damaged" | "newer-format" | "key-missing" | "tampered";
+  readonly message: string;
+};
 
 export function checksum(bytes: Uint8Array): number {
   return crc32(bytes);
 }
 
-export function encodePreamble(): { readonly bytes: Uint8Array; readonly chain: number } {
+export function encodePreamble(isEncrypted = false): { readonly bytes: Uint8Array; readonly chain: number } {
   const bytes = new Uint8Array(PREAMBLE_BYTES);
   const view = new DataView(bytes.buffer);
   bytes.set(MAGIC);
-  view.setUint32(8, FORMAT_VERSION, true);
+  view.setUint32(8, isEncrypted ? ENCRYPTED_VERSION : PLAIN_VERSION, true);
   const chain = crc32(bytes.subarray(0, CHECKED_BYTES));
   view.setUint32(CHECKED_BYTES, chain, true);
   return { bytes, chain };
@@ -114,8 +139,33 @@ export function decodePreamble(bytes: Uint8Array): PreambleReading {
   const magic = MAGIC.every((byte, index) => bytes[index] === byte);
   if (!magic || view.getUint32(CHECKED_BYTES, true) !== chain) return damaged("the preamble is damaged");
   const version = view.getUint32(8, true);
-  if (version === FORMAT_VERSION) return { kind: "current", chain };
-  return { kind: "newer-format", message: `the file has format ${version}; this version reads ${FORMAT_VERSION}` };
+  if (version === PLAIN_VERSION || version === ENCRYPTED_VERSION) {
+    return { kind: "current", chain, isEncrypted: version === ENCRYPTED_VERSION };
+  }
+  const message = `the file has format ${version}; this version reads ${PLAIN_VERSION} and ${ENCRYPTED_VERSION}`;
+  return { kind: "newer-format", message };
+}
+
+/** What follows the preamble of a file that is encrypted. */
+export function encodeSecret(
+  key: { readonly keyId: number; readonly salt: Uint8Array },
+  chainBefore: number,
+): { readonly bytes: Uint8Array; readonly chain: number } {
+  const bytes = new Uint8Array(SECRET_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, key.keyId, true);
+  bytes.set(key.salt, SALT_AT);
+  const chain = crc32(bytes.subarray(0, SECRET_CHECKED_BYTES), chainBefore);
+  view.setUint32(SECRET_CHECKED_BYTES, chain, true);
+  return { bytes, chain };
+}
+
+export function decodeSecret(bytes: Uint8Array, chainBefore: number): SecretReading {
+  if (bytes.length < SECRET_BYTES) return damaged("the file ends within its preamble");
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const chain = crc32(bytes.subarray(0, SECRET_CHECKED_BYTES), chainBefore);
+  if (view.getUint32(SECRET_CHECKED_BYTES, true) !== chain) return damaged("the preamble is damaged");
+  return { kind: "secret", keyId: view.getUint32(0, true), salt: bytes.slice(SALT_AT, SALT_AT + SALT_BYTES), chain };
 }
 
 /** Writes a header and returns the checksum from which the next one is continued. */
@@ -130,6 +180,15 @@ export function encodeChunkHeader(
   const chain = crc32(target.subarray(0, CHECKED_BYTES), chunk.chain);
   view.setUint32(CHECKED_BYTES, chain, true);
   return chain;
+}
+
+/** The first fields of a chunk's header, which the tag of its payload covers. */
+export function encodeChunkAad(kind: ChunkKind, payloadBytes: number): Uint8Array {
+  const bytes = new Uint8Array(CHUNK_AAD_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, kind, true);
+  view.setUint32(4, payloadBytes, true);
+  return bytes;
 }
 
 /** Reads the header that follows the one with the checksum `chain`. */

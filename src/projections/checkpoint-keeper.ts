@@ -1,6 +1,7 @@
 /** Keeps the checkpoint of one track: writes it when asked, one write at a time, and removes what it makes obsolete. */
 
 import { StoreError } from "../errors.js";
+import type { StateCiphers } from "../events/index.js";
 import type { CheckpointDirectory } from "./checkpoint-directory.js";
 import { writeCheckpoint } from "./checkpoint-file.js";
 import type { FeedEvent } from "./event-feed.js";
@@ -10,6 +11,8 @@ interface KeeperParts<State, Event extends FeedEvent> {
   readonly directory: CheckpointDirectory;
   readonly track: Track<State, Event>;
   readonly storeId: string | null;
+  /** Of a store that is encrypted. */
+  readonly ciphers: StateCiphers | null;
   /** The LSN of the checkpoint that the track began at, 0 when it began at zero. */
   readonly savedLsn: number;
   /** Checkpoints of other versions. */
@@ -69,6 +72,7 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
           directory.fileOf(projection.version),
           track.facts(storeId),
           projection.encode(track.state),
+          this.#parts.ciphers,
         );
         this.#savedLsn = lsn;
       }

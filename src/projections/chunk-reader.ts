@@ -2,6 +2,7 @@
 
 import type { FileHandle } from "node:fs/promises";
 import { assert } from "../assert.js";
+import type { StateCipher, StateCiphers } from "../events/index.js";
 import {
   CHUNK_HEADER_BYTES,
   CHUNK_KIND,
@@ -11,7 +12,10 @@ import {
   decodeChunkHeader,
   decodeFacts,
   decodePreamble,
+  decodeSecret,
+  encodeChunkAad,
   PREAMBLE_BYTES,
+  SECRET_BYTES,
   type Unusable,
 } from "./checkpoint-format.js";
 
@@ -24,6 +28,10 @@ class UnusableCheckpoint extends Error {}
 export class ChunkReader {
   readonly #handle: FileHandle;
   readonly #window = new Uint8Array(WINDOW_BYTES);
+  readonly #ciphers: StateCiphers | null;
+  readonly #takesPlain: boolean;
+  #cipher: StateCipher | null = null;
+  #chunkCount = 0;
   #windowStart = 0;
   #windowEnd = 0;
   #unreadBytes = 0;
@@ -32,8 +40,11 @@ export class ChunkReader {
   #failed = false;
   #ended = false;
 
-  constructor(handle: FileHandle) {
+  /** `ciphers`: of a store that is encrypted, whose files are; with `takesPlain` others are read too. */
+  constructor(handle: FileHandle, ciphers: StateCiphers | null = null, takesPlain = false) {
     this.#handle = handle;
+    this.#takesPlain = takesPlain;
+    this.#ciphers = ciphers;
   }
 
   /** What is wrong with the file, once that is known. */
@@ -57,10 +68,22 @@ export class ChunkReader {
     const preamble = decodePreamble(await this.#take(Math.min(PREAMBLE_BYTES, this.#unreadBytes)));
     if (preamble.kind !== "current") return this.#refuse(preamble);
     this.#chain = preamble.chain;
+    if (preamble.isEncrypted) await this.#readSecret();
+    else if (this.#ciphers !== null && !this.#takesPlain)
+      return this.#refuse({ kind: "tampered", message: "the file is not encrypted" });
     const header = await this.#readHeader();
     if (header.kind !== CHUNK_KIND.facts) return this.#refuse({ kind: "damaged", message: "the facts are not first" });
     const facts = decodeFacts(await this.#readPayload(header));
     return facts.kind === "facts" ? facts.facts : this.#refuse(facts);
+  }
+
+  async #readSecret(): Promise<void> {
+    const secret = decodeSecret(await this.#take(Math.min(SECRET_BYTES, this.#unreadBytes)), this.#chain);
+    if (secret.kind !== "secret") return this.#refuse(secret);
+    const { keyId, salt, chain } = secret;
+    this.#chain = chain;
+    this.#cipher = this.#ciphers?.of(keyId, salt) ?? null;
+    if (this.#cipher === null) this.#refuse({ kind: "key-missing", message: `the file needs key ${keyId}` });
   }
 
   /** The chunks of the state, to the end of the file. */
@@ -97,7 +120,10 @@ export class ChunkReader {
     const payload = await this.#take(header.payloadBytes);
     if (checksum(payload) !== header.payloadChecksum)
       return this.#refuse({ kind: "damaged", message: "a chunk is damaged" });
-    return payload;
+    if (this.#cipher === null) return payload;
+    const aad = encodeChunkAad(header.kind, header.payloadBytes);
+    const plain = this.#cipher.decrypt(this.#chunkCount++, aad, payload);
+    return plain ?? this.#refuse({ kind: "tampered", message: "a chunk does not hold its authentication tag" });
   }
 
   /** The next bytes, in a buffer of their own. */

@@ -1,15 +1,19 @@
 /** The writing half of checkpoint-format.ts: chunks to a file, from its start. */
 
 import type { FileHandle } from "node:fs/promises";
+import type { StateCipher } from "../events/index.js";
 import {
   CHUNK_BYTES_MAX,
   CHUNK_HEADER_BYTES,
   CHUNK_KIND,
   type CheckpointFacts,
   type ChunkKind,
+  encodeChunkAad,
   encodeChunkHeader,
   encodeFacts,
   encodePreamble,
+  encodeSecret,
+  TAG_BYTES,
 } from "./checkpoint-format.js";
 
 // Small chunks are gathered to this size, so that an encoder may give many of them without a system call each.
@@ -19,16 +23,24 @@ export class ChunkWriter {
   readonly #handle: FileHandle;
   readonly #window = new Uint8Array(WINDOW_BYTES);
   readonly #header = new Uint8Array(CHUNK_HEADER_BYTES);
+  readonly #cipher: StateCipher | null;
+  #chunkCount = 0;
   #gatheredBytes = 0;
   #writtenBytes = 0;
   #chain: number;
 
-  constructor(handle: FileHandle) {
+  /** With a cipher the file is encrypted. */
+  constructor(handle: FileHandle, cipher: StateCipher | null = null) {
     this.#handle = handle;
-    const preamble = encodePreamble();
-    this.#chain = preamble.chain;
+    this.#cipher = cipher;
+    const preamble = encodePreamble(cipher !== null);
+    const secret = cipher === null ? null : encodeSecret(cipher, preamble.chain);
+    this.#chain = secret?.chain ?? preamble.chain;
     this.#window.set(preamble.bytes);
     this.#gatheredBytes = preamble.bytes.length;
+    if (secret === null) return;
+    this.#window.set(secret.bytes, this.#gatheredBytes);
+    this.#gatheredBytes += secret.bytes.length;
   }
 
   async writeFacts(facts: CheckpointFacts): Promise<void> {
@@ -50,7 +62,9 @@ export class ChunkWriter {
     return this.#writtenBytes;
   }
 
-  async #write(kind: ChunkKind, payload: Uint8Array): Promise<void> {
+  async #write(kind: ChunkKind, bytes: Uint8Array): Promise<void> {
+    const aad = encodeChunkAad(kind, bytes.length + TAG_BYTES);
+    const payload = this.#cipher === null ? bytes : this.#cipher.encrypt(this.#chunkCount++, aad, bytes);
     this.#chain = encodeChunkHeader(this.#header, { kind, payload, chain: this.#chain });
     await this.#put(this.#header);
     await this.#put(payload);

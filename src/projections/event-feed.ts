@@ -1,6 +1,6 @@
 /** What the runner needs of a store, and of an event. A store and a read-only reader both satisfy it. */
 
-import type { RecordedEvent } from "../events/index.js";
+import type { RecordedEvent, StateCiphers } from "../events/index.js";
 
 /** The least an event must have to be fed to a projection. */
 export interface FeedEvent {
@@ -21,6 +21,8 @@ export interface EventFeed<Event extends FeedEvent = RecordedEvent> {
   readonly readOnly: boolean;
   /** Tells stores apart; a checkpoint made from another store is not believed. */
   readonly storeId?: string;
+  /** Of a store that is encrypted: by which checkpoints are. */
+  readonly stateCiphers?: StateCiphers | null;
   /** The events above an LSN, in LSN order; ends when it has caught up with the watermark. */
   readBatches(after: number, options?: { readonly signal?: AbortSignal }): AsyncIterable<readonly Event[]>;
   /** Calls the listener after the watermark moved; the returned function ends that. */

@@ -13,6 +13,7 @@ export type { Properties, PropertyValue } from "./graph/property.js";
 export type { WaitOptions } from "./lsn-waiters.js";
 export { openReader, openStore, type ReaderOptions } from "./open-store.js";
 export type { Projection } from "./projection.js";
+export { type RekeyOptions, rekeyStore, type StoreRekeyReport } from "./rekey-store.js";
 export type { ProjectionRunner, ProjectionStatus } from "./runner.js";
 export type { FailurePolicy, ProjectionProgress, ProjectionReport, RunnerOptions } from "./runner-options.js";
 export type { ProjectionRecovery, RefusedCheckpoint } from "./runner-start.js";

@@ -1,6 +1,6 @@
 /** Opening: the event types that come with Varve, and the store around them. */
 
-import { checkOptionNames, type EventMap, EventReader, EventStore } from "../events/index.js";
+import { checkOptionNames, type EncryptionOptions, type EventMap, EventReader, EventStore } from "../events/index.js";
 import { graphEventCodecs } from "./graph/graph-event-codec.js";
 import { Store, type StoreOptions } from "./store.js";
 import { StoreReader } from "./store-reader.js";
@@ -15,6 +15,8 @@ export interface ReaderOptions {
    * that fails then ends the process with SIGBUS. Default false: past the page cache, through io_uring.
    */
   readonly mapped?: boolean;
+  /** The key of a store that is encrypted. Default: none. */
+  readonly encryption?: EncryptionOptions | null;
 }
 
 /**
@@ -28,6 +30,7 @@ export interface ReaderOptions {
  * @throws TypeError, RangeError for a wrong option
  * @throws StoreError `ERR_STORE_LOCKED`, `ERR_STORE_WRITERS`, `ERR_STORE_BUSY`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`,
  *   `ERR_WAL_FOREIGN`, `ERR_WAL_FULL`, `ERR_IO_FAILED`, `ERR_IO_UNSUPPORTED`, `ERR_EVENTS_SCHEMA`
+ * @throws StoreError `ERR_KEY_MISSING`, `ERR_KEY_WRONG`, `ERR_WAL_TAMPERED` for the keys in `encryption`
  * @throws StoreError `ERR_WAL_FAILED` while writers that a failed write has stopped still have the store open
  *
  * @example
@@ -52,14 +55,15 @@ export async function openStore<Events extends EventMap = EventMap>(
  * somebody subscribes or a graph runs on it: told by them, or by looking every 100 ms where they cannot tell it. Otherwise it sees what
  * was there when it was opened, or at the last `refresh`.
  *
- * @throws StoreError `ERR_STORE_NOT_FOUND`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`, `ERR_WAL_FOREIGN`, `ERR_EVENTS_SCHEMA`
+ * @throws StoreError `ERR_STORE_NOT_FOUND`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`, `ERR_WAL_FOREIGN`, `ERR_EVENTS_SCHEMA`,
+ *   `ERR_KEY_MISSING`, `ERR_KEY_WRONG`, `ERR_WAL_TAMPERED`
  */
 export async function openReader<Events extends EventMap = EventMap>(
   directory: string,
   options: ReaderOptions = {},
 ): Promise<StoreReader<Events>> {
-  checkOptionNames(options, ["schemas", "mapped"], "openReader");
-  const { schemas = [], mapped = false } = options;
+  checkOptionNames(options, ["schemas", "mapped", "encryption"], "openReader");
+  const { schemas = [], mapped = false, encryption } = options;
   if (typeof mapped !== "boolean") throw new TypeError("option mapped must be true or false");
-  return new StoreReader(await EventReader.open(directory, schemas, graphEventCodecs, mapped));
+  return new StoreReader(await EventReader.open(directory, schemas, graphEventCodecs, encryption, mapped));
 }

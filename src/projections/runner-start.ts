@@ -46,6 +46,7 @@ export async function findStart<State, Event extends FeedEvent>(
       file,
       (facts) => judge(facts, definition, feed),
       (chunks) => definition.decode(chunks),
+      feed.stateCiphers ?? null,
     );
     if (reading.kind === "refused") refused.push({ file, reason: reading.reason, message: reading.message });
     return reading.kind === "usable" ? { ...reading.facts, state: reading.state } : null;

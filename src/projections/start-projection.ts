@@ -51,6 +51,7 @@ export async function startProjection<State, Event extends FeedEvent>(
       directory,
       track,
       storeId: feed.storeId ?? null,
+      ciphers: feed.stateCiphers ?? null,
       savedLsn: recovery.from === "checkpoint" ? recovery.lsn : 0,
       otherFiles,
       everyEvents: settings.checkpointEveryEvents,

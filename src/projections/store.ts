@@ -17,6 +17,7 @@ import {
   type EventStoreOptions,
   type EventStoreStats,
   type IoDescription,
+  type KeySource,
   type Page,
   type ReadAllOptions,
   type ReadStreamOptions,
@@ -485,6 +486,19 @@ export class Store<Events extends EventMap = EventMap> {
   async truncateBefore(lsn: number, options: TruncateBeforeOptions): Promise<TruncationReport> {
     await this.#saveProjections();
     return this.#events.retention.truncateBefore(lsn, options);
+  }
+
+  /**
+   * Encrypts what this writer writes from now on by another key, and resolves with the number that the store has given it. What is there stays as
+   * it is: both keys are needed until `rekeyStore` was done. Give the key to every other writer and reader first, in `otherKeys`: one that
+   * meets it and does not have it answers `ERR_KEY_MISSING`.
+   *
+   * @throws TypeError for what is no source of a key
+   * @throws StoreError `ERR_KEY_MISSING`, `ERR_KEY_WRONG` (also where the store is not encrypted), `ERR_STORE_BUSY`, `ERR_IO_FAILED`,
+   *   `ERR_WAL_FAILED`, `ERR_STORE_CLOSED`: the former key goes on
+   */
+  rotateKey(key: KeySource): Promise<number> {
+    return this.#events.rotateKey(key);
   }
 
   /** Closes the projections, writes what is buffered, seals what this writer wrote and frees its place. The second call waits for the first. */

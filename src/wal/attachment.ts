@@ -13,9 +13,11 @@ import { StoreError } from "../errors.js";
 import type { BlockIo, BufferPool } from "../ffi/index.js";
 import { ControlFile } from "./control-file.js";
 import { SLOT_COUNT_MAX } from "./control-layout.js";
-import { HeadTable } from "./head-table.js";
+import { adoptKeys, withCurrentKey } from "./crypt/adopt-keys.js";
+import type { StoreKeys } from "./crypt/store-keys.js";
+import { HeadTable, type NameVeil } from "./head-table.js";
 import type { Manifest } from "./manifest.js";
-import { currentManifest } from "./manifest-change.js";
+import { changeManifest, currentManifest } from "./manifest-change.js";
 import type { RecoveredLog } from "./open-log.js";
 import { OwnerLock } from "./owner-lock.js";
 import type { KeyOf } from "./record-key.js";
@@ -29,6 +31,8 @@ export interface AttachPlace {
   readonly io: BlockIo;
   readonly pool: BufferPool;
   readonly keyOf: KeyOf;
+  /** Of a store that is encrypted. */
+  readonly keys?: StoreKeys | null;
   readonly isExclusive: boolean;
   readonly maxWriters: number;
   readonly busyWaitMs: number;
@@ -112,13 +116,19 @@ function begin(place: AttachPlace, free: OwnerLock[], recovered: RecoveredLog): 
   });
   try {
     const owner = lockOf(place.directory, 0, free);
-    const heads = HeadTable.create(place.directory, { slot: 0, generation: control.generationOf(0) + 1 });
+    const me = { slot: 0, generation: control.generationOf(0) + 1 };
+    const heads = HeadTable.create(place.directory, me, veilOf(place));
     const generation = control.attach(0, process.pid);
     return { storeId, manifest, control, heads, owner, generation, recovered, takeovers: [], sealed };
   } catch (error) {
     control.close();
     throw error;
   }
+}
+
+/** The head table lies in a file: of a store that is encrypted it has no names. */
+function veilOf({ keys = null }: AttachPlace): NameVeil | null {
+  return keys === null ? null : (name) => keys.veil(name);
 }
 
 /** Readers that still follow the incarnation before learn that it is over. */
@@ -134,9 +144,17 @@ function endOldControl({ directory, io }: AttachPlace): void {
   control.close();
 }
 
+/** A key that is new is named by the manifest before anything is written with it. */
+async function enterKeys({ directory, keys = null }: AttachPlace, manifest: Manifest): Promise<Manifest> {
+  adoptKeys(keys, manifest, directory);
+  const entered = await changeManifest(directory, (current) => withCurrentKey(current, keys));
+  adoptKeys(keys, entered, directory);
+  return entered;
+}
+
 async function beside(place: AttachPlace, free: OwnerLock[], heldCores: readonly number[]): Promise<Attachment> {
   const { directory } = place;
-  const manifest = await currentManifest(directory);
+  const manifest = await enterKeys(place, await currentManifest(directory));
   const storeId = Buffer.from(manifest.storeId, "hex");
   const incarnation = manifest.incarnations.at(-1)?.incarnation ?? 0;
   const control = ControlFile.open(directory, storeId, "write");
@@ -158,7 +176,8 @@ async function beside(place: AttachPlace, free: OwnerLock[], heldCores: readonly
     let core = 0;
     while (heldCores.includes(core)) core++;
     const owner = lockOf(directory, core, free);
-    const heads = HeadTable.attach(directory, { slot: core, generation: control.generationOf(core) + 1 });
+    const me = { slot: core, generation: control.generationOf(core) + 1 };
+    const heads = HeadTable.attach(directory, me, veilOf(place));
     const dead = Array.from({ length: control.attachedCount }, (_, slot) => slot).filter(
       (slot) => control.isLive(slot) && !heldCores.includes(slot),
     );

@@ -8,6 +8,7 @@
 
 import { assert } from "../assert.js";
 import { type BlockIo, type BufferPool, DirectFile } from "../ffi/index.js";
+import type { FrameOpener } from "./crypt/frame-cipher.js";
 import {
   type DecodedPreamble,
   decodePreamble,
@@ -34,6 +35,8 @@ export interface CoreScanSource {
   readonly from: CorePosition | null;
   /** Whether headers behind the end of a run are of interest: those of an incarnation that has ended are not. */
   readonly looksBehind: "always" | "never" | "whenNothingIsNew";
+  /** Opens what is encrypted; null: nobody looks into the records. */
+  readonly opener: FrameOpener | null;
 }
 
 /** The frames of one writer, as far as they are chained. */
@@ -304,6 +307,9 @@ export class CoreScan {
       return;
     }
     const { segment } = open.name;
+    const { opener, checkpointLsn } = this.#source;
+    const isSealedAway = header.recordCount > 0 && lastLsn <= checkpointLsn; // and not told to anybody
+    const opened = opener === null || isSealedAway ? frame : opener.open(frame);
     open.frameCount++;
     open.offset = (open.stream as FrameStream).fileOffset;
     const at = { segment, generation };
@@ -323,7 +329,7 @@ export class CoreScan {
     if (!isData) return;
     this.#run.firstLsn ??= header.firstLsn;
     this.#run.lastLsn = lastLsn;
-    this.frame = frame;
+    this.frame = opened;
   }
 
   async #endSegment(): Promise<void> {

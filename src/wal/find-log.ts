@@ -5,6 +5,9 @@
 import { StoreError } from "../errors.js";
 import type { BlockIo, BufferPool } from "../ffi/index.js";
 import { unfinishedCopyIn } from "./backup/copy-target.js";
+import { adoptKeys } from "./crypt/adopt-keys.js";
+import { FrameOpener } from "./crypt/frame-cipher.js";
+import type { StoreKeys } from "./crypt/store-keys.js";
 import type { Frame } from "./frame-stream.js";
 import type { LogFacts, LogPosition } from "./log-facts.js";
 import { scanLog } from "./log-scan.js";
@@ -46,6 +49,10 @@ export interface LogPlace {
   readonly io: BlockIo;
   readonly pool: BufferPool;
   readonly directory: string;
+  /** Of a store that is encrypted. */
+  readonly keys?: StoreKeys | null;
+  /** Nobody looks into records, so no keys are needed. */
+  readonly isKeyless?: boolean;
 }
 
 type RefusalCode = "ERR_WAL_CORRUPT" | "ERR_WAL_VERSION" | "ERR_WAL_FOREIGN";
@@ -117,11 +124,13 @@ export async function judgeLog(
     return "absent";
   }
   const { manifest, damagedFiles } = found;
+  if (place.isKeyless !== true) adoptKeys(place.keys ?? null, manifest, place.directory);
   if (manifest.backup !== undefined) refuseMixedBackup(files, place.directory);
   const segments = hasSegments ? "some" : "none";
   onManifest(manifest);
   const storeId = Buffer.from(manifest.storeId, "hex");
-  const facts = await scanLog({ ...place, storeId, manifest, files: withinManifest(files, manifest), onFrame });
+  const opener = place.isKeyless === true ? null : new FrameOpener(place.keys ?? null);
+  const facts = await scanLog({ ...place, storeId, manifest, opener, files: withinManifest(files, manifest), onFrame });
   const decision = decide({
     manifest: "valid",
     segments,

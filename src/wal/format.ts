@@ -19,7 +19,7 @@
  *         40      8  first possible LSN
  *         48      4  generation: how often the core had been taken by a writer within the incarnation
  *         52      4  size of the file in blocks: it has that size before its first frame, and loses zeros only behind a seal
- *         56     32  salt, from which keys for this segment are derived when it is encrypted
+ *         56     32  salt, of which keys for this segment are derived when it is encrypted
  *         88      4  CRC-32C of bytes 0 … 87
  *
  * A *frame* is one batch, written by one write: a header of 192 bytes, the body, and zeros up to the block boundary.
@@ -29,7 +29,7 @@
  *          4      2  format version
  *          6      1  kind: 1 DATA, 2 VOID (reserved), 3 TAKEOVER (reserved), 4 ATTEST, 5 SEAL
  *          7      1  compression: 0 none
- *          8      1  cipher: 0 none
+ *          8      1  cipher: 0 none, 1 AES-256-GCM
  *          9      1  0
  *         10      2  required flags: an unknown one means that the frame must not be read
  *         12      2  optional flags: an unknown one can be ignored
@@ -50,7 +50,8 @@
  *        104      8  salt reference: 0 means the preamble's
  *        112     16  authentication tag of the cipher
  *        128      4  body CRC: see below
- *        132     56  0
+ *        132     32  with a cipher: the preamble's salt once more, so that a frame can be read alone; else 0
+ *        164     24  0
  *        188      4  CRC-32C of bytes 0 … 187
  *
  * The body of a DATA frame without compression and cipher is its records back to back:
@@ -68,6 +69,11 @@
  * id, core, incarnation, segment and offset are those of the place it was read from; the stored bytes lie within the file; the
  * record lengths add up to the stored bytes and their number to the count; every CRC of the body holds. Lengths are looked at only
  * after the header CRC holds, and before anything is allocated.
+ *
+ * With a cipher the stored bytes are the body encrypted, as many as before, and the body CRC is the CRC-32C of those: whether a frame is whole
+ * is known without a key. The key is derived of the key `key id` of the store, the salt, and the place: store id, core, incarnation and
+ * segment (crypt/frame-cipher.ts). The nonce is the offset in the file, as u64, and 4 zeros. The tag also covers bytes 0 … 111 of the
+ * header, of control frames too. A place of a file is encrypted once: a frame that is written again gets another place.
  *
  * The log in order: a *core* is the place of one writer at a time, and has files of its own. Each writer (a generation of its core) begins a
  * segment of its own and a chain of its own: its frames, segment by segment, name the header CRC of the one before, and their first LSNs
@@ -95,6 +101,14 @@ const FRAME_MAGIC = 0x46565256; // "VRVF"
 const PREAMBLE_CRC_AT = 88;
 const HEADER_CRC_AT = 188;
 const BODY_CRC_AT = 128;
+const CIPHER_AT = 8;
+const KEY_ID_AT = 60;
+/** What the tag covers of a header. */
+export const FRAME_AAD_BYTES = 112;
+export const FRAME_TAG_AT: number = FRAME_AAD_BYTES;
+export const FRAME_SALT_AT = 132;
+export const CIPHER_NONE = 0;
+export const CIPHER_AES_256_GCM = 1;
 
 assert(PREAMBLE_CRC_AT + 4 <= BLOCK_BYTES && FRAME_HEADER_BYTES < BLOCK_BYTES, "preamble and header fit their block");
 
@@ -146,6 +160,8 @@ export interface FrameHeader {
   readonly durableLsn: number;
   readonly bodyCrc: number;
   readonly headerCrc: number;
+  /** With a cipher: the header's bytes, for the tag covers them. */
+  readonly sealed?: Buffer;
 }
 
 /** What a header can be: `zero` ends a segment, `damaged` is anything that is not a header, `unsupported` a newer one. */
@@ -229,11 +245,31 @@ export function decodePreamble(source: Buffer): DecodedPreamble {
 
 export type FrameStamp = Omit<
   FrameHeader,
-  "version" | "compression" | "cipher" | "requiredFlags" | "optionalFlags" | "keyId" | "headerCrc" | "plainBytes"
+  | "version"
+  | "compression"
+  | "cipher"
+  | "requiredFlags"
+  | "optionalFlags"
+  | "keyId"
+  | "headerCrc"
+  | "plainBytes"
+  | "sealed"
 >;
+
+/** By what a frame is encrypted. */
+export interface FrameCipherStamp {
+  readonly keyId: number;
+  readonly salt: Uint8Array;
+}
 
 /** Fills the header's 192 bytes and returns the header CRC, to which the next frame is chained. */
 export function encodeFrameHeader(target: Buffer, stamp: FrameStamp): number {
+  encodeFrameFields(target, stamp);
+  return finishFrameHeader(target, stamp.bodyCrc);
+}
+
+/** Fills the header but for the tag and the CRCs, the stamp's among them. */
+export function encodeFrameFields(target: Buffer, stamp: FrameStamp, cipher: FrameCipherStamp | null = null): void {
   target.fill(0, 0, FRAME_HEADER_BYTES);
   target.writeUInt32LE(FRAME_MAGIC, 0);
   target.writeUInt16LE(FORMAT_VERSION, 4);
@@ -251,7 +287,15 @@ export function encodeFrameHeader(target: Buffer, stamp: FrameStamp): number {
   target.writeUInt32LE(stamp.previousCrc, 84);
   writeI64(target, 88, stamp.recordedAt);
   writeU64(target, 96, stamp.durableLsn);
-  target.writeUInt32LE(stamp.bodyCrc, BODY_CRC_AT);
+  if (cipher === null) return;
+  target[CIPHER_AT] = CIPHER_AES_256_GCM;
+  target.writeUInt32LE(cipher.keyId, KEY_ID_AT);
+  target.set(cipher.salt, FRAME_SALT_AT);
+}
+
+/** Writes the CRCs and returns the header's. */
+export function finishFrameHeader(target: Buffer, bodyCrc: number): number {
+  target.writeUInt32LE(bodyCrc, BODY_CRC_AT);
   const crc = checksum(target, 0, HEADER_CRC_AT);
   target.writeUInt32LE(crc, HEADER_CRC_AT);
   return crc;
@@ -270,9 +314,9 @@ export function decodeFrameHeader(source: Buffer): DecodedHeader {
   const kind = FRAME_KINDS[(source[6] as number) - 1];
   if (kind === undefined) return { kind: "unsupported", reason: `frame kind ${source[6]}` };
   const compression = source[7] as number;
-  const cipher = source[8] as number;
+  const cipher = source[CIPHER_AT] as number;
   const requiredFlags = source.readUInt16LE(10);
-  if (compression !== 0 || cipher !== 0 || requiredFlags !== 0) {
+  if (compression !== 0 || cipher > CIPHER_AES_256_GCM || requiredFlags !== 0) {
     return {
       kind: "unsupported",
       reason: `compression ${compression}, cipher ${cipher}, required flags ${requiredFlags}`,
@@ -291,7 +335,7 @@ export function decodeFrameHeader(source: Buffer): DecodedHeader {
     segment: readU64(source, 40),
     fileOffset: readU64(source, 48),
     generation: source.readUInt32LE(56),
-    keyId: source.readUInt32LE(60),
+    keyId: source.readUInt32LE(KEY_ID_AT),
     firstLsn: readU64(source, 64),
     recordCount: source.readUInt32LE(72),
     storedBytes: source.readUInt32LE(76),
@@ -302,7 +346,8 @@ export function decodeFrameHeader(source: Buffer): DecodedHeader {
     bodyCrc: source.readUInt32LE(BODY_CRC_AT),
     headerCrc,
   };
-  return { kind: "frame", header };
+  if (cipher === CIPHER_NONE) return { kind: "frame", header };
+  return { kind: "frame", header: { ...header, sealed: Buffer.from(source.subarray(0, FRAME_HEADER_BYTES)) } };
 }
 
 /** Whether the header was written for the place it was read from; a misdirected or an older write was not. */
@@ -320,9 +365,12 @@ export function sameStore(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
 }
 
-/** Whether every record of a DATA body lies within it and holds its CRC; for other kinds, whether the body's CRC holds. */
+/** Whether every record of a DATA body lies within it and holds its CRC; for other kinds and encrypted ones, whether the body's CRC holds. */
 export function isBodyValid(header: FrameHeader, body: Buffer): boolean {
   if (body.length !== header.storedBytes) return false;
+  if (header.cipher !== CIPHER_NONE) {
+    return checksum(body) === header.bodyCrc && header.recordCount > 0 === (header.kind === "DATA");
+  }
   if (header.kind !== "DATA") return checksum(body) === header.bodyCrc && header.recordCount === 0;
   let at = 0;
   let crc = 0;

@@ -7,23 +7,35 @@
 import { assert } from "../assert.js";
 import type { BlockIo } from "../ffi/index.js";
 import type { Batch } from "./batch.js";
+import { checksum } from "./checksum.js";
 import type { Clock } from "./clock.js";
 import type { ControlFile } from "./control-file.js";
 import { LANE_COUNT } from "./control-layout.js";
-import { encodeFrameHeader, FRAME_HEADER_BYTES, type FrameKind } from "./format.js";
-import type { SegmentOwner } from "./segment-pipeline.js";
+import { encryptFrame, segmentKey } from "./crypt/frame-cipher.js";
+import type { StoreKeys } from "./crypt/store-keys.js";
+import {
+  encodeFrameFields,
+  encodeFrameHeader,
+  FRAME_HEADER_BYTES,
+  type FrameKind,
+  type FrameStamp,
+  finishFrameHeader,
+} from "./format.js";
+import type { OpenSegment, SegmentOwner } from "./segment-pipeline.js";
 
 export class FrameSealer {
   readonly #io: BlockIo;
   readonly #owner: SegmentOwner;
   readonly #control: ControlFile;
   readonly #clock: Clock;
+  readonly #keys: StoreKeys | null;
   #nextLane = 0;
   #chainCrc = 0;
   #attestedLsn: number;
   #lastRecordedAt: number;
 
   constructor(io: BlockIo, owner: SegmentOwner, control: ControlFile, clock: Clock, watermark: number) {
+    this.#keys = owner.keys ?? null;
     this.#io = io;
     this.#owner = owner;
     this.#control = control;
@@ -48,7 +60,7 @@ export class FrameSealer {
     this.#lastRecordedAt = batch.recordedAt;
     batch.bytes.fill(0, batch.used, batch.byteLength); // no bytes of an earlier batch reach the disk
     const { core, storeId, incarnation, generation } = this.#owner;
-    this.#chainCrc = encodeFrameHeader(batch.bytes, {
+    const stamp = {
       kind,
       core,
       storeId,
@@ -63,10 +75,24 @@ export class FrameSealer {
       recordedAt: batch.recordedAt,
       durableLsn: watermark,
       bodyCrc: batch.bodyCrc,
-    });
+    };
+    this.#chainCrc =
+      this.#keys === null
+        ? encodeFrameHeader(batch.bytes, stamp)
+        : this.#encrypt(batch, batch.segment, stamp, this.#keys);
     this.#attestedLsn = watermark;
     this.submit(batch);
     return true;
+  }
+
+  /** Encrypts the batch where it lies, once: what is written again after a short write are the same bytes. */
+  #encrypt(batch: Batch, segment: OpenSegment, stamp: FrameStamp, keys: StoreKeys): number {
+    const { bytes, used, fileOffset } = batch;
+    const keyId = keys.currentId;
+    if (segment.key?.keyId !== keyId) segment.key = segmentKey(stamp, keyId, segment.salt);
+    encodeFrameFields(bytes, stamp, segment.key);
+    encryptFrame(keys, segment.key, bytes, used, fileOffset);
+    return finishFrameHeader(bytes, checksum(bytes, FRAME_HEADER_BYTES, used));
   }
 
   #publish(batch: Batch, segment: number): void {

@@ -40,6 +40,9 @@ const OWNER_MASK = 0xff;
 const IN_RECORD_B = 0x100;
 const LEVEL_NAME = /^heads-\d+$/;
 
+/** What the table has instead of a name, where that must not be read on the disk: 1 to 1,024 bytes, the same for the same name. */
+export type NameVeil = (name: Uint8Array) => Uint8Array;
+
 /** A writer: who attaches to a slot that was used before has a higher generation. */
 export interface HeadOwner {
   readonly slot: number;
@@ -65,7 +68,10 @@ export class HeadTable {
   readonly #root: HeadLevel;
   readonly #levels: HeadLevel[];
 
-  private constructor(directory: string, me: HeadOwner, root: HeadLevel) {
+  readonly #veil: NameVeil | null;
+
+  private constructor(directory: string, me: HeadOwner, root: HeadLevel, veil: NameVeil | null) {
+    this.#veil = veil;
     this.#directory = directory;
     this.#generation = me.generation;
     this.#mark = me.slot + 1;
@@ -78,18 +84,23 @@ export class HeadTable {
    *
    * @throws StoreError `ERR_WAL_FULL` when the disk has no room for it.
    */
-  static create(directory: string, me: HeadOwner): HeadTable {
+  static create(directory: string, me: HeadOwner, veil: NameVeil | null = null): HeadTable {
     checkOwner(me);
     for (const name of readdirSync(directory)) if (LEVEL_NAME.test(name)) rmSync(join(directory, name));
     const root = HeadLevel.create(directory, 0);
     root.int32[LEVEL_COUNT_WORD] = 1;
-    return new HeadTable(directory, me, root);
+    return new HeadTable(directory, me, root, veil);
   }
 
   /** @throws StoreError `ERR_WAL_VERSION` when the table there is of another format. */
-  static attach(directory: string, me: HeadOwner): HeadTable {
+  static attach(directory: string, me: HeadOwner, veil: NameVeil | null = null): HeadTable {
     checkOwner(me);
-    return new HeadTable(directory, me, HeadLevel.open(directory, 0));
+    return new HeadTable(directory, me, HeadLevel.open(directory, 0), veil);
+  }
+
+  /** A name as the table has it. */
+  storedName(name: Uint8Array): Uint8Array {
+    return this.#veil === null ? name : this.#veil(name);
   }
 
   /**
@@ -98,7 +109,8 @@ export class HeadTable {
    * @throws StoreError `ERR_WAL_VERSION` when a level that somebody else has made is of another format.
    */
   find(name: Uint8Array): number {
-    return this.#find(hashName(name), name);
+    const stored = this.storedName(name);
+    return this.#find(hashName(stored), stored);
   }
 
   /**
@@ -109,12 +121,13 @@ export class HeadTable {
   insert(name: Uint8Array, committedVersion: number): number {
     assert(name.length > 0 && name.length <= NAME_BYTES_MAX, "a stream name of 1 to 1,024 bytes");
     assert(Number.isSafeInteger(committedVersion), "a version is a safe integer");
-    const hash = hashName(name);
-    const known = this.#find(hash, name);
+    const stored = this.storedName(name);
+    const hash = hashName(stored);
+    const known = this.#find(hash, stored);
     if (known !== -1) return known;
     if (!this.#tryLockWord(this.#root.int32, INSERT_LOCK_WORD)) return -1;
     try {
-      return this.#insertLocked(hash, name, committedVersion);
+      return this.#insertLocked(hash, stored, committedVersion);
     } finally {
       Atomics.store(this.#root.int32, INSERT_LOCK_WORD, 0);
     }

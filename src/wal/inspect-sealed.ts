@@ -11,7 +11,7 @@ import { FileWindow } from "./file-window.js";
 import { STORE_ID_BYTES } from "./format.js";
 import { LSN_ENTRIES_PER_PAGE, locationAt } from "./sealed/lsn-pages.js";
 import { checkPage, type PageHeader } from "./sealed/page.js";
-import { decodeBlock } from "./sealed/sealed-block.js";
+import { decodeBlock, opaqueBlock } from "./sealed/sealed-block.js";
 import {
   BLOCK_HEADER_BYTES,
   type BlockHeader,
@@ -47,6 +47,7 @@ export type SealedItem =
       readonly header: BlockHeader;
       /** Null for a whole one. */
       readonly damage: string | null;
+      /** None of one that is encrypted. */
       readonly runs: readonly ShownRun[];
     }
   | { readonly kind: "page"; readonly fileOffset: number; readonly header: PageHeader }
@@ -125,11 +126,13 @@ async function* blocks(known: Known): AsyncGenerator<SealedItem, void, undefined
     const { header } = decoded;
     const { firstLsn, lastLsn, storedBytes } = header;
     const stored = Buffer.from(await file.read(offset + BLOCK_HEADER_BYTES, storedBytes));
-    const place = { path, offset, firstLsn, lastLsn, number, storeCrc, bytesLeft: end - offset };
+    const place = { path, offset, firstLsn, lastLsn, number, storeCrc, cipher: null, bytesLeft: end - offset };
     let damage = header.fileOffset === offset && header.number === number ? null : "a block of another place";
     let runs: readonly ShownRun[] = [];
     try {
-      runs = decodeBlock(header, stored, place).runs.map(shownRun);
+      const block =
+        header.sealed === undefined ? decodeBlock(header, stored, place) : opaqueBlock(header, stored, place);
+      runs = block.runs.map(shownRun);
     } catch (error) {
       damage ??= (error as Error).message;
     }

@@ -9,6 +9,9 @@ import { StoreError } from "../errors.js";
 import type { BlockIo, BufferPool } from "../ffi/index.js";
 import { at, CoreCursor, type CoreTail, type CursorPosition, startOf } from "./core-cursor.js";
 import { CoreMerge } from "./core-merge.js";
+import { adoptKeys } from "./crypt/adopt-keys.js";
+import { FrameOpener } from "./crypt/frame-cipher.js";
+import type { StoreKeys } from "./crypt/store-keys.js";
 import { FrameCache } from "./frame-cache.js";
 import type { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
@@ -38,6 +41,8 @@ export interface LogReaderSource {
   readonly settled: readonly ScannedSegment[];
   /** Of the cores that are being written; null where nobody can tell: then they are read up to the zeros. */
   readonly tails: () => readonly CoreTail[] | null;
+  /** Of a store that is encrypted. */
+  readonly keys?: StoreKeys | null;
 }
 
 /** The records are sealed, and their files in `wal/` are gone. */
@@ -61,6 +66,7 @@ export class LogReader {
   readonly #door: ReadingDoor;
   readonly #readings = new Set<Reading>();
   readonly #cache = new FrameCache();
+  readonly #opener: FrameOpener;
   /** By the last LSN that was delivered. */
   readonly #ends = new Map<number, ReadingEnd>();
   #catalog: SegmentCatalog;
@@ -70,6 +76,7 @@ export class LogReader {
 
   constructor(source: LogReaderSource) {
     this.#source = source;
+    this.#opener = new FrameOpener(source.keys ?? null);
     this.#door = {
       files: new SegmentFiles(source.io),
       pool: source.pool,
@@ -91,6 +98,7 @@ export class LogReader {
   useManifest(manifest: Manifest, settled: readonly ScannedSegment[]): void {
     const isSame = manifest.incarnations.at(-1)?.incarnation === this.#manifest.incarnations.at(-1)?.incarnation;
     const isCheckpoint = manifest.checkpointLsn > this.#manifest.checkpointLsn;
+    adoptKeys(this.#source.keys ?? null, manifest, this.#source.directory);
     this.#manifest = manifest;
     this.#voids = voidsOf(manifest);
     if (isCheckpoint) {
@@ -130,9 +138,10 @@ export class LogReader {
           const { position } = cursor;
           if (!position.isVerified) cursor.verify();
           this.#source.index.of(cursor.core).add(firstLsn, position.segment, position.fileOffset);
+          const opened = await this.#opened(frame);
           delivered = firstLsn + recordCount - 1;
           cursor.consume();
-          yield frame;
+          yield opened;
           this.#checkOpen();
           if (delivered >= through) break;
           const pending = cursor.advance(delivered);
@@ -254,8 +263,16 @@ export class LogReader {
   async #readManifest(): Promise<void> {
     const manifest = await currentManifest(this.#source.directory);
     this.#checkOpen();
+    adoptKeys(this.#source.keys ?? null, manifest, this.#source.directory);
     this.#manifest = manifest;
     this.#voids = voidsOf(manifest);
+  }
+
+  /** Its records; another writer may have gone over to a key that a newer manifest names. */
+  #opened(frame: Frame): Frame | Promise<Frame> {
+    const { sealed, keyId } = frame.header;
+    const isKeyKnown = sealed === undefined || this.#source.keys?.hasKey(keyId) !== false;
+    return isKeyKnown ? this.#opener.open(frame) : this.#readManifest().then(() => this.#opener.open(frame));
   }
 
   #noteEnd(delivered: number, merge: CoreMerge): void {
@@ -339,7 +356,7 @@ export class LogReader {
     try {
       await cursor.advance(lsn - 1);
       const { frame } = cursor;
-      return frame !== null && frame.header.firstLsn <= lsn ? frame : null;
+      return frame !== null && frame.header.firstLsn <= lsn ? await this.#opened(frame) : null;
     } catch (error) {
       this.#checkOpen();
       throw error;

@@ -7,6 +7,7 @@
 
 import type { BlockIo, BufferPool } from "../ffi/index.js";
 import { type CoreRun, CoreScan } from "./core-scan.js";
+import type { FrameOpener } from "./crypt/frame-cipher.js";
 import type { Frame } from "./frame-stream.js";
 import type {
   CorePosition,
@@ -34,6 +35,8 @@ export interface LogScanSource {
   readonly files: readonly CoreFiles[];
   /** Where to go on in the newest incarnation; absent: the whole log. */
   readonly from?: ScanPosition | null;
+  /** Opens frames that are encrypted; absent: nobody looks into records. */
+  readonly opener?: FrameOpener | null;
   /** Called for every frame with records that counts, in LSN order. */
   readonly onFrame?: (frame: Frame, position: LogPosition) => void;
 }
@@ -147,7 +150,7 @@ class LogScan {
   }
 
   async #readIncarnation({ incarnation, cores, isNewest }: IncarnationFiles): Promise<void> {
-    const { io, pool, storeId, manifest, from } = this.#source;
+    const { io, pool, storeId, manifest, from, opener = null } = this.#source;
     const isResumed = (from ?? null) !== null;
     const looksBehind = !isNewest ? "never" : isResumed ? "whenNothingIsNew" : "always";
     this.#misfitAt = null;
@@ -160,6 +163,7 @@ class LogScan {
           storeId,
           incarnation,
           checkpointLsn: manifest.checkpointLsn,
+          opener,
           files,
           from: from?.cores.get(files.core) ?? null,
           looksBehind: looksBehind === "whenNothingIsNew" && !from?.cores.has(files.core) ? "never" : looksBehind,

@@ -15,6 +15,10 @@ import { type BlockIo, BufferPool, type IoDescription, openIo } from "../ffi/ind
 import { AdvanceListeners } from "./advance-listeners.js";
 import type { CoreState } from "./control-file.js";
 import type { CoreTail } from "./core-cursor.js";
+import { adoptKeys } from "./crypt/adopt-keys.js";
+import { FrameOpener } from "./crypt/frame-cipher.js";
+import { StateCiphers } from "./crypt/state-cipher.js";
+import { type EncryptionOptions, StoreKeys } from "./crypt/store-keys.js";
 import { FileStates } from "./file-states.js";
 import { acceptedLog, judgeLog, type RecoveryReport } from "./find-log.js";
 import { LogIndex } from "./frame-index.js";
@@ -59,6 +63,8 @@ export class LogView {
   readonly io: IoDescription;
   readonly #io: BlockIo;
   readonly #pool: BufferPool;
+  readonly #keys: StoreKeys | null;
+  readonly #opener: FrameOpener;
   readonly #listener: ViewListener;
   readonly #live: LiveControl;
   #lookTimer: NodeJS.Timeout | null = null;
@@ -86,13 +92,36 @@ export class LogView {
    *
    * @throws StoreError `ERR_STORE_NOT_FOUND`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`, `ERR_WAL_FOREIGN`
    */
-  static open(directory: string, listener: ViewListener, isMapped = false): Promise<LogView> {
-    return coded(() => LogView.#openIn(directory, listener, isMapped));
+  static open(
+    directory: string,
+    listener: ViewListener,
+    encryption: EncryptionOptions | null = null,
+    isMapped = false,
+  ): Promise<LogView> {
+    return coded(() => LogView.#openWith(directory, listener, encryption, isMapped));
   }
 
-  static async #openIn(directory: string, listener: ViewListener, isMapped: boolean): Promise<LogView> {
+  static async #openWith(
+    directory: string,
+    listener: ViewListener,
+    encryption: EncryptionOptions | null,
+    isMapped: boolean,
+  ): Promise<LogView> {
     const path = await manifestIn(directory);
-    const real = realpathSync(directory);
+    const keys = encryption === null ? null : await StoreKeys.load(encryption);
+    try {
+      return await LogView.#openIn(realpathSync(directory), path, { listener, keys, isMapped });
+    } catch (error) {
+      keys?.close();
+      throw error;
+    }
+  }
+
+  static async #openIn(
+    real: string,
+    path: string,
+    { listener, keys, isMapped }: { listener: ViewListener; keys: StoreKeys | null; isMapped: boolean },
+  ): Promise<LogView> {
     const io = openIo("auto", path);
     const pool = new BufferPool(READ_CHUNK_BYTES, READ_CHUNKS_MAX);
     try {
@@ -101,8 +130,8 @@ export class LogView {
       const manifest = found.kind === "manifest" ? found.manifest : NO_MANIFEST;
       const storeId = Buffer.from(manifest.storeId, "hex");
       // Empty: the scan knows the manifest that counts.
-      const sealed = await SealedLog.open({ io, pool, directory: sealedDirectory(real), storeId, isMapped }, []);
-      const view = new LogView(real, { io, pool, listener, sealed }, { ...manifest, sealed: [] });
+      const sealed = await SealedLog.open({ io, pool, keys, directory: sealedDirectory(real), storeId, isMapped }, []);
+      const view = new LogView(real, { io, pool, keys, listener, sealed }, { ...manifest, sealed: [] });
       try {
         await view.#scan();
       } catch (error) {
@@ -122,7 +151,7 @@ export class LogView {
 
   private constructor(
     directory: string,
-    parts: { io: BlockIo; pool: BufferPool; listener: ViewListener; sealed: SealedLog },
+    parts: { io: BlockIo; pool: BufferPool; keys: StoreKeys | null; listener: ViewListener; sealed: SealedLog },
     manifest: Manifest,
   ) {
     this.directory = directory;
@@ -130,6 +159,8 @@ export class LogView {
     this.io = parts.io.description;
     this.#io = parts.io;
     this.#pool = parts.pool;
+    this.#keys = parts.keys;
+    this.#opener = new FrameOpener(parts.keys);
     this.#listener = parts.listener;
     this.#live = new LiveControl(directory, parts.io, {
       onNews: () => this.#hearNews(),
@@ -202,7 +233,7 @@ export class LogView {
     await this.#files.see(await listLog(this.directory, 0));
     this.#pending = [];
     this.#readLsn = this.#deliveredLsn;
-    const place = { io: this.#io, pool: this.#pool, directory: this.directory };
+    const place = { io: this.#io, pool: this.#pool, keys: this.#keys, directory: this.directory };
     const judged = await judgeLog(place, this.#take, this.#begin);
     if (judged === "absent") throw noStore(this.directory);
     const { manifest, facts } = judged;
@@ -240,7 +271,9 @@ export class LogView {
   /** Reads what is new in these cores. */
   async #readOn(files: readonly CoreFiles[], manifest: Manifest): Promise<LogFacts> {
     this.#begin(manifest);
-    const source = { io: this.#io, pool: this.#pool, directory: this.directory, storeId: this.storeId };
+    adoptKeys(this.#keys, manifest, this.directory);
+    const at = { directory: this.directory, storeId: this.storeId };
+    const source = { io: this.#io, pool: this.#pool, opener: this.#opener, ...at };
     const facts = await scanLog({ ...source, manifest, files, from: this.#position, onFrame: this.#take });
     this.#notice(facts);
     return facts;
@@ -360,9 +393,15 @@ export class LogView {
       if (isThere || (await this.#readOnTo(Math.max(facts.attestedLsn, wantedLsn), manifest))) return true;
       return this.#position.lastLsn >= attestedLsn;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-      return false; // dropped by a checkpoint while it was read
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "ENOENT" && code !== "ERR_KEY_MISSING") throw error;
+      return false; // dropped by a checkpoint while it was read, or the manifest was older than the key
     }
+  }
+
+  /** For the states of projections; null for a store that is not encrypted. */
+  get stateCiphers(): StateCiphers | null {
+    return this.#keys === null ? null : new StateCiphers(this.#keys, this.storeId);
   }
 
   /** Reading of single streams in what is sealed. */
@@ -389,7 +428,7 @@ export class LogView {
 
   /** Reads and checks every byte of what is sealed. */
   verifySealed(keyOf: KeyOf): Promise<SealedVerification> {
-    return verifySealed({ io: this.#io, directory: this.directory, keyOf });
+    return verifySealed({ io: this.#io, directory: this.directory, keyOf, keys: this.#keys });
   }
 
   /** LSNs that writers took and lost: no record has them. Ascending. */
@@ -440,6 +479,7 @@ export class LogView {
     await this.#reader.close();
     await this.#io.close();
     this.#pool.close();
+    this.#keys?.close();
     this.#live.close();
   }
 }
@@ -486,9 +526,13 @@ async function manifestIn(directory: string): Promise<string> {
   return join(directory, name);
 }
 
-/** A checkpoint drops files while they are read, and a file can be seen between two writes. */
+/**
+ * A checkpoint drops files while they are read, and a file can be seen between two writes; a writer can have gone over to a key that was not in
+ * the manifest yet when that was read.
+ */
 function mayPass(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === "ENOENT" || isStoreError(error, "ERR_WAL_CORRUPT");
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ENOENT" || isStoreError(error, "ERR_WAL_CORRUPT") || isStoreError(error, "ERR_KEY_MISSING");
 }
 
 function noStore(directory: string): StoreError {

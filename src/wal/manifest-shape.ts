@@ -1,5 +1,6 @@
 /** Whether what a manifest's line of JSON holds can be a manifest at all: a checksum says only that somebody wrote it so. */
 
+import { isStoreEncryption, STORE_CIPHER } from "./crypt/store-encryption.js";
 import type { LsnRange } from "./lsn-ranges.js";
 import type { BackupMark, Incarnation, Manifest } from "./manifest.js";
 import type { SealedEntry } from "./sealed/sealed-entry.js";
@@ -65,13 +66,15 @@ function follows(before: Incarnation, next: Incarnation): boolean {
 /** The manifest that these fields are, or null when they cannot be one. */
 export function manifestOf(fields: unknown): Manifest | null {
   if (!isObject(fields)) return null;
-  const { sequence, storeId, createdAt, checkpointLsn, horizonLsn = 0, sealed, incarnations, backup } = fields;
+  const { sequence, storeId, createdAt, checkpointLsn, horizonLsn = 0, sealed, incarnations } = fields;
+  const { backup, encryption } = fields;
   if (!isInteger(sequence, 1) || !isInteger(createdAt, Number.MIN_SAFE_INTEGER)) return null;
   if (typeof storeId !== "string" || !/^[0-9a-f]{32}$/.test(storeId)) return null;
   if (!isInteger(checkpointLsn, 0) || !isListOf(sealed, isSealedEntry) || !isListOf(incarnations, isIncarnation)) {
     return null;
   }
   if (!isBackupMark(backup)) return null;
+  if (encryption !== undefined && !isStoreEncryption(encryption)) return null;
   const areSealedInOrder = sealed.every(
     (entry, index) => entry.firstLsn > (sealed[index - 1]?.lastLsn ?? 0) && entry.lastLsn <= checkpointLsn,
   );
@@ -83,7 +86,14 @@ export function manifestOf(fields: unknown): Manifest | null {
   if (!isInteger(horizonLsn, 0)) return null;
   if (horizonLsn > 0 && !sealed.some((entry) => entry.lastLsn === horizonLsn)) return null;
   const manifest = { sequence, storeId, createdAt, checkpointLsn, horizonLsn, sealed, incarnations };
-  return backup === undefined ? manifest : { ...manifest, backup };
+  return { ...manifest, ...(backup !== undefined && { backup }), ...(encryption !== undefined && { encryption }) };
+}
+
+/** Whether what it says of encryption is of a newer version. */
+export function namesUnknownCipher(fields: unknown): boolean {
+  if (!isObject(fields) || !isObject(fields["encryption"])) return false;
+  const { cipher } = fields["encryption"];
+  return typeof cipher === "string" && cipher !== STORE_CIPHER;
 }
 
 /** The fields of a manifest of version 1, of one core and without checkpoints, as version 2 says the same. */

@@ -22,6 +22,9 @@
  *
  * `backup` is there in a backup only, whose `wal/` has no segments: it says when that was taken. Who opens it for writing leaves it out.
  *
+ * `encryption` is there where the store is encrypted (crypt/store-encryption.ts): then the manifest is of version 3, which a Varve that knows
+ * nothing of keys refuses. Others are of version 2.
+ *
  * Version 1, which is still read, knew one core: `firstSegment` in place of `firstSegments`, no voids, no checkpoint.
  */
 
@@ -30,8 +33,9 @@ import { join } from "node:path";
 import { StoreError } from "../errors.js";
 import { readSmallFile, replaceFile } from "../ffi/index.js";
 import { checksum } from "./checksum.js";
+import type { StoreEncryption } from "./crypt/store-encryption.js";
 import type { LsnRange } from "./lsn-ranges.js";
-import { manifestOf, upgradedFromVersion1 } from "./manifest-shape.js";
+import { manifestOf, namesUnknownCipher, upgradedFromVersion1 } from "./manifest-shape.js";
 import type { SealedEntry } from "./sealed/sealed-entry.js";
 
 export interface Incarnation {
@@ -66,9 +70,12 @@ export interface Manifest {
   readonly incarnations: readonly Incarnation[];
   /** Of a backup that nobody has opened for writing. */
   readonly backup?: BackupMark | undefined;
+  /** Of a store that is encrypted. */
+  readonly encryption?: StoreEncryption | undefined;
 }
 
-const MANIFEST_VERSION = 2;
+const PLAIN_VERSION = 2;
+const MANIFEST_VERSION = 3;
 const FIRST_VERSION = 1;
 export const MANIFEST_NAME: RegExp = /^manifest-(\d{10})$/;
 const KEPT_COUNT = 2;
@@ -84,7 +91,8 @@ export function voidsOf(manifest: Manifest): LsnRange[] {
 }
 
 export function encodeManifest(manifest: Manifest): Buffer {
-  const start = Buffer.from(`varve-manifest ${MANIFEST_VERSION} `);
+  const version = manifest.encryption === undefined ? PLAIN_VERSION : MANIFEST_VERSION;
+  const start = Buffer.from(`varve-manifest ${version} `);
   const body = Buffer.from(JSON.stringify(manifest));
   const crc = crcOf(start, body).toString(16).padStart(8, "0");
   return Buffer.concat([start, Buffer.from(`${crc}\n`), body, Buffer.from("\n")]);
@@ -109,6 +117,7 @@ export function decodeManifest(bytes: Buffer): DecodedManifest {
   if (crcOf(Buffer.from(start), body) !== Number.parseInt(crc, 16)) return { kind: "damaged" };
   if (Number(version) > MANIFEST_VERSION) return { kind: "newer", version: Number(version) };
   const fields = parsed(body);
+  if (namesUnknownCipher(fields)) return { kind: "newer", version: Number(version) };
   const manifest = manifestOf(Number(version) === FIRST_VERSION ? upgradedFromVersion1(fields) : fields);
   return manifest === null ? { kind: "damaged" } : { kind: "manifest", manifest };
 }

@@ -11,6 +11,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { StoreError } from "../errors.js";
 import { DirectFile, syncDirectory } from "../ffi/index.js";
+import { adoptKeys, withCurrentKey } from "./crypt/adopt-keys.js";
 import {
   type FoundLog,
   type FrameListener,
@@ -34,7 +35,7 @@ const FIRST_CORE = 0;
 
 /** Creates the directories and the first manifest of a store. */
 async function createStore(place: LogPlace, nowUs: number): Promise<Manifest> {
-  const manifest: Manifest = {
+  let manifest: Manifest = {
     sequence: FIRST_MANIFEST_SEQUENCE,
     storeId: randomBytes(STORE_ID_BYTES).toString("hex"),
     createdAt: nowUs,
@@ -43,6 +44,10 @@ async function createStore(place: LogPlace, nowUs: number): Promise<Manifest> {
     sealed: [],
     incarnations: [],
   };
+  const keys = place.keys ?? null;
+  if (keys !== null)
+    manifest = { ...manifest, encryption: keys.entered(Buffer.from(manifest.storeId, "hex"), undefined) };
+  adoptKeys(keys, manifest, place.directory);
   await mkdir(coreDirectory(place.directory, FIRST_CORE), { recursive: true });
   await syncDirectory(join(place.directory, "wal"));
   await writeManifest(place.directory, manifest);
@@ -181,9 +186,11 @@ async function fence(place: LogPlace, found: FoundLog): Promise<Pick<RecoveredLo
   };
   const incarnations = [...endedIncarnations(found, kept), incarnation];
   // A backup that is written to is a store of its own from here on.
-  const manifest: Manifest = { ...before, sequence: before.sequence + 1, incarnations, backup: undefined };
+  const ended: Manifest = { ...before, sequence: before.sequence + 1, incarnations, backup: undefined };
+  const manifest = withCurrentKey(ended, place.keys ?? null, facts.lastLsn);
   await writeManifest(place.directory, manifest);
   await endRepair(place.directory);
+  adoptKeys(place.keys ?? null, manifest, place.directory);
   for (const path of empty) await unlink(path);
   for (const directory of new Set([...empty].map((path) => dirname(path)))) await syncDirectory(directory);
   return { manifest, incarnation };

@@ -5,6 +5,8 @@ import { StoreError } from "../errors.js";
 import { type BlockIo, BufferPool, type IoDemand, openIo } from "../ffi/index.js";
 import { type CopyTask, copySegments } from "./backup/copy-segments.js";
 import type { CoreTail } from "./core-cursor.js";
+import { adoptKeys } from "./crypt/adopt-keys.js";
+import { type KeyHandle, StoreKeys } from "./crypt/store-keys.js";
 import { LogIndex } from "./frame-index.js";
 import { LogReader } from "./log-reader.js";
 import { type Manifest, voidsOf } from "./manifest.js";
@@ -36,6 +38,8 @@ export interface SealTask {
   readonly segments: readonly SealedEntry[];
   /** What is to be removed, where that is the work. */
   readonly removal: Removal | null;
+  /** Where the keys of a store that is encrypted lie, in this process. */
+  readonly keys?: KeyHandle | null;
 }
 
 /** Words that both threads see: whether to stop, how many bytes of records were sealed, or of files copied, how many records were removed. */
@@ -53,32 +57,45 @@ export async function sealLog(
   open: typeof openIo = openIo,
 ): Promise<readonly SealedEntry[]> {
   if (task.work === "copy") return copySegments(task, (copiedBytes) => tellProgress(words, copiedBytes), open);
-  const io = open(task.io, `${task.directory}/lock`);
-  const pool = new BufferPool(READ_CHUNK_BYTES, READ_CHUNKS_MAX);
+  const keys = task.keys == null ? null : StoreKeys.borrow(task.keys);
   try {
-    return await (task.work === "merge" ? merge(task, keyOf, words, io, pool) : rewrite(task, keyOf, words, io, pool));
+    adoptKeys(keys, task.manifest, task.directory);
+    const io = open(task.io, `${task.directory}/lock`);
+    const pool = new BufferPool(READ_CHUNK_BYTES, READ_CHUNKS_MAX);
+    try {
+      const place = { io, pool, keys };
+      return await (task.work === "merge" ? merge(task, keyOf, words, place) : rewrite(task, keyOf, words, place));
+    } finally {
+      await io.close();
+      pool.close();
+    }
   } finally {
-    await io.close();
-    pool.close();
+    keys?.close();
   }
+}
+
+interface SealPlace {
+  readonly io: BlockIo;
+  readonly pool: BufferPool;
+  readonly keys: StoreKeys | null;
 }
 
 async function merge(
   task: SealTask,
   keyOf: KeyOf,
   words: SealWords,
-  io: BlockIo,
-  pool: BufferPool,
+  { io, pool, keys }: SealPlace,
 ): Promise<readonly SealedEntry[]> {
   const { directory, manifest, through, tails } = task;
   const { checkpointLsn, sealed } = manifest;
   const storeId = Buffer.from(manifest.storeId, "hex");
-  const place = { io, pool, directory, storeId, manifest };
+  const place = { io, pool, keys, directory, storeId, manifest };
   const log = new LogReader({ ...place, index: new LogIndex(), settled: [], tails: () => tails });
   try {
     return await mergeFrames(log.frames(checkpointLsn, through), {
       io,
       pool,
+      keys,
       directory: sealedDirectory(directory),
       storeId,
       firstNumber: await nextSealedNumber(sealedDirectory(directory), sealed),
@@ -101,15 +118,14 @@ async function rewrite(
   task: SealTask,
   keyOf: KeyOf,
   words: SealWords,
-  io: BlockIo,
-  pool: BufferPool,
+  { io, pool, keys }: SealPlace,
 ): Promise<readonly SealedEntry[]> {
   const directory = sealedDirectory(task.directory);
   const { work, segments, removal } = task;
   const firstNumber = await nextSealedNumber(directory, task.manifest.sealed);
   const storeId = Buffer.from(task.manifest.storeId, "hex");
   const onProgress = (): void => checkRunning(words);
-  const options = { io, pool, directory, storeId, firstNumber, keyOf, onProgress };
+  const options = { io, pool, keys, directory, storeId, firstNumber, keyOf, onProgress };
   if (work === "compact") return compactSegments(segments, options);
   assert(removal !== null, "who removes says what");
   const rewritten = await (work === "drop" ? dropRecords : scavengeSegments)(segments, removal, options);

@@ -13,6 +13,7 @@ import { type BlockIo, FileLock, syncDirectory } from "../ffi/index.js";
 import type { AttachLock } from "./attach-lock.js";
 import type { ControlFile } from "./control-file.js";
 import type { CoreTail } from "./core-cursor.js";
+import type { StoreKeys } from "./crypt/store-keys.js";
 import { listedSegments, type Manifest } from "./manifest.js";
 import { changeManifest } from "./manifest-change.js";
 import { SEAL_WORD, type SealTask, type SealWords, type SealWork } from "./seal-log.js";
@@ -36,10 +37,12 @@ export interface SealedChangePlace {
   readonly takeAttachLock: () => Promise<AttachLock | null>;
   readonly seal: Sealer;
   readonly busyWaitMs: number;
+  /** Of a store that is encrypted. */
+  readonly keys?: StoreKeys | null;
 }
 
 /** What a change asks of the thread. */
-export type SealOrder = Omit<SealTask, "directory" | "io" | "tails" | "sealedRecordedAt">;
+export type SealOrder = Omit<SealTask, "directory" | "io" | "tails" | "sealedRecordedAt" | "keys">;
 
 export class SealedChanges {
   readonly #place: SealedChangePlace;
@@ -116,12 +119,15 @@ export class SealedChanges {
 
   /** Has the thread write new segments, which nobody lists yet and whose names are durable. */
   async seal(order: SealOrder): Promise<readonly SealedEntry[]> {
-    const { directory, io, reader, tails, seal } = this.#place;
+    const { directory, io, reader, tails, seal, keys } = this.#place;
     const sealedRecordedAt = reader.sealed.highestRecordedAt;
     const { backend } = io.description;
     Atomics.store(this.#words, SEAL_WORD.recordBytes, 0n);
     Atomics.store(this.#words, SEAL_WORD.removedRecords, 0n);
-    const entries = await seal({ ...order, directory, io: backend, tails: tails(), sealedRecordedAt }, this.#words);
+    // They stay open until the thread has ended: closing waits for what is running.
+    const handle = keys?.handle ?? null;
+    const task = { ...order, directory, io: backend, tails: tails(), sealedRecordedAt, keys: handle };
+    const entries = await seal(task, this.#words);
     await syncDirectory(sealedDirectory(directory));
     return entries;
   }

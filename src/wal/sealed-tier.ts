@@ -2,6 +2,7 @@
 
 import { StoreError } from "../errors.js";
 import type { BlockIo, BufferPool } from "../ffi/index.js";
+import type { StoreKeys } from "./crypt/store-keys.js";
 import type { Manifest } from "./manifest.js";
 import { SealedLog } from "./sealed/sealed-log.js";
 import { sealedDirectory } from "./sealed/sealed-name.js";
@@ -11,6 +12,8 @@ export interface SealedPlace {
   readonly pool: BufferPool;
   /** The store's. */
   readonly directory: string;
+  /** Of a store that is encrypted. */
+  readonly keys?: StoreKeys | null;
 }
 
 /** @throws StoreError `ERR_WAL_CORRUPT` when the segments do not hold exactly LSN 1 to the checkpoint's */
@@ -31,5 +34,5 @@ export function openSealedTier(place: SealedPlace, manifest: Manifest): Promise<
   const directory = sealedDirectory(place.directory);
   checkSealedRange(manifest, directory);
   const storeId = Buffer.from(manifest.storeId, "hex");
-  return SealedLog.open({ io: place.io, pool: place.pool, directory, storeId }, manifest.sealed, manifest.horizonLsn);
+  return SealedLog.open({ ...place, directory, storeId }, manifest.sealed, manifest.horizonLsn);
 }

@@ -15,6 +15,7 @@ import { unlink } from "node:fs/promises";
 import { assert } from "../assert.js";
 import { StoreError } from "../errors.js";
 import { AlignedBuffer, BLOCK_BYTES, type BlockIo, checkResult, DirectFile, syncDirectory } from "../ffi/index.js";
+import type { FileKey, StoreKeys } from "./crypt/store-keys.js";
 import { encodePreamble, PREAMBLE_BYTES, SALT_BYTES } from "./format.js";
 import { segmentPath } from "./segment-name.js";
 import { asStoreError } from "./write-failure.js";
@@ -33,6 +34,8 @@ export interface SegmentOwner {
   readonly incarnation: number;
   readonly generation: number;
   readonly segmentBytes: number;
+  /** By which frames are encrypted; without, they are not. */
+  readonly keys?: StoreKeys | null;
 }
 
 /** One open segment file and how far it is filled. */
@@ -40,6 +43,9 @@ export class OpenSegment {
   readonly file: DirectFile;
   readonly segment: number;
   readonly byteLength: number;
+  readonly salt: Uint8Array;
+  /** By which its frames are encrypted; made for the first of them, and anew where the store goes over to another key. */
+  key: FileKey | null = null;
   /** Where the next frame goes. */
   writeOffset: number = PREAMBLE_BYTES;
   /** Zeros are on the device up to here. */
@@ -49,10 +55,11 @@ export class OpenSegment {
   /** Takes no more frames; closed when the last write has ended. */
   isRetired = false;
 
-  constructor(file: DirectFile, segment: number, byteLength: number) {
+  constructor(file: DirectFile, segment: number, byteLength: number, salt: Uint8Array) {
     this.file = file;
     this.segment = segment;
     this.byteLength = byteLength;
+    this.salt = salt;
   }
 }
 
@@ -223,9 +230,9 @@ export class SegmentPipeline {
     try {
       if (!file.tryLock()) throw new StoreError("ERR_STORE_LOCKED", `${path} is locked by another`, { path });
       await file.allocate(segmentBytes);
-      const segment = new OpenSegment(file, this.#nextSegment, segmentBytes);
-      await this.#zero(segment, Math.min(segmentBytes, ZERO_STEP_BYTES));
       const salt = randomFillSync(new Uint8Array(SALT_BYTES));
+      const segment = new OpenSegment(file, this.#nextSegment, segmentBytes, salt);
+      await this.#zero(segment, Math.min(segmentBytes, ZERO_STEP_BYTES));
       const preamble = {
         core,
         storeId,

@@ -19,6 +19,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { StoreError } from "../errors.js";
 import { AlignedBuffer, type BlockIo, checkResult, DirectFile } from "../ffi/index.js";
 import type { ControlFile } from "./control-file.js";
+import { adoptKeys } from "./crypt/adopt-keys.js";
+import { FrameOpener } from "./crypt/frame-cipher.js";
+import type { StoreKeys } from "./crypt/store-keys.js";
 import {
   decodeFrameHeader,
   FRAME_HEADER_BYTES,
@@ -29,7 +32,7 @@ import {
 } from "./format.js";
 import type { HeadTable } from "./head-table.js";
 import type { LaneState } from "./lanes.js";
-import { addVoids } from "./manifest-change.js";
+import { addVoids, currentManifest } from "./manifest-change.js";
 import type { KeyOf } from "./record-key.js";
 import { coreDirectory, segmentPath } from "./segment-name.js";
 
@@ -43,6 +46,8 @@ export interface TakeoverPlace {
   readonly control: ControlFile;
   readonly heads: HeadTable;
   readonly keyOf: KeyOf;
+  /** Of a store that is encrypted. */
+  readonly keys?: StoreKeys | null;
   readonly busyWaitMs: number;
   readonly onWaiting: (path: string) => void;
 }
@@ -81,6 +86,9 @@ interface Verdict {
 export async function takeOver(place: TakeoverPlace, cores: readonly number[]): Promise<TakeoverReport[]> {
   const { control } = place;
   const verdicts: Verdict[] = [];
+  const { keys = null, directory } = place;
+  // A dead writer may have gone over to a key that is known here from the manifest only. Before anything is touched.
+  if (keys !== null) adoptKeys(keys, await currentManifest(directory), directory);
   for (const core of cores) {
     // Before others can take LSNs again: from then on nobody could tell which of these were taken.
     control.lanes.clearUntaken(core);
@@ -122,12 +130,16 @@ async function judge(place: TakeoverPlace, core: number): Promise<Verdict> {
 }
 
 /** Those whose heads are all settled. */
-async function settleAll({ heads, keyOf }: TakeoverPlace, verdicts: readonly Verdict[]): Promise<Verdict[]> {
+async function settleAll(
+  { heads, keyOf, keys = null }: TakeoverPlace,
+  verdicts: readonly Verdict[],
+): Promise<Verdict[]> {
+  const opener = new FrameOpener(keys);
   const settled: Verdict[] = [];
   let waiting = [...verdicts];
   for (let tries = 0; waiting.length > 0 && tries < SETTLE_TRIES_MAX; tries++) {
     if (tries > 0) await delay(LOCK_RETRY_MS); // a living holder needs a microsecond
-    const blocked = waiting.filter((verdict) => settleHeads(heads, verdict, keyOf).length > 0);
+    const blocked = waiting.filter((verdict) => settleHeads(heads, verdict, keyOf, opener).length > 0);
     settled.push(...waiting.filter((verdict) => !blocked.includes(verdict)));
     waiting = blocked;
   }
@@ -234,25 +246,33 @@ function settleHeads(
   heads: HeadTable,
   { core, generation, kept, keptEpoch }: Verdict,
   keyOf: KeyOf,
+  opener: FrameOpener,
 ): readonly number[] {
   let versions: Map<string, number> | null = null;
   return heads.settle({ slot: core, generation }, (name, committedVersion, tentativeVersion, epoch) => {
     if (epoch <= keptEpoch) return Math.max(committedVersion, tentativeVersion);
-    versions ??= lastVersions(kept, keyOf);
+    versions ??= lastVersions(kept, keyOf, opener, heads);
     return Math.max(committedVersion, versions.get(name.toString("latin1")) ?? 0);
   });
 }
 
 /** Of every stream in these frames, its last version. Names are compared as bytes: latin1 keeps each apart. */
-function lastVersions(frames: readonly ReadFrame[], keyOf: KeyOf): Map<string, number> {
+function lastVersions(
+  frames: readonly ReadFrame[],
+  keyOf: KeyOf,
+  opener: FrameOpener,
+  heads: HeadTable,
+): Map<string, number> {
   const versions = new Map<string, number>();
-  for (const { header, body } of frames) {
+  for (const frame of frames) {
+    const { header, body } = opener.open(frame);
     let at = 0;
     for (let index = 0; index < header.recordCount; index++) {
       const start = at + RECORD_HEADER_BYTES;
       at = start + body.readUInt32LE(at);
       const { nameStart, nameEnd, version } = keyOf(body, start, at);
-      versions.set(body.toString("latin1", nameStart, nameEnd), version);
+      const name = Buffer.from(heads.storedName(body.subarray(nameStart, nameEnd)));
+      versions.set(name.toString("latin1"), version);
     }
   }
   return versions;

@@ -1,6 +1,7 @@
 /** Reads every byte of the sealed tier and checks it: each segment by itself, and that they are one chain up to the checkpoint. */
 
 import type { BlockIo } from "../ffi/index.js";
+import type { StoreKeys } from "./crypt/store-keys.js";
 import type { Manifest } from "./manifest.js";
 import { currentManifest } from "./manifest-change.js";
 import type { KeyOf } from "./record-key.js";
@@ -33,6 +34,8 @@ export interface VerifyPlace {
   /** The store's. */
   readonly directory: string;
   readonly keyOf: KeyOf;
+  /** Of a store that is encrypted. */
+  readonly keys?: StoreKeys | null;
 }
 
 /**
@@ -52,7 +55,10 @@ export async function verifySealed(place: VerifyPlace): Promise<SealedVerificati
   }
 }
 
-async function verifyAll({ io, directory, keyOf }: VerifyPlace, manifest: Manifest): Promise<SealedVerification> {
+async function verifyAll(
+  { io, directory, keyOf, keys = null }: VerifyPlace,
+  manifest: Manifest,
+): Promise<SealedVerification> {
   const storeId = Buffer.from(manifest.storeId, "hex");
   const folder = sealedDirectory(directory);
   checkSealedRange(manifest, folder);
@@ -61,7 +67,7 @@ async function verifyAll({ io, directory, keyOf }: VerifyPlace, manifest: Manife
   let hash = CHAIN_START;
   for (const entry of manifest.sealed) {
     const path = sealedPath(folder, entry.number);
-    const trailer = await verifySegment(path, { io, storeId, number: entry.number, keyOf });
+    const trailer = await verifySegment(path, { io, storeId, number: entry.number, keyOf, keys });
     const { firstLsn, lastLsn } = entry;
     const found = entryOf(trailer);
     const isListed = found.firstLsn === firstLsn && found.lastLsn === lastLsn && found.hash === entry.hash;

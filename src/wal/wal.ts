@@ -6,7 +6,7 @@
 
 import { join } from "node:path";
 import type { StoreError } from "../errors.js";
-import { type BlockIo, BufferPool, type IoDemand, type IoDescription, openIo, syncDirectory } from "../ffi/index.js";
+import { type BlockIo, BufferPool, type IoDescription, openIo, syncDirectory } from "../ffi/index.js";
 import { AdvanceListeners } from "./advance-listeners.js";
 import { AttachLock } from "./attach-lock.js";
 import { type Attachment, attach } from "./attachment.js";
@@ -18,18 +18,19 @@ import { Company } from "./company.js";
 import type { CoreState } from "./control-file.js";
 import type { CoreTail } from "./core-cursor.js";
 import { CoreWriter } from "./core-writer.js";
+import { StoreKeys } from "./crypt/store-keys.js";
 import { detach, leave } from "./detachment.js";
 import { attachedReport, type FrameListener, type RecoveryReport } from "./find-log.js";
 import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import type { HeadTable } from "./head-table.js";
 import { healthOf, type StoreHealth } from "./health.js";
+import { KeyChanges } from "./key-changes.js";
 import { LogReader } from "./log-reader.js";
 import { LogRemover } from "./log-removal.js";
 import type { Manifest } from "./manifest.js";
 import { nextSegment } from "./next-segment.js";
 import { type RecoveredLog, recoverLog } from "./open-log.js";
-import type { KeyOf } from "./record-key.js";
 import { sealInWorker } from "./seal-worker.js";
 import type { LogFrame } from "./sealed/sealed-format.js";
 import type { SealedLog } from "./sealed/sealed-log.js";
@@ -38,49 +39,24 @@ import { coreDirectory } from "./segment-name.js";
 import { makeStoreDirectory } from "./store-directory.js";
 import type { TakeoverReport } from "./takeover.js";
 import { TieredReader } from "./tiered-reader.js";
+import type { WalOpening, WalOptions, WalStats } from "./wal-options.js";
 import { coded, openingFailed } from "./write-failure.js";
-import type { SealDemand, WriterStats } from "./writer-contract.js";
+import type { SealDemand } from "./writer-contract.js";
 
 export const READ_CHUNK_BYTES: number = 1024 * 1024;
 export const READ_CHUNKS_MAX = 64;
 
-export interface WalOptions {
-  readonly io: IoDemand;
-  readonly segmentBytes: number;
-  readonly flushIntervalMs: number;
-  /** Refuse company, and be refused where there is some. */
-  readonly exclusive: boolean;
-  readonly maxWriters: number;
-  /** How long to wait for the writes of a killed writer, for others that come or go, and for batches of others that are alive. */
-  readonly busyWaitMs: number;
-  readonly onWaiting: (path: string) => void;
-  /** Which stream a record belongs to: taking over a dead writer asks for it. */
-  readonly keyOf: KeyOf;
-  /** The module of the thread that makes checkpoints, which calls `serveSealing` with the same `keyOf`. */
-  readonly sealWorker: URL;
-  readonly clock?: Clock;
-  /** Opens the I/O; `openIo` unless something stands between the log and the device. */
-  readonly openIo?: typeof openIo;
-  /** Makes checkpoints in another way than by the worker. */
-  readonly seal?: Sealer;
-}
+type TimedOptions = WalOptions & { readonly clock: Clock };
 
-/** What an opener hears of the log before anybody else can append. */
-export interface WalOpening {
-  /** Every record's frame in LSN order, where this opener recovers; nothing beside other writers. */
-  readonly onFrame: (frame: Frame) => void;
-  /** All frames were told: the heads of their streams belong into the table. Only after a recovery. */
-  readonly onRecovered: (heads: HeadTable) => void;
-  /**
-   * Everything up to that LSN is sealed, and is read from there: called before the first frame, where there is a checkpoint, and for each later
-   * one, whoever made it.
-   */
-  readonly onCheckpoint?: (checkpointLsn: number) => void;
-}
-
-export interface WalStats extends WriterStats {
-  readonly lastLsn: number;
-  readonly segments: number;
+/** What of an opened log does not come from its attachment. */
+interface WalParts {
+  readonly io: BlockIo;
+  readonly pool: BufferPool;
+  readonly lock: AttachLock;
+  readonly keys: StoreKeys | null;
+  readonly index: LogIndex;
+  readonly firstSegment: number;
+  readonly onCheckpoint: (checkpointLsn: number) => void;
 }
 
 export class Wal {
@@ -94,9 +70,12 @@ export class Wal {
   readonly generation: number;
   /** Removes records from the log. */
   readonly remover: LogRemover;
+  /** Goes over to other keys. */
+  readonly keyChanges: KeyChanges;
   readonly #busyWaitMs: number;
   readonly #io: BlockIo;
   readonly #pool: BufferPool;
+  readonly #keys: StoreKeys | null;
   readonly #attachment: Attachment;
   /** Held to the end by an exclusive opener. */
   readonly #exclusiveLock: AttachLock | null;
@@ -120,24 +99,29 @@ export class Wal {
    * every record's frame in LSN order; else this writer attaches beside the others.
    *
    * @throws StoreError `ERR_STORE_LOCKED`, `ERR_STORE_BUSY`, `ERR_STORE_WRITERS`, `ERR_WAL_CORRUPT`, `ERR_WAL_VERSION`,
-   *   `ERR_WAL_FOREIGN`, `ERR_WAL_FULL`, `ERR_WAL_FAILED`, `ERR_IO_FAILED`, `ERR_IO_UNSUPPORTED`
+   *   `ERR_WAL_FOREIGN`, `ERR_WAL_FULL`, `ERR_WAL_FAILED`, `ERR_IO_FAILED`, `ERR_IO_UNSUPPORTED`, `ERR_KEY_MISSING`, `ERR_KEY_WRONG`,
+   *   `ERR_WAL_TAMPERED`
    */
   static async open(directory: string, options: WalOptions, opening: WalOpening): Promise<Wal> {
+    const { encryption = null } = options;
+    const keys = encryption === null ? null : await StoreKeys.load(encryption);
+    if (keys !== null) keys.turnsPlain = options.turnsPlain === true;
     try {
-      return await Wal.#openIn(await makeStoreDirectory(directory), options, opening);
+      return await Wal.#openIn(await makeStoreDirectory(directory), options, opening, keys);
     } catch (error) {
+      keys?.close();
       throw openingFailed(error);
     }
   }
 
-  static async #openIn(path: string, options: WalOptions, opening: WalOpening): Promise<Wal> {
+  static async #openIn(path: string, options: WalOptions, opening: WalOpening, keys: StoreKeys | null): Promise<Wal> {
     const lock = await AttachLock.take(path, options.exclusive, options.busyWaitMs);
     let isHeld = false;
     try {
       const io = (options.openIo ?? openIo)(options.io, join(path, "lock"));
       const pool = new BufferPool(READ_CHUNK_BYTES, READ_CHUNKS_MAX);
       try {
-        const wal = await Wal.#attach(path, options, { io, pool, lock }, opening);
+        const wal = await Wal.#attach(path, options, { io, pool, lock, keys }, opening);
         isHeld = options.exclusive;
         return wal;
       } catch (error) {
@@ -153,7 +137,7 @@ export class Wal {
   static async #attach(
     directory: string,
     options: WalOptions,
-    held: { readonly io: BlockIo; readonly pool: BufferPool; readonly lock: AttachLock },
+    held: Pick<WalParts, "io" | "pool" | "lock" | "keys">,
     opening: WalOpening,
   ): Promise<Wal> {
     const index = new LogIndex();
@@ -204,20 +188,9 @@ export class Wal {
     }
   }
 
-  private constructor(
-    directory: string,
-    parts: {
-      io: BlockIo;
-      pool: BufferPool;
-      lock: AttachLock;
-      index: LogIndex;
-      firstSegment: number;
-      onCheckpoint: (checkpointLsn: number) => void;
-    },
-    attachment: Attachment,
-    options: WalOptions & { clock: Clock },
-  ) {
-    const { control, generation, heads, owner, recovered, storeId } = attachment;
+  private constructor(directory: string, parts: WalParts, attachment: Attachment, options: TimedOptions) {
+    const { control, generation, heads, manifest, owner, recovered, sealed, storeId } = attachment;
+    const { keys } = parts;
     this.directory = directory;
     this.storeId = storeId;
     this.recovery = recovered?.found.report ?? attachedReport(control.publishedWatermark);
@@ -228,19 +201,20 @@ export class Wal {
     this.#busyWaitMs = options.busyWaitMs;
     this.#io = parts.io;
     this.#pool = parts.pool;
+    this.#keys = keys;
     this.#attachment = attachment;
     this.#exclusiveLock = options.exclusive ? parts.lock : null;
     const settled = recovered?.found.facts.segments ?? [];
     this.#segmentCount = settled.length;
     const recoveredLsn = recovered?.found.facts.lastLsn ?? 0;
-    const { incarnation } = control;
     const segmentOwner = {
       directory: coreDirectory(directory, this.slot),
       storeId,
       core: this.slot,
-      incarnation,
+      incarnation: control.incarnation,
       generation,
       segmentBytes: options.segmentBytes,
+      keys,
     };
     this.#writer = new CoreWriter(parts.io, segmentOwner, control, parts.firstSegment, options, {
       onFrame: (firstLsn, segment, fileOffset) => {
@@ -256,7 +230,7 @@ export class Wal {
       onSealed: () => this.#company.tell(),
       onBlocked: () => this.#company.watch(),
     });
-    const place = { ...options, directory, storeId, io: parts.io, control, heads, slot: this.slot };
+    const place = { ...options, directory, storeId, io: parts.io, keys, control, heads, slot: this.slot };
     this.#company = new Company(place, {
       progress: () => this.#writer.progress(),
       isCommitted: (core, ofGeneration, epoch) => this.isCommitted(core, ofGeneration, epoch),
@@ -265,7 +239,6 @@ export class Wal {
       takeAttachLock: () => this.#takeAttachLock(),
       fail: (error) => this.#writer.fail(error),
     });
-    const { manifest, sealed } = attachment;
     const tails = (): CoreTail[] => control.tails();
     const hot = new LogReader({ ...parts, directory, storeId, manifest, settled, tails });
     this.#reader = new TieredReader({
@@ -288,6 +261,7 @@ export class Wal {
     this.#sealedChanges = new SealedChanges(changing);
     this.#checkpointer = new Checkpointer(changing, this.#sealedChanges);
     this.remover = new LogRemover(directory, this.#sealedChanges, this.#checkpointer, () => this.assertWritable());
+    this.keyChanges = new KeyChanges(changing, this.#sealedChanges, this.#checkpointer, () => this.assertWritable());
     this.#backups = new Backups({
       ...changing,
       pool: parts.pool,
@@ -501,6 +475,7 @@ export class Wal {
         this.#exclusiveLock?.release();
         await this.#io.close();
         this.#pool.close();
+        this.#keys?.close();
         // For what a broken ring has in flight the kernel may still store a done word: then the memory stays.
         if (this.#io.inFlightCount === 0) this.#unmap();
       }

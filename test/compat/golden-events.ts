@@ -1,6 +1,9 @@
 /** What the golden stores hold: the appends that made them, in order. Each inner list is one opening of the store. */
 
-import type { EventInput, StreamAppend } from "../../src/index.js";
+import type { EncryptionOptions, EventInput, StreamAppend } from "../../src/index.js";
+
+/** The key of the golden store that is encrypted, which is no secret. */
+export const GOLDEN_ENCRYPTION: EncryptionOptions = { key: () => Buffer.alloc(32, "varve") };
 
 const LONG_TEXT_CHARACTERS = 5000;
 

@@ -6,9 +6,11 @@ import {
   decodeChunkHeader,
   decodeFacts,
   decodePreamble,
+  decodeSecret,
   encodeChunkHeader,
   encodeFacts,
   encodePreamble,
+  encodeSecret,
 } from "../../src/projections/checkpoint-format.js";
 import { assert } from "../support/assert.js";
 import { suite } from "../support/suite.js";
@@ -28,7 +30,10 @@ const facts: CheckpointFacts = {
 test("the preamble is the documented bytes", () => {
   const { bytes, chain } = encodePreamble();
   assert.is(Buffer.from(bytes.subarray(0, 12)).toString("latin1"), "VARVEPRJ\x01\0\0\0");
-  assert.equal(decodePreamble(bytes), { kind: "current", chain });
+  assert.equal(decodePreamble(bytes), { kind: "current", chain, isEncrypted: false });
+  const encrypted = encodePreamble(true);
+  assert.is(Buffer.from(encrypted.bytes.subarray(0, 12)).toString("latin1"), "VARVEPRJ\x02\0\0\0");
+  assert.equal(decodePreamble(encrypted.bytes), { kind: "current", chain: encrypted.chain, isEncrypted: true });
 });
 
 test("a flipped bit anywhere in the preamble is damage", () => {
@@ -40,10 +45,23 @@ test("a flipped bit anywhere in the preamble is damage", () => {
 });
 
 test("a whole preamble of another format is told apart from damage", () => {
-  // 2, and the CRC-32 of "VARVEPRJ" with it.
-  const bytes = Buffer.from("VARVEPRJ\x02\0\0\0\0\0\0\0", "latin1");
+  // 3, and the CRC-32 of "VARVEPRJ" with it.
+  const bytes = Buffer.from("VARVEPRJ\x03\0\0\0\0\0\0\0", "latin1");
   bytes.writeUInt32LE(crc32(bytes.subarray(0, 12)), 12);
   assert.is(decodePreamble(bytes).kind, "newer-format");
+});
+
+test("the key and salt of an encrypted file come back, and a flipped bit is damage", () => {
+  const salt = Uint8Array.from({ length: 32 }, (_, index) => index);
+  const { bytes, chain } = encodeSecret({ keyId: 7, salt }, 99);
+  assert.equal(decodeSecret(bytes, 99), { kind: "secret", keyId: 7, salt, chain });
+  assert.is(decodeSecret(bytes, 98).kind, "damaged");
+  assert.is(decodeSecret(bytes.subarray(1), 99).kind, "damaged");
+  for (let bit = 0; bit < bytes.length * 8; bit += 1) {
+    const flipped = Uint8Array.from(bytes);
+    flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+    assert.is(decodeSecret(flipped, 99).kind, "damaged", `bit ${bit}`);
+  }
 });
 
 test("a chunk header comes back, and only after the header it was written after", () => {

@@ -120,11 +120,11 @@ test("a manifest that was cut anywhere is damaged", () => {
 
 test("a manifest of a newer version says so", () => {
   const body = '{"unheard":"of"}';
-  const start = "varve-manifest 3 ";
+  const start = "varve-manifest 4 ";
   const crc = checksum(Buffer.from(start + body))
     .toString(16)
     .padStart(8, "0");
-  assert.equal(decodeManifest(Buffer.from(`${start}${crc}\n${body}\n`)), { kind: "newer", version: 3 });
+  assert.equal(decodeManifest(Buffer.from(`${start}${crc}\n${body}\n`)), { kind: "newer", version: 4 });
 });
 
 test("the newest manifest counts, two are kept, and other files are left alone", async () => {

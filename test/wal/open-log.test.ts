@@ -530,7 +530,7 @@ test("what a newer version wrote refuses as such: manifest, segment or frame, wh
       (from) => {
         const { path } = newestManifest(from);
         const body = "{}";
-        const start = "varve-manifest 3 ";
+        const start = "varve-manifest 4 ";
         const crc = checksum(Buffer.from(start + body))
           .toString(16)
           .padStart(8, "0");

@@ -45,7 +45,7 @@ export function appendCommand({ output, stdin, stderr }: CommandContext): Comman
     .action(async (options: AppendOptions) => {
       const { stream, durability, schema = [] } = options;
       const events = options.type === undefined ? await readEvents(stdin, stream, options) : [eventOf(options)];
-      await withStore(options.store, stderr, { schemas: schema }, async (store) => {
+      await withStore(options, stderr, { schemas: schema }, async (store) => {
         const { expectedVersion: expected = "any" } = options;
         const done = await store.append(stream, events, { expectedVersion: expected, durability }).catch(refuse);
         await output.print({ stream, events: events.length, ...done }, () => `${stream} is at version ${done.version}`);

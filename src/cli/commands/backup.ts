@@ -14,12 +14,12 @@ export function backupCommand(context: CommandContext): Command {
   return storeCommand("backup", "copy a store into another directory, beside its writers, or bring that up to date")
     .argument("<dir>", "the backup's directory")
     .addHelpText("after", HELP)
-    .action(async (directory: string, { store }: CommonOptions) => {
+    .action(async (directory: string, place: CommonOptions) => {
       const { output, stderr } = context;
       const interruption = new Interruption();
       const progress = startProgress(stderr, "copying");
       try {
-        await withExistingStore(store, stderr, async (open) => {
+        await withExistingStore(place, stderr, async (open) => {
           const report = await open.backup(directory, { signal: interruption.signal });
           progress.stop();
           await output.print(report, () => {

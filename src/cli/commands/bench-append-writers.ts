@@ -20,6 +20,7 @@ export interface BenchAppendOptions {
   readonly pairs?: number;
   readonly blockMs?: number;
   readonly blockEveryMs?: number;
+  readonly encrypted?: true;
   readonly store: string;
 }
 

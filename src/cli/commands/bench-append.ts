@@ -10,6 +10,7 @@ import type { CommandContext } from "../program.js";
 import { formatCount, startProgress } from "../progress.js";
 import { withStore } from "../stores.js";
 import { withTemporaryDirectory } from "../temporary-directory.js";
+import { benchAppendEncrypted } from "./bench-append-encrypted.js";
 import { type BenchAppendOptions, benchAppendWriters } from "./bench-append-writers.js";
 
 const CONCURRENCY_DEFAULT = 100;
@@ -45,6 +46,11 @@ export function benchAppendCommand(context: CommandContext): Command {
     .option("--pairs <n>", "runs of the writers on one store and on a store each, in turn (default: 1)", wholeNumber(1))
     .option("--block-ms <ms>", "how long writer 0 blocks its event loop at a time", wholeNumber(1))
     .option("--block-every-ms <ms>", "how often it does (default: twice that)", wholeNumber(1))
+    .addOption(
+      new Option("--encrypted", "a store that is encrypted beside one that is not, in turn (5 pairs)").conflicts(
+        "writers",
+      ),
+    )
     .option("--dir, --store <dir>", "where to make the store", ".")
     .addOption(jsonOption())
     .addHelpText("after", DETAILS)
@@ -54,14 +60,21 @@ export function benchAppendCommand(context: CommandContext): Command {
 }
 
 async function benchOneWriter(context: CommandContext, options: BenchAppendOptions): Promise<void> {
-  if ((options.pairs ?? options.blockMs ?? options.blockEveryMs) !== undefined)
-    throw new UsageError("--pairs, --block-ms and --block-every-ms are for 2 or more --writers");
+  const { encrypted: isEncrypted = false, pairs } = options;
+  if (((isEncrypted ? undefined : pairs) ?? options.blockMs ?? options.blockEveryMs) !== undefined)
+    throw new UsageError(
+      "--pairs, --block-ms and --block-every-ms are for 2 or more --writers, --pairs for --encrypted",
+    );
   const load: AppendLoad = {
     concurrency: options.concurrency ?? CONCURRENCY_DEFAULT,
     events: options.events ?? EVENTS_DEFAULT,
     payloadBytes: options.payload,
     durability: options.durability,
   };
+  if (isEncrypted) {
+    const place = { store: options.store, ...(pairs !== undefined && { pairs }) };
+    return benchAppendEncrypted(context, load, place);
+  }
   await withTemporaryDirectory(options.store, ".varve-bench-", (directory) =>
     measureAppendsIn(directory, load, context),
   );
@@ -72,7 +85,7 @@ async function measureAppendsIn(directory: string, load: AppendLoad, context: Co
   try {
     const proto = writeBenchProto(directory);
     const store = join(directory, "store");
-    await withStore(store, context.stderr, { schemas: [proto] }, async (open) => {
+    await withStore({ store }, context.stderr, { schemas: [proto] }, async (open) => {
       const { figures, baseline } = await besideBaseline(directory, load.events, () => runAppendLoad(open, load));
       progress.update(() => "reading everything back");
       const fault = await findFault(open, writtenBy(load));

@@ -70,7 +70,7 @@ async function measureReplayIn(store: string, size: GraphSize, context: CommandC
 
 async function writeLog({ stderr }: CommandContext, store: string, size: GraphSize, progress: Progress): Promise<void> {
   const total = size.nodes + size.edges;
-  await withStore(store, stderr, {}, async (open) => {
+  await withStore({ store }, stderr, {}, async (open) => {
     if (open.watermark === total && (await open.streamVersion(REPLAY_STREAM)) === total) return;
     if (open.watermark > 0) throw new UsageError(`${store} holds something else than such a log of ${total} events`);
     await writeReplayLog(open, size, (events) =>
@@ -83,7 +83,7 @@ async function writeLog({ stderr }: CommandContext, store: string, size: GraphSi
 
 function readLog(store: string, size: GraphSize, progress: Progress): Promise<ReplayFigures> {
   const total = size.nodes + size.edges;
-  return withReader(store, [], async (reader) => {
+  return withReader({ store }, [], async (reader) => {
     progress.update(() => "reading the log");
     const { lastLsn, ...readAll } = await measureReadAll(reader);
     const before = await measureMemory();

@@ -15,10 +15,10 @@ export function formatSealed({ lsn, sealedRecords, droppedFiles }: CheckpointRep
 }
 
 export function checkpointCommand({ output, stderr }: CommandContext): Command {
-  return storeCommand("checkpoint", SUMMARY).action(async ({ store }: CommonOptions) => {
+  return storeCommand("checkpoint", SUMMARY).action(async (place: CommonOptions) => {
     const progress = startProgress(stderr, "building the graph");
     try {
-      await withExistingStore(store, stderr, async (open) => {
+      await withExistingStore(place, stderr, async (open) => {
         await open.graph();
         const saved = await open.checkpoint();
         progress.stop();

@@ -7,10 +7,10 @@ import { formatSealed, inTheirHands } from "./checkpoint.js";
 
 export function compactCommand({ output, stderr }: CommandContext): Command {
   return storeCommand("compact", "seal the log and make large segments of small ones").action(
-    async ({ store }: CommonOptions) => {
+    async (place: CommonOptions) => {
       const progress = startProgress(stderr, "compacting");
       try {
-        await withExistingStore(store, stderr, async (open) => {
+        await withExistingStore(place, stderr, async (open) => {
           const report = await open.compact();
           progress.stop();
           await output.print({ log: report }, () => {

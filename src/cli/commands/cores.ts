@@ -14,8 +14,8 @@ export function coresCommand({ output }: CommandContext): Command {
       "after",
       "\nA core is a writer's place; the next that comes takes a free one. Nothing is told of a store without writers.",
     )
-    .action(async (dir: string | undefined, { store }: CommonOptions) => {
-      await withReader(dir ?? store, [], async (reader) => {
+    .action(async (dir: string | undefined, options: CommonOptions) => {
+      await withReader({ ...options, store: dir ?? options.store }, [], async (reader) => {
         for (const core of reader.cores()) await output.print(core, () => describe(core));
       });
     });

@@ -39,7 +39,7 @@ async function importRepository(context: CommandContext, directory: string, opti
   const interruption = new Interruption();
   const progress = startProgress(context.stderr, `importing ${formatCount(chain.length)} commits`);
   try {
-    await withStore(options.store, context.stderr, {}, async (store) => {
+    await withStore(options, context.stderr, {}, async (store) => {
       const source = { chain, read: (hashes: readonly string[]) => readCommits(repository, hashes) };
       const result = await importHistory(store, new IdBlocks(store), source, {
         stream,

@@ -31,7 +31,7 @@ async function importFile(context: CommandContext, file: string, options: Ndjson
   const progress = startProgress(stderr, "importing");
   const startedMs = performance.now();
   try {
-    await withStore(options.store, stderr, { schemas: options.schema ?? [] }, async (store) => {
+    await withStore(options, stderr, { schemas: options.schema ?? [] }, async (store) => {
       const { events, interrupted } = await importNdjson(store, source, {
         durability: options.durability,
         signal: interruption.signal,

@@ -23,6 +23,7 @@ import { importGitCommand } from "./import-git.js";
 import { importNdjsonCommand } from "./import-ndjson.js";
 import { inspectCommand } from "./inspect.js";
 import { readCommand } from "./read.js";
+import { rekeyCommand } from "./rekey.js";
 import { repairCommand } from "./repair.js";
 import { restoreCommand } from "./restore.js";
 import { salvageCommand } from "./salvage.js";
@@ -48,6 +49,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
   compactCommand,
   backupCommand,
   restoreCommand,
+  rekeyCommand,
   streamCommand,
   scavengeCommand,
   truncateCommand,

@@ -18,7 +18,10 @@ export function inspectCommand(context: CommandContext): Command {
   return storeCommand("inspect", "show what a segment file holds: frames, or the parts of a sealed segment")
     .argument("<segment>", "the segment's number among those of a core, or the path of any segment's file")
     .option("--core <number>", "the core whose segment is meant by a number", wholeNumber(0), FIRST_CORE)
-    .addHelpText("after", "\nEnds with exit code 1 when anything in the file is damaged.")
+    .addHelpText(
+      "after",
+      "\nEnds with exit code 1 when anything in the file is damaged. It needs no key, and shows nothing that is encrypted.",
+    )
     .action(async (segment: string, { store, core }: InspectOptions) => {
       const path = findSegment(store, segment, core);
       if (/\.seal(\.tmp)?$/.test(path)) return inspectSealedFile(context, path);
@@ -57,7 +60,10 @@ function printable(item: SegmentItem): object {
     const { storeId, salt } = item.preamble;
     return { ...item, preamble: { ...item.preamble, storeId: hex(storeId), salt: hex(salt) } };
   }
-  if (item.kind === "frame") return { ...item, header: { ...item.header, storeId: hex(item.header.storeId) } };
+  if (item.kind === "frame") {
+    const { sealed: _, ...header } = item.header;
+    return { ...item, header: { ...header, storeId: hex(header.storeId) } };
+  }
   return item;
 }
 
@@ -69,10 +75,11 @@ function formatItem(item: SegmentItem): string {
       return `${offset}  preamble  format ${version}, store ${hex(storeId)}, core ${core}, incarnation ${incarnation}, segment ${segment}, from LSN ${firstPossibleLsn}`;
     }
     case "frame": {
-      const { kind, firstLsn, recordCount, storedBytes, recordedAt, durableLsn, headerCrc } = item.header;
+      const { kind, firstLsn, recordCount, storedBytes, recordedAt, durableLsn, headerCrc, keyId } = item.header;
+      const secret = keyId === 0 ? "" : `, encrypted with key ${keyId}: tag not checked`;
       const lsns = recordCount === 0 ? "no records" : `LSN ${firstLsn}…${firstLsn + recordCount - 1}`;
       const trouble = isDamaged(item) ? `  BODY ${item.body}${item.isAtItsPlace ? "" : ", NOT AT ITS PLACE"}` : "";
-      return `${offset}  ${kind.padEnd(8)}  ${lsns}, ${storedBytes} bytes, ${formatInstant(recordedAt)}, attests ${durableLsn}, crc ${headerCrc.toString(16).padStart(8, "0")}${trouble}`;
+      return `${offset}  ${kind.padEnd(8)}  ${lsns}, ${storedBytes} bytes, ${formatInstant(recordedAt)}, attests ${durableLsn}, crc ${headerCrc.toString(16).padStart(8, "0")}${secret}${trouble}`;
     }
     case "unsupported":
       return `${offset}  UNSUPPORTED  ${item.reason}`;

@@ -23,7 +23,7 @@ export function readCommand({ output }: CommandContext): Command {
       const interruption = options.follow === true ? new Interruption() : null;
       const signal = interruption === null ? output.gone : AbortSignal.any([interruption.signal, output.gone]);
       try {
-        await withReader(options.store, options.schema ?? [], async (reader) => {
+        await withReader(options, options.schema ?? [], async (reader) => {
           for await (const event of selectEvents(reader, options, signal)) {
             await output.print(printableEvent(event), () => formatEvent(event));
           }

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { type LogExtent, type RestoreReport, restoreStore } from "../../index.js";
-import { type CommonOptions, instant, storeCommand, wholeNumber } from "../arguments.js";
+import { type CommonOptions, encryptionOf, instant, storeCommand, wholeNumber } from "../arguments.js";
 import { UsageError } from "../failure.js";
 import { formatInstant } from "../instant.js";
 import { Interruption } from "../interruption.js";
@@ -37,6 +37,7 @@ async function restore(context: CommandContext, backup: string, options: Restore
       ...(toLsn !== undefined && { toLsn }),
       ...(toTime !== undefined && { toTime }),
       dryRun: dryRun === true,
+      encryption: encryptionOf(options),
       signal: interruption.signal,
       onProgress: (copiedBytes) => progress.update(() => `restoring: ${formatCount(copiedBytes)} bytes`),
     });

@@ -7,10 +7,10 @@ import { withExistingStore } from "../stores.js";
 const SUMMARY = "take from the disk what streams were to forget";
 
 export function scavengeCommand({ output, stderr }: CommandContext): Command {
-  return storeCommand("scavenge", SUMMARY).action(async ({ store }: CommonOptions) => {
+  return storeCommand("scavenge", SUMMARY).action(async (place: CommonOptions) => {
     const progress = startProgress(stderr, "scavenging");
     try {
-      await withExistingStore(store, stderr, async (open) => {
+      await withExistingStore(place, stderr, async (open) => {
         const report = await open.scavenge();
         progress.stop();
         const { removedRecords, rewrittenSegments, freedBytes } = report;

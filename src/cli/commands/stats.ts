@@ -5,8 +5,8 @@ import type { CommandContext } from "../program.js";
 import { withReader } from "../stores.js";
 
 export function statsCommand({ output }: CommandContext): Command {
-  return storeCommand("stats", "say what a store holds").action(async ({ store }: CommonOptions) => {
-    await withReader(store, [], async (reader) => {
+  return storeCommand("stats", "say what a store holds").action(async (place: CommonOptions) => {
+    await withReader(place, [], async (reader) => {
       const stats = {
         directory: reader.directory,
         storeId: reader.storeId,

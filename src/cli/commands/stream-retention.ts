@@ -16,12 +16,12 @@ type Change = (store: Store) => Promise<{ readonly lsn: number }>;
 /** Does it, and says what is done. */
 async function change(
   { output, stderr }: CommandContext,
-  directory: string,
+  place: CommonOptions,
   what: Readonly<Record<string, string | number>>,
   work: Change,
   readable: string,
 ): Promise<void> {
-  await withExistingStore(directory, stderr, async (store) => {
+  await withExistingStore(place, stderr, async (store) => {
     const { lsn } = await work(store).catch(refuse);
     await output.print({ ...what, lsn }, () => `${readable} (LSN ${lsn})`);
   });
@@ -49,15 +49,11 @@ const truncateCommand: CommandBuilder = (context) =>
     .argument("<name>", "the stream")
     .requiredOption("--before <version>", "the first version that is kept", wholeNumber(1))
     .addHelpText("after", UNDONE)
-    .action((stream: string, { store, before }: CommonOptions & { readonly before: number }) =>
-      change(
-        context,
-        store,
-        { stream, before },
-        (open) => open.truncateStream(stream, { before }),
-        `${stream} begins with version ${before}`,
-      ),
-    );
+    .action((stream: string, options: CommonOptions & { readonly before: number }) => {
+      const { before } = options;
+      const work: Change = (open) => open.truncateStream(stream, { before });
+      return change(context, options, { stream, before }, work, `${stream} begins with version ${before}`);
+    });
 
 interface ByName extends CommonOptions {
   readonly prefix?: true;
@@ -76,15 +72,15 @@ const deleteCommand: CommandBuilder = (context) =>
     .addHelpText("after", UNDONE)
     .action((name: string, options: ByName) => {
       checkByName(options);
-      const { store, expectedVersion: expected = "exists" } = options;
+      const { expectedVersion: expected = "exists" } = options;
       if (typeof expected === "string" && expected !== "exists")
         throw new UsageError("--expected-version must be a version, or exists");
       if (options.prefix === true) {
         const work: Change = (open) => open.deleteStreams(name);
-        return change(context, store, { prefix: name }, work, `the streams ${name}… are deleted`);
+        return change(context, options, { prefix: name }, work, `the streams ${name}… are deleted`);
       }
       const work: Change = (open) => open.deleteStream(name, { expectedVersion: expected });
-      return change(context, store, { stream: name }, work, `${name} is deleted`);
+      return change(context, options, { stream: name }, work, `${name} is deleted`);
     });
 
 const tombstoneCommand: CommandBuilder = (context) =>
@@ -95,13 +91,13 @@ const tombstoneCommand: CommandBuilder = (context) =>
     .addHelpText("after", UNDONE)
     .action((name: string, options: ByName) => {
       checkByName(options);
-      const { store, expectedVersion: expected = "any" } = options;
+      const { expectedVersion: expected = "any" } = options;
       if (options.prefix === true) {
         const work: Change = (open) => open.tombstoneStreams(name);
-        return change(context, store, { prefix: name }, work, `the streams ${name}… are tombstoned`);
+        return change(context, options, { prefix: name }, work, `the streams ${name}… are tombstoned`);
       }
       const work: Change = (open) => open.tombstoneStream(name, { expectedVersion: expected });
-      return change(context, store, { stream: name }, work, `${name} is tombstoned`);
+      return change(context, options, { stream: name }, work, `${name} is tombstoned`);
     });
 
 interface RetainOptions extends CommonOptions {
@@ -115,10 +111,11 @@ const retainCommand: CommandBuilder = (context) =>
     .option("--max-age <time>", "how long events are kept: 500ms, 90s, 15m, 12h, 30d", duration)
     .option("--max-count <n>", "how many of the newest events are kept", wholeNumber(1))
     .addHelpText("after", UNDONE)
-    .action((stream: string, { store, maxAge, maxCount }: RetainOptions) => {
+    .action((stream: string, options: RetainOptions) => {
+      const { maxAge, maxCount } = options;
       const bounds = { ...(maxAge !== undefined && { maxAgeMs: maxAge }), ...(maxCount !== undefined && { maxCount }) };
       const work: Change = (open) => open.retainStream(stream, bounds);
-      return change(context, store, { stream, ...bounds }, work, `${stream} is kept as said`);
+      return change(context, options, { stream, ...bounds }, work, `${stream} is kept as said`);
     });
 
 export const streamCommand: CommandBuilder = (context) => {

@@ -28,7 +28,7 @@ export function truncateCommand({ output, stderr }: CommandContext): Command {
         throw new UsageError("give either --archive or --without-archive");
       const progress = startProgress(stderr, "truncating the log");
       try {
-        await withExistingStore(options.store, stderr, async (store) => {
+        await withExistingStore(options, stderr, async (store) => {
           const archive =
             archiveDirectory === undefined
               ? ("none" as const)

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { verifyEvents } from "../../events/index.js";
-import { type CommonOptions, schemaOption, storeCommand } from "../arguments.js";
+import { isEncrypted, verifyWithoutKeys } from "../../wal/index.js";
+import { type CommonOptions, encryptionOf, schemaOption, storeCommand } from "../arguments.js";
 import { isDecodable } from "../event-line.js";
 import type { CommandContext } from "../program.js";
 import { formatCount, startProgress } from "../progress.js";
@@ -10,13 +11,40 @@ interface VerifyOptions extends CommonOptions {
   readonly schema?: readonly string[];
 }
 
-export function verifyCommand({ output, stderr }: CommandContext): Command {
+const HELP = `
+Without the key of a store that is encrypted it checks what can be checked then: checksums, LSNs, and that nothing is missing;
+the answer says what it could not check.`;
+
+const UNCHECKED = ["authentication tags", "events", "versions of streams", "hash chain of records", "index of streams"];
+
+async function verifyWithoutKey({ output, stderr }: CommandContext, store: string): Promise<void> {
+  const progress = startProgress(stderr, "reading the log");
+  try {
+    const found = await verifyWithoutKeys(store);
+    progress.stop();
+    const { lastLsn, keyIds } = found;
+    await output.print({ ok: true, isKeyless: true, ...found, unchecked: UNCHECKED }, () =>
+      [
+        `everything up to LSN ${formatCount(lastLsn)} is there and holds its checksums`,
+        `not checked, for want of the key (${keyIds.join(", ")}): ${UNCHECKED.join(", ")}`,
+      ].join("\n"),
+    );
+  } finally {
+    progress.stop();
+  }
+}
+
+export function verifyCommand(context: CommandContext): Command {
+  const { output, stderr } = context;
   return storeCommand("verify", "read a whole store and check that nothing in it is damaged or missing")
     .addOption(schemaOption())
-    .action(async ({ store, schema = [] }: VerifyOptions) => {
+    .addHelpText("after", HELP)
+    .action(async (options: VerifyOptions) => {
+      const { store, schema = [] } = options;
+      if (encryptionOf(options) === null && (await isEncrypted(store))) return verifyWithoutKey(context, store);
       const progress = startProgress(stderr, "reading the log");
       try {
-        await withReader(store, schema, async (reader) => {
+        await withReader(options, schema, async (reader) => {
           const undecoded = new Set<string>();
           const verified = await verifyEvents(reader, (event) => {
             if (!isDecodable(event)) undecoded.add(event.type);

@@ -18,6 +18,7 @@ import { type BlockIo, type BufferPool, openIo } from "../../ffi/index.js";
 import { AttachLock } from "../attach-lock.js";
 import type { CheckpointReport } from "../checkpoint.js";
 import type { Clock } from "../clock.js";
+import type { StoreKeys } from "../crypt/store-keys.js";
 import { listedSegments, type Manifest, writeManifest } from "../manifest.js";
 import { currentManifest } from "../manifest-change.js";
 import { SEAL_WORD, type SealWords } from "../seal-log.js";
@@ -66,6 +67,8 @@ export interface BackupPlace {
   readonly pool: BufferPool;
   readonly clock: Clock;
   readonly busyWaitMs: number;
+  /** Of a store that is encrypted. */
+  readonly keys?: StoreKeys | null;
   readonly seal: Sealer;
   readonly watermark: () => number;
   /** The last LSN that any writer has taken. */
@@ -217,7 +220,7 @@ export class Backups {
   }
 
   async #copy(order: Order, manifest: Manifest, copied: Map<number, SealedEntry>): Promise<Made> {
-    const { clock, directory, io, pool, seal } = this.#place;
+    const { clock, directory, io, pool, seal, keys = null } = this.#place;
     const { target, words } = order;
     this.#checkGoesOn(words);
     const before = await this.#assertFits(order, manifest);
@@ -228,12 +231,14 @@ export class Backups {
       const segments = await missingSegments(manifest.sealed, here, there);
       if (segments.length > 0) {
         const from = { directory, io: io.description.backend, probe: join(directory, "lock") };
-        const entries = await seal({ work: "copy", from, storeId: manifest.storeId, segments, target }, words);
+        const { storeId, encryption } = manifest;
+        const secrets = { encryption, keys: keys?.handle ?? null };
+        const entries = await seal({ work: "copy", from, storeId, ...secrets, segments, target }, words);
         for (const entry of entries) copied.set(entry.number, entry);
         const gone = segments.find(({ number }) => !entries.some((entry) => entry.number === number));
         if (gone !== undefined) throw segmentMissing(here.directory, gone);
       }
-      const place = { io: targetIo, pool, directory: target };
+      const place = { io: targetIo, pool, keys, directory: target };
       const sealed = await openSealedTier(place, manifest);
       const lastRecordedAt = sealed.highestRecordedAt;
       await sealed.close();

@@ -9,6 +9,9 @@
 import { mkdir, rename, unlink } from "node:fs/promises";
 import { StoreError } from "../../errors.js";
 import { type BlockIo, BufferPool, DirectFile, type IoDemand, openIo, syncDirectory } from "../../ffi/index.js";
+import { adoptKeys } from "../crypt/adopt-keys.js";
+import type { StoreEncryption } from "../crypt/store-encryption.js";
+import { type KeyHandle, StoreKeys } from "../crypt/store-keys.js";
 import { ReadAhead } from "../read-ahead.js";
 import { FileSink, SinkBuffers } from "../sealed/file-sink.js";
 import { sealedDamage } from "../sealed/sealed-damage.js";
@@ -31,6 +34,9 @@ export interface CopyTask {
     readonly probe: string;
   };
   readonly storeId: string;
+  /** Of a store that is encrypted: its manifest's word, and where the keys lie in this process. */
+  readonly encryption?: StoreEncryption | undefined;
+  readonly keys?: KeyHandle | null;
   readonly segments: readonly SealedEntry[];
   /** The store's directory that is copied into, with a file `lock`. Its file system decides on the I/O. */
   readonly target: string;
@@ -41,6 +47,7 @@ interface CopyPlace {
   readonly to: BlockIo;
   readonly pool: BufferPool;
   readonly storeId: Uint8Array;
+  readonly keys: StoreKeys | null;
   /** Of sealed segments. */
   readonly fromDirectory: string;
   readonly toDirectory: string;
@@ -67,13 +74,16 @@ export async function copySegments(
   let to: BlockIo | null = null;
   const copied: SealedEntry[] = [];
   let copiedBytes = 0;
+  const keys = task.keys == null ? null : StoreKeys.borrow(task.keys);
   try {
+    adoptKeys(keys, task, task.from.directory);
     to = open("auto", `${task.target}/lock`);
     const place = {
       from,
       to,
       pool,
       storeId: Buffer.from(task.storeId, "hex"),
+      keys,
       fromDirectory: sealedDirectory(task.from.directory),
       toDirectory,
       onProgress: (byteLength: number) => onProgress(copiedBytes + byteLength),
@@ -87,6 +97,7 @@ export async function copySegments(
     await from.close();
     await to?.close();
     pool.close();
+    keys?.close();
   }
   await syncDirectory(toDirectory);
   return copied;
@@ -146,9 +157,9 @@ async function copyBytes(source: DirectFile, target: DirectFile, { pool, onProgr
 
 /** What was written is checked; what it was read from only where that is not as it should be, to say which of the two is damaged. */
 async function checkCopy(entry: SealedEntry, source: DirectFile, target: DirectFile, place: CopyPlace): Promise<void> {
-  const { pool, storeId } = place;
+  const { pool, storeId, keys } = place;
   const walked = (file: DirectFile): Promise<SealedTrailer> =>
-    walkSegment({ file, pool, storeId, number: entry.number });
+    walkSegment({ file, pool, storeId, keys, number: entry.number });
   let cause: unknown;
   try {
     if (isListed(await walked(target), entry)) return;

@@ -24,11 +24,11 @@ export async function cutSegment(
   options: Omit<SealedWriterOptions, "after" | "pool">,
 ): Promise<readonly SealedEntry[]> {
   const pool = new BufferPool(READ_CHUNK_BYTES, READ_CHUNKS_MAX);
-  const { storeId } = options;
+  const { storeId, keys = null } = options;
   try {
     const file = await DirectFile.open(from.io, sealedPath(from.directory, entry.number), "read");
     try {
-      await walkSegment({ file, pool, storeId, number: entry.number });
+      await walkSegment({ file, pool, storeId, keys, number: entry.number });
     } finally {
       await file.close();
     }

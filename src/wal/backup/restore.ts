@@ -15,6 +15,8 @@ import { StoreError } from "../../errors.js";
 import { type BlockIo, BufferPool, openIo, syncDirectory } from "../../ffi/index.js";
 import { AttachLock } from "../attach-lock.js";
 import { wallClock } from "../clock.js";
+import { adoptKeys, withCurrentKey } from "../crypt/adopt-keys.js";
+import { type EncryptionOptions, StoreKeys } from "../crypt/store-keys.js";
 import { type Manifest, readManifest, writeManifest } from "../manifest.js";
 import type { KeyOf } from "../record-key.js";
 import type { SealedEntry } from "../sealed/sealed-entry.js";
@@ -53,6 +55,8 @@ export interface RestoreOptions extends RestorePoint {
   readonly dryRun: boolean;
   readonly keyOf: KeyOf;
   readonly busyWaitMs: number;
+  /** The keys of a backup that is encrypted. */
+  readonly encryption?: EncryptionOptions | null;
   readonly onProgress?: (copiedBytes: number) => void;
   readonly signal?: AbortSignal;
   /** `openIo` unless something stands between the files and the device. */
@@ -66,6 +70,7 @@ interface OpenBackup {
   readonly probe: string;
   readonly io: BlockIo;
   readonly sealed: SealedLog;
+  readonly keys: StoreKeys | null;
 }
 
 /**
@@ -74,27 +79,36 @@ interface OpenBackup {
  * @throws the signal's reason
  */
 export async function restoreLog(backup: string, directory: string, options: RestoreOptions): Promise<RestoreReport> {
+  let keys: StoreKeys | null = null;
   try {
-    return await planAndRestore(backup, directory, options);
+    if (options.encryption != null) keys = await StoreKeys.load(options.encryption);
+    return await planAndRestore(backup, directory, options, keys);
   } catch (error) {
     throw withCode(error);
+  } finally {
+    keys?.close();
   }
 }
 
-async function planAndRestore(backup: string, directory: string, options: RestoreOptions): Promise<RestoreReport> {
+async function planAndRestore(
+  backup: string,
+  directory: string,
+  options: RestoreOptions,
+  keys: StoreKeys | null,
+): Promise<RestoreReport> {
   const startedMs = performance.now();
   options.signal?.throwIfAborted();
-  const manifest = await backupIn(backup);
+  const manifest = withAdoptedKeys(await backupIn(backup), keys, backup);
   const probe = join(backup, `manifest-${String(manifest.sequence).padStart(10, "0")}`);
   const io = (options.openIo ?? openIo)("auto", probe);
   const pool = new BufferPool(READ_CHUNK_BYTES, READ_CHUNKS_MAX);
   try {
-    const sealed = await openSealedTier({ io, pool, directory: backup }, manifest);
+    const sealed = await openSealedTier({ io, pool, keys, directory: backup }, manifest);
     try {
       const takenAt = manifest.backup?.takenAt ?? 0;
       const plan = await planRestore(sealed, options, takenAt);
       const isDirectoryFree = await isFree(directory, manifest, options.dryRun);
-      const opened = { directory: backup, manifest, probe, io, sealed };
+      const opened = { directory: backup, manifest, probe, io, sealed, keys };
       const copiedBytes = options.dryRun ? 0 : await restore(opened, directory, plan, options);
       return {
         backup,
@@ -115,6 +129,14 @@ async function planAndRestore(backup: string, directory: string, options: Restor
     await io.close();
     pool.close();
   }
+}
+
+/** The manifest with the current key in it: what is written anew is encrypted by that. */
+function withAdoptedKeys(manifest: Manifest, keys: StoreKeys | null, directory: string): Manifest {
+  adoptKeys(keys, manifest, directory);
+  const entered = withCurrentKey(manifest, keys);
+  adoptKeys(keys, entered, directory);
+  return entered;
 }
 
 /** The manifest of the backup in a directory. */
@@ -190,6 +212,8 @@ async function fill(
     work: "copy",
     from: { directory: from.directory, io: from.io.description.backend, probe: from.probe },
     storeId: manifest.storeId,
+    encryption: manifest.encryption,
+    keys: from.keys?.handle ?? null,
     segments,
     target: target.directory,
   } as const;
@@ -201,7 +225,7 @@ async function fill(
   const gone = segments.find((entry) => !copied.includes(entry));
   if (gone !== undefined) throw segmentMissing(here.directory, gone);
   const cut = manifest.sealed.find(({ number }) => fateOf.get(number) === "cut");
-  const written = cut === undefined ? [] : await writeCut(cut, plan.lsn, here, there, manifest, options.keyOf);
+  const written = cut === undefined ? [] : await writeCut(cut, plan.lsn, here, there, from, options.keyOf);
   const restored: Manifest = {
     ...manifest,
     sequence: manifest.sequence + 1,
@@ -210,7 +234,7 @@ async function fill(
     incarnations: [copiedIncarnation(manifest, plan.lsn, wallClock()())],
     backup: undefined,
   };
-  await assertWhole(target, restored);
+  await assertWhole(target, restored, from.keys);
   options.signal?.throwIfAborted();
   await writeManifest(target.directory, restored);
   await endCopy(target.directory);
@@ -223,20 +247,20 @@ function writeCut(
   lsn: number,
   from: MatchedPlace,
   to: MatchedPlace,
-  manifest: Manifest,
+  { manifest, keys }: OpenBackup,
   keyOf: KeyOf,
 ): Promise<readonly SealedEntry[]> {
   const firstNumber = Math.max(...manifest.sealed.map(({ number }) => number)) + 1;
   const storeId = Buffer.from(manifest.storeId, "hex");
-  return cutSegment(entry, lsn, from, { ...to, storeId, firstNumber, keyOf });
+  return cutSegment(entry, lsn, from, { ...to, storeId, firstNumber, keyOf, keys });
 }
 
 /** The names are durable, and the segments follow each other. */
-async function assertWhole(target: MatchedPlace, manifest: Manifest): Promise<void> {
+async function assertWhole(target: MatchedPlace, manifest: Manifest, keys: StoreKeys | null): Promise<void> {
   await syncDirectory(sealedDirectory(target.directory));
   const pool = new BufferPool(READ_CHUNK_BYTES, READ_CHUNKS_MAX);
   try {
-    await (await openSealedTier({ ...target, pool }, manifest)).close();
+    await (await openSealedTier({ ...target, pool, keys }, manifest)).close();
   } finally {
     pool.close();
   }

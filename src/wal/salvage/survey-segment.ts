@@ -124,7 +124,7 @@ export async function readBlock(
 ): Promise<ReturnType<typeof decodeBlock>["runs"] | null> {
   const { fileOffset: offset, firstLsn, lastLsn, number, storedBytes } = header;
   const stored = await file.read(offset + BLOCK_HEADER_BYTES, storedBytes);
-  const place = { path: file.path, offset, firstLsn, lastLsn, number, storeCrc, bytesLeft: end - offset };
+  const place = { path: file.path, offset, firstLsn, lastLsn, number, storeCrc, cipher: null, bytesLeft: end - offset };
   try {
     return decodeBlock(header, stored, place).runs;
   } catch {

@@ -1,15 +1,19 @@
 /** Reads the blocks of a segment in order, with several large reads in flight, checking each. */
 
 import type { ByteStream } from "./byte-stream.js";
-import { checkBlockHeader, decodeBlock, type SealedBlock } from "./sealed-block.js";
+import { checkBlockHeader, decodeBlock, opaqueBlock, type SealedBlock } from "./sealed-block.js";
 import { sealedDamage } from "./sealed-damage.js";
 import { BLOCK_HEADER_BYTES, blockHeaderCrc } from "./sealed-format.js";
+import type { SegmentCipher } from "./segment-cipher.js";
 
 export interface ScannedSegment {
   readonly path: string;
   readonly number: number;
   readonly storeCrc: number;
   readonly lastLsn: number;
+  readonly cipher: SegmentCipher | null;
+  /** It is encrypted, and only looked at from outside: its blocks have no runs. */
+  readonly isOpaque?: boolean;
 }
 
 export interface ScannedBlock {
@@ -18,6 +22,7 @@ export interface ScannedBlock {
   readonly headerCrc: number;
   readonly storedBytes: number;
   readonly plainBytes: number;
+  readonly runCount: number;
 }
 
 export interface ScannedRange {
@@ -45,9 +50,9 @@ export async function* scanBlocks(
       if (header.firstLsn !== nextLsn) throw sealedDamage(place, `a block that begins with LSN ${header.firstLsn}`);
       const stored = range.isKept ? await stream.read(header.storedBytes) : await stream.view(header.storedBytes);
       if (stored === null) throw sealedDamage(place, "the file ends");
-      const block = decodeBlock(header, stored, place);
-      const { storedBytes, plainBytes } = header;
-      yield { block, fileOffset: offset, headerCrc: blockHeaderCrc(head), storedBytes, plainBytes };
+      const block = segment.isOpaque === true ? opaqueBlock(header, stored, place) : decodeBlock(header, stored, place);
+      const { storedBytes, plainBytes, runCount } = header;
+      yield { block, fileOffset: offset, headerCrc: blockHeaderCrc(head), storedBytes, plainBytes, runCount };
       nextLsn = header.lastLsn + 1;
       offset += BLOCK_HEADER_BYTES + storedBytes;
     }

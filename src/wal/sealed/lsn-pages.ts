@@ -2,7 +2,7 @@
 
 import { readI64, readU64, writeI64, writeU64 } from "./number-fields.js";
 import { finishPage, NO_PAGE, PAGE_CONTENT_END, PAGE_HEADER_BYTES } from "./page.js";
-import { PAGE_BYTES } from "./sealed-format.js";
+import { PAGE_BYTES, sealPage } from "./sealed-format.js";
 import { ROOT_ENTRY_BYTES } from "./sealed-trailer.js";
 
 const ENTRY_BYTES = 32;
@@ -36,6 +36,13 @@ export function locationAt(page: Buffer, index: number): BlockLocation {
     headerCrc: page.readUInt32LE(at + 24),
     storedBytes: page.readUInt32LE(at + 28),
   };
+}
+
+/** Makes the times of one whole page those of another with as many entries. */
+export function takeTimes(page: Buffer, from: Buffer, storeCrc: number): void {
+  const end = page.readUInt16LE(18); // of the content
+  for (let at = PAGE_HEADER_BYTES; at < end; at += ENTRY_BYTES) from.copy(page, at + 16, at + 16, at + 24);
+  sealPage(page, storeCrc);
 }
 
 /** One value of entry `index`: what a search compares. */

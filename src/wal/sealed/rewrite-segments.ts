@@ -18,7 +18,8 @@ import { PAGE_BYTES, type SealedRun, storeCrcOf } from "./sealed-format.js";
 import { sealedPath } from "./sealed-name.js";
 import type { SealedTrailer } from "./sealed-trailer.js";
 import { type RemovedRecord, SealedWriter, type SealedWriterOptions } from "./sealed-writer.js";
-import { readTrailer } from "./segment-walk.js";
+import type { SegmentCipher } from "./segment-cipher.js";
+import { readTrailer, trailerCipher } from "./segment-walk.js";
 import { type ScannedStream, StreamScan } from "./stream-scan.js";
 
 /** LSNs that a dropped run stands for at most, about: the streams of so many records are remembered until it is written. */
@@ -40,6 +41,7 @@ interface Source {
   readonly entry: SealedEntry;
   readonly file: DirectFile;
   readonly trailer: SealedTrailer;
+  readonly cipher: SegmentCipher | null;
 }
 
 async function withSource<Result>(
@@ -49,7 +51,8 @@ async function withSource<Result>(
 ): Promise<Result> {
   const file = await DirectFile.open(options.io, sealedPath(options.directory, entry.number), "read");
   try {
-    return await work({ entry, file, trailer: await readTrailer(file, options.storeId, entry.number) });
+    const trailer = await readTrailer(file, options.storeId, entry.number);
+    return await work({ entry, file, trailer, cipher: trailerCipher(options.keys ?? null, trailer, file.path) });
   } finally {
     await file.close();
   }
@@ -139,8 +142,8 @@ export function dropRecords(
 
 /** Whether the rules take a record of the segment. Reads the index of its streams only. */
 function losesRecords(entry: SealedEntry, rules: RemovalRules, options: RewriteOptions): Promise<boolean> {
-  return withSource(entry, options, async ({ file, trailer }) => {
-    const scan = new StreamScan(file, options.pool, trailer);
+  return withSource(entry, options, async ({ file, trailer, cipher }) => {
+    const scan = new StreamScan(file, options.pool, trailer, cipher);
     /** Streams whose first LSN was not known yet: the page that has it, and the LSN through which their records go. */
     const asked: (readonly [page: number, throughLsn: number])[] = [];
     for await (const stream of scan.streams()) {
@@ -286,8 +289,9 @@ class SegmentCopy {
 
 /** The frames of a segment, each as its runs. */
 async function* framesOf(source: Source, pool: BufferPool): AsyncGenerator<readonly SealedRun[], void, undefined> {
-  const { entry, file, trailer } = source;
+  const { entry, file, trailer, cipher } = source;
   const scanned = {
+    cipher,
     path: file.path,
     number: entry.number,
     storeCrc: storeCrcOf(trailer.storeId),
@@ -307,10 +311,10 @@ async function* framesOf(source: Source, pool: BufferPool): AsyncGenerator<reado
 }
 
 /** Streams of which a segment has nothing left, by the LSN of their last record. */
-async function lostStreams({ file, trailer }: Source, pool: BufferPool): Promise<RemovedRecord[]> {
+async function lostStreams({ file, trailer, cipher }: Source, pool: BufferPool): Promise<RemovedRecord[]> {
   const lost: RemovedRecord[] = [];
   if (trailer.removedCount === 0) return lost;
-  for await (const stream of new StreamScan(file, pool, trailer).streams()) {
+  for await (const stream of new StreamScan(file, pool, trailer, cipher).streams()) {
     if (stream.count === 0) lost.push(lostStream(stream));
   }
   return lost.sort((a, b) => a.lsn - b.lsn);

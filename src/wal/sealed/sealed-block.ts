@@ -1,8 +1,10 @@
 /** A block in memory: its runs, checked. */
 
 import { crc32, inflateRawSync } from "node:zlib";
+import { TAG_BYTES } from "../crypt/gcm.js";
 import { type SealedPlace, sealedDamage, undecodable } from "./sealed-damage.js";
 import {
+  BLOCK_AAD_BYTES,
   BLOCK_HEADER_BYTES,
   type BlockHeader,
   COMPRESSION_DEFLATE,
@@ -10,6 +12,7 @@ import {
   decodeRun,
   type SealedRun,
 } from "./sealed-format.js";
+import { type SegmentCipher, tampered } from "./segment-cipher.js";
 
 /** Deflate makes a byte of at most 1032; a header that claims more is not believed before anything is allocated. */
 export const DEFLATE_RATIO_MAX = 1040;
@@ -18,6 +21,8 @@ export const DEFLATE_RATIO_MAX = 1040;
 export interface BlockPlace extends SealedPlace {
   readonly number: number;
   readonly storeCrc: number;
+  /** Null for a segment that is not encrypted. */
+  readonly cipher: SegmentCipher | null;
   /** What the file still has from the header on. */
   readonly bytesLeft: number;
 }
@@ -45,12 +50,25 @@ export function checkBlockHeader(source: Buffer, place: BlockPlace): BlockHeader
   return header;
 }
 
+/** A block that nobody has the key for: only its CRC says that it is whole. */
+export function opaqueBlock(header: BlockHeader, stored: Buffer, place: BlockPlace): SealedBlock {
+  checkStored(header, stored, place);
+  const { firstLsn, lastLsn } = header;
+  return { kind: "block", firstLsn, lastLsn, runs: [], memoryBytes: 0 };
+}
+
+function checkStored(header: BlockHeader, stored: Buffer, place: BlockPlace): void {
+  if (stored.length === header.storedBytes && crc32(stored) === header.bodyCrc) return;
+  throw sealedDamage(place, "the block does not hold its CRC");
+}
+
 /** The block whose header was checked; `stored` stays its memory when it is not compressed. */
 export function decodeBlock(header: BlockHeader, stored: Buffer, place: BlockPlace): SealedBlock {
-  if (stored.length !== header.storedBytes || crc32(stored) !== header.bodyCrc) {
-    throw sealedDamage(place, "the block does not hold its CRC");
-  }
-  const plain = header.compression === COMPRESSION_DEFLATE ? inflate(stored, header.plainBytes, place) : stored;
+  checkStored(header, stored, place);
+  if (place.cipher === null && header.sealed !== undefined)
+    throw sealedDamage(place, "an encrypted block in a plain segment");
+  const packed = place.cipher === null ? stored : decrypted(header, stored, place, place.cipher);
+  const plain = header.compression === COMPRESSION_DEFLATE ? inflate(packed, header.plainBytes, place) : packed;
   const runs: SealedRun[] = [];
   let at = 0;
   let nextLsn = header.firstLsn;
@@ -65,6 +83,14 @@ export function decodeBlock(header: BlockHeader, stored: Buffer, place: BlockPla
   if (!isWhole || nextLsn !== header.lastLsn + 1) throw sealedDamage(place, "runs that do not add up");
   const memoryBytes = plain.length + runs.length * RUN_MEMORY_BYTES;
   return { kind: "block", firstLsn: header.firstLsn, lastLsn: header.lastLsn, runs, memoryBytes };
+}
+
+function decrypted(header: BlockHeader, stored: Buffer, place: BlockPlace, cipher: SegmentCipher): Buffer {
+  if (header.sealed === undefined) throw tampered(place, "is not encrypted");
+  const end = stored.length - TAG_BYTES;
+  if (header.keyId !== cipher.keyId || end < 0) throw sealedDamage(place, "a block of another key");
+  const covered = header.sealed.subarray(0, BLOCK_AAD_BYTES);
+  return cipher.decrypt(place, covered, stored.subarray(0, end), stored.subarray(end));
 }
 
 function inflate(stored: Buffer, plainBytes: number, place: BlockPlace): Buffer {

@@ -10,23 +10,25 @@
  * Each part begins on a boundary of 4096 bytes, with zeros before it; its place follows from the trailer's counts. Store CRC below is the CRC
  * of the store id: a CRC "seeded" with it holds in no other store.
  *
- * Preamble (4096 bytes; zeros between 76 and 4092):
+ * Preamble (4096 bytes; zeros between 108 and 4092):
  *
  *     offset  bytes  field
  *          0      4  magic "VRVP"
  *          4      2  format version
- *          6      2  0
+ *          6      2  cipher: 0 none, 1 AES-256-GCM
  *          8     16  store id
  *         24      8  number of the segment, as in its name
  *         32      8  first LSN
  *         40     32  hash of the chain before the first run
+ *         72      4  key id: 0 without a cipher
+ *         76     32  salt, of which the segment's key is derived; 0 without a cipher
  *       4092      4  CRC of bytes 0 … 4091
  *
  * A *block* is a header of 64 bytes and its body, back to back with its neighbours. It holds whole runs, about 16 KiB of them:
  *
  *          0      4  magic "VRVB"
  *          4      2  compression of the body: 0 none, 1 raw deflate
- *          6      2  cipher: 0 none
+ *          6      2  cipher: 0 none, 1 AES-256-GCM
  *          8      8  first LSN
  *         16      8  last LSN
  *         24      8  offset of this header in the file
@@ -104,7 +106,7 @@
  *
  *          0      4  magic "VRVT"
  *          4      2  format version
- *          6      2  0
+ *          6      2  cipher: 0 none, 1 AES-256-GCM
  *          8     16  store id
  *         24      8  number of the segment
  *         32      8  first LSN
@@ -126,17 +128,26 @@
  *        136      4  bytes of the name filter
  *        140      4  CRC of the name filter
  *        144      4  CRC of the LSN root
- *        148      4  0
+ *        148      4  key id: 0 without a cipher
  *        152     32  hash of the chain before the first run
  *        184     32  hash of the chain after the last run
+ *        216     32  salt; this and what follows are 0 without a cipher
+ *        248     16  authentication tag of the name filter
+ *        264     16  authentication tag of bytes 0 … 263
  *       4092      4  CRC of bytes 0 … 4091
+ *
+ * *With a cipher* the bodies of blocks, the contents of stream pages and the name filter are encrypted (segment-cipher.ts); LSNs, sizes, counts,
+ * times and hashes stay in clear, and all CRCs are over what is stored. A block's stored bytes end with its tag, of 16 bytes, which also covers
+ * bytes 0 … 55 of its header. In a stream page the content ends at 4076, with zeros before it, and is encrypted from 24 up to there; its tag
+ * follows, and also covers the header: so there are 1013 postings to a page. The filter's tag stands in the trailer. Nonces are offsets in
+ * the file, as u64, and 4 zeros.
  *
  * Given up for this: a stream's records lie in as many blocks as they were written among; reading them costs a block each.
  */
 
 import { crc32 } from "node:zlib";
 import { BLOCK_BYTES } from "../../ffi/index.js";
-import { STORE_ID_BYTES } from "../format.js";
+import { CIPHER_AES_256_GCM, CIPHER_NONE, STORE_ID_BYTES } from "../format.js";
 import { readI64, readU64, writeI64, writeU64 } from "./number-fields.js";
 
 export const SEALED_VERSION = 1;
@@ -150,10 +161,15 @@ export const LEAF_PREFIX_BYTES = 16;
 export const COMPRESSION_NONE = 0;
 export const COMPRESSION_DEFLATE = 1;
 
+/** In preamble, trailer and the headers of blocks. */
+export const CIPHER_AT = 6;
+
 const PREAMBLE_MAGIC = 0x50565256; // "VRVP"
 const BLOCK_MAGIC = 0x42565256; // "VRVB"
 const PAGE_CRC_AT = PAGE_BYTES - 4;
 const BLOCK_CRC_AT = 60;
+/** What the tag covers of a block's header. */
+export const BLOCK_AAD_BYTES = 56;
 
 export const RUN_KINDS = ["data", "void", "removed", "dropped"] as const;
 export type RunKind = (typeof RUN_KINDS)[number];
@@ -181,6 +197,12 @@ export function isPageSealed(page: Buffer, seed: number): boolean {
   return page.length === PAGE_BYTES && page.readUInt32LE(PAGE_CRC_AT) === crc32(page.subarray(0, PAGE_CRC_AT), seed);
 }
 
+/** Which of the store's keys a segment's own is derived of, and with what. */
+export interface SaltedKey {
+  readonly keyId: number;
+  readonly salt: Uint8Array;
+}
+
 /** What preamble and trailer begin with. */
 export interface SegmentIdentity {
   readonly storeId: Uint8Array;
@@ -203,17 +225,30 @@ export function checkIdentity(page: Buffer, magic: number, storeId: Uint8Array):
   if (!isPageSealed(page, 0) || page.readUInt32LE(0) !== magic) return DAMAGED;
   const version = page.readUInt16LE(4);
   if (version !== SEALED_VERSION) return { kind: "unsupported", reason: `format version ${version}` };
+  const cipher = page.readUInt16LE(CIPHER_AT);
+  if (cipher > CIPHER_AES_256_GCM) return { kind: "unsupported", reason: `cipher ${cipher}` };
   if (Buffer.compare(page.subarray(8, 8 + STORE_ID_BYTES), storeId) !== 0) return { kind: "foreign" };
   return null;
 }
 
 export interface SealedPreamble extends SegmentIdentity {
   readonly hashBefore: Buffer;
+  /** 0: not encrypted. */
+  readonly keyId: number;
 }
 
-export function encodeSealedPreamble(page: Buffer, preamble: SealedPreamble): void {
+export function encodeSealedPreamble(
+  page: Buffer,
+  preamble: Omit<SealedPreamble, "keyId">,
+  key: SaltedKey | null,
+): void {
   encodeIdentity(page, PREAMBLE_MAGIC, preamble);
   page.set(preamble.hashBefore, 40);
+  if (key !== null) {
+    page.writeUInt16LE(CIPHER_AES_256_GCM, CIPHER_AT);
+    page.writeUInt32LE(key.keyId, 72);
+    page.set(key.salt, 76);
+  }
   sealPage(page, 0);
 }
 
@@ -227,12 +262,15 @@ export function decodeSealedPreamble(page: Buffer, storeId: Uint8Array): Decoded
     number: readU64(page, 24),
     firstLsn: readU64(page, 32),
     hashBefore: Buffer.from(page.subarray(40, 40 + HASH_BYTES)),
+    keyId: page.readUInt32LE(72),
   };
   return { kind: "preamble", preamble };
 }
 
 export interface BlockHeader {
   readonly compression: number;
+  /** 0: not encrypted. */
+  readonly keyId: number;
   readonly firstLsn: number;
   readonly lastLsn: number;
   readonly fileOffset: number;
@@ -241,6 +279,8 @@ export interface BlockHeader {
   readonly storedBytes: number;
   readonly plainBytes: number;
   readonly bodyCrc: number;
+  /** Of one that is encrypted, when it was read: the header's bytes, for the tag covers them. */
+  readonly sealed?: Buffer;
 }
 
 /** Fills 64 bytes and returns the header's CRC. */
@@ -248,6 +288,7 @@ export function encodeBlockHeader(target: Buffer, header: BlockHeader, storeCrc:
   target.fill(0, 0, BLOCK_HEADER_BYTES);
   target.writeUInt32LE(BLOCK_MAGIC, 0);
   target.writeUInt16LE(header.compression, 4);
+  if (header.keyId !== 0) target.writeUInt16LE(CIPHER_AES_256_GCM, CIPHER_AT);
   writeU64(target, 8, header.firstLsn);
   writeU64(target, 16, header.lastLsn);
   writeU64(target, 24, header.fileOffset);
@@ -255,6 +296,7 @@ export function encodeBlockHeader(target: Buffer, header: BlockHeader, storeCrc:
   target.writeUInt32LE(header.runCount, 40);
   target.writeUInt32LE(header.storedBytes, 44);
   target.writeUInt32LE(header.plainBytes, 48);
+  target.writeUInt32LE(header.keyId, 52);
   target.writeUInt32LE(header.bodyCrc, 56);
   const crc = crc32(target.subarray(0, BLOCK_CRC_AT), storeCrc);
   target.writeUInt32LE(crc, BLOCK_CRC_AT);
@@ -273,12 +315,13 @@ export function decodeBlockHeader(source: Buffer, storeCrc: number): DecodedBloc
   if (source.length < BLOCK_HEADER_BYTES || source.readUInt32LE(0) !== BLOCK_MAGIC) return DAMAGED;
   if (blockHeaderCrc(source) !== crc32(source.subarray(0, BLOCK_CRC_AT), storeCrc)) return DAMAGED;
   const compression = source.readUInt16LE(4);
-  const cipher = source.readUInt16LE(6);
-  if (compression > COMPRESSION_DEFLATE || cipher !== 0) {
+  const cipher = source.readUInt16LE(CIPHER_AT);
+  if (compression > COMPRESSION_DEFLATE || cipher > CIPHER_AES_256_GCM) {
     return { kind: "unsupported", reason: `compression ${compression}, cipher ${cipher}` };
   }
   const header = {
     compression,
+    keyId: source.readUInt32LE(52),
     firstLsn: readU64(source, 8),
     lastLsn: readU64(source, 16),
     fileOffset: readU64(source, 24),
@@ -288,7 +331,8 @@ export function decodeBlockHeader(source: Buffer, storeCrc: number): DecodedBloc
     plainBytes: source.readUInt32LE(48),
     bodyCrc: source.readUInt32LE(56),
   };
-  return { kind: "block", header };
+  if (cipher === CIPHER_NONE) return header.keyId === 0 ? { kind: "block", header } : DAMAGED;
+  return { kind: "block", header: { ...header, sealed: Buffer.from(source.subarray(0, BLOCK_HEADER_BYTES)) } };
 }
 
 /** A frame as event code reads it, from whichever tier it comes. */

@@ -10,6 +10,7 @@
 
 import { StoreError } from "../../errors.js";
 import type { BlockIo, BufferPool } from "../../ffi/index.js";
+import type { StoreKeys } from "../crypt/store-keys.js";
 import { RECORD_HEADER_BYTES } from "../format.js";
 import { truncated } from "../log-horizon.js";
 import { ByteLru } from "./byte-lru.js";
@@ -41,6 +42,8 @@ export interface SealedLogOptions {
   readonly storeId: Uint8Array;
   /** Whether single blocks and pages come from files that are mapped. Default false. */
   readonly isMapped?: boolean;
+  /** Of a store that is encrypted. */
+  readonly keys?: StoreKeys | null;
   /** Blocks and pages kept in memory. Default 16 MiB. */
   readonly cacheBytesMax?: number;
   /** Name filters kept in memory. Default 32 MiB. */
@@ -78,6 +81,7 @@ export class SealedLog {
       files: new SealedFiles(io, isMapped),
       pool,
       storeId,
+      keys: options.keys ?? null,
       cache: new ByteLru<Cached>(cacheBytesMax ?? CACHE_BYTES_DEFAULT),
       filters: new ByteLru<CachedBytes>(filterBytesMax ?? FILTER_BYTES_DEFAULT),
       scans: new Set(),

@@ -4,6 +4,7 @@ import { crc32 } from "node:zlib";
 import { assert } from "../../assert.js";
 import { isStoreError } from "../../errors.js";
 import type { BufferPool } from "../../ffi/index.js";
+import type { StoreKeys } from "../crypt/store-keys.js";
 import { scanBlocks } from "./block-scan.js";
 import type { ByteLru } from "./byte-lru.js";
 import { ByteStream } from "./byte-stream.js";
@@ -18,14 +19,16 @@ import {
 import { mayContain } from "./name-filter.js";
 import type { NameHash } from "./name-hash.js";
 import { readI64, readU64 } from "./number-fields.js";
-import { checkPage, NO_PAGE, PAGE_HEADER_BYTES, type PageHeader, type PageKind } from "./page.js";
+import { checkPage, decryptPage, NO_PAGE, PAGE_HEADER_BYTES, type PageHeader, type PageKind } from "./page.js";
 import { checkBlockHeader, decodeBlock, type SealedBlock } from "./sealed-block.js";
 import { sealedDamage, undecodable } from "./sealed-damage.js";
 import { entryOf, type SealedEntry } from "./sealed-entry.js";
 import type { SealedFiles } from "./sealed-files.js";
 import { BLOCK_HEADER_BYTES, blockHeaderCrc, PAGE_BYTES, storeCrcOf } from "./sealed-format.js";
 import { decodeTrailer, partsOf, ROOT_ENTRY_BYTES, type SealedParts, type SealedTrailer } from "./sealed-trailer.js";
-import { findEntry, POSTINGS_PER_PAGE, type StreamEntry } from "./stream-page.js";
+import { cipherOf, type SegmentCipher } from "./segment-cipher.js";
+import { plainFilter } from "./segment-walk.js";
+import { findEntry, postingsPerPage, type StreamEntry } from "./stream-page.js";
 import { bucketOf } from "./stream-pages.js";
 
 /** A page in memory whose CRC held. */
@@ -50,6 +53,8 @@ export interface SegmentReads {
   readonly files: SealedFiles;
   readonly pool: BufferPool;
   readonly storeId: Uint8Array;
+  /** Of a store that is encrypted. */
+  readonly keys: StoreKeys | null;
   readonly cache: ByteLru<Cached>;
   readonly filters: ByteLru<CachedBytes>;
   /** Streams of those who read in order, which must be closed before the files are. */
@@ -82,12 +87,20 @@ export class SealedSegment {
   readonly #parts: SealedParts;
   readonly #slot: number;
   readonly #storeCrc: number;
+  readonly #cipher: SegmentCipher | null;
   #root: Buffer | null = null;
   #rootReading: Promise<Buffer> | null = null;
   /** Reads in flight, so that two who need the same bytes read them once. */
   readonly #pending = new Map<number, Promise<Cached>>();
 
-  private constructor(reads: SegmentReads, path: string, trailer: SealedTrailer, slot: number) {
+  private constructor(
+    reads: SegmentReads,
+    path: string,
+    trailer: SealedTrailer,
+    slot: number,
+    cipher: SegmentCipher | null,
+  ) {
+    this.#cipher = cipher;
     this.path = path;
     this.trailer = trailer;
     this.#reads = reads;
@@ -121,7 +134,7 @@ export class SealedSegment {
       listed.lastLsn === lastLsn &&
       listed.hash === entry.hash;
     if (!isListed) throw sealedDamage(place, "not the segment that the manifest lists");
-    return new SealedSegment(reads, path, decoded.trailer, slot);
+    return new SealedSegment(reads, path, decoded.trailer, slot, cipherOf(reads.keys, decoded.trailer, place));
   }
 
   get firstLsn(): number {
@@ -171,6 +184,8 @@ export class SealedSegment {
       const bytes = await this.#read(offset, PAGE_BYTES);
       const header = checkPage(bytes, kind, page, this.trailer.number, this.#storeCrc);
       if (header === null) throw sealedDamage(this.#place(offset), "no page of its index");
+      const isEncrypted = this.#cipher !== null && kind !== "lsns";
+      if (isEncrypted) decryptPage(bytes, header, this.#cipher, this.#place(offset));
       return { kind: "page", bytes, header, memoryBytes: PAGE_MEMORY_BYTES };
     });
     // A page of one kind that is asked for as another was referred to wrongly.
@@ -252,7 +267,8 @@ export class SealedSegment {
     const { fileOffset, storedBytes, headerCrc, firstLsn } = location;
     const bytesLeft = this.trailer.blocksEnd - fileOffset;
     const { number } = this.trailer;
-    const place = { ...this.#place(fileOffset), firstLsn, number, storeCrc: this.#storeCrc, bytesLeft };
+    const own = { number, storeCrc: this.#storeCrc, cipher: this.#cipher };
+    const place = { ...this.#place(fileOffset), firstLsn, ...own, bytesLeft };
     if (!(storedBytes <= bytesLeft - BLOCK_HEADER_BYTES)) throw sealedDamage(place, "a block beyond the last one");
     const bytes = await this.#read(fileOffset, BLOCK_HEADER_BYTES + storedBytes);
     const header = checkBlockHeader(bytes, place);
@@ -271,6 +287,7 @@ export class SealedSegment {
       number: this.trailer.number,
       storeCrc: this.#storeCrc,
       lastLsn: this.lastLsn,
+      cipher: this.#cipher,
     };
     const { files, pool, scans } = this.#reads;
     const { file, release } = await files.acquire(this.path);
@@ -361,8 +378,9 @@ export class SealedSegment {
     const { filterBytes, filterCrc } = this.trailer;
     let filter = this.#reads.filters.get(this.#slot)?.bytes;
     if (filter === undefined) {
-      filter = await this.#read(this.#parts.filter, filterBytes);
-      if (crc32(filter) !== filterCrc) throw sealedDamage(this.#place(this.#parts.filter), "no name filter");
+      const stored = await this.#read(this.#parts.filter, filterBytes);
+      if (crc32(stored) !== filterCrc) throw sealedDamage(this.#place(this.#parts.filter), "no name filter");
+      filter = plainFilter(stored, this.trailer, this.#cipher, this.path);
       this.#reads.filters.set(this.#slot, { kind: "bytes", bytes: filter, memoryBytes: filterBytes });
     }
     return mayContain(filter, hash.low, hash.high);
@@ -380,9 +398,10 @@ export class SealedSegment {
 
   async #readPostings(firstPage: number, first: number, end: number): Promise<number[]> {
     const lsns: number[] = [];
+    const perPage = postingsPerPage(this.#cipher !== null);
     for (let index = first; index < end; ) {
-      const { bytes } = await this.#streamPage("postings", firstPage + Math.floor(index / POSTINGS_PER_PAGE));
-      for (let at = index % POSTINGS_PER_PAGE; at < POSTINGS_PER_PAGE && index < end; at++, index++) {
+      const { bytes } = await this.#streamPage("postings", firstPage + Math.floor(index / perPage));
+      for (let at = index % perPage; at < perPage && index < end; at++, index++) {
         lsns.push(this.firstLsn + bytes.readUInt32LE(PAGE_HEADER_BYTES + at * 4));
       }
     }

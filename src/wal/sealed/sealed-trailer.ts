@@ -1,7 +1,10 @@
 /** The trailer of a sealed segment: what it holds, and where its parts are. sealed-format.ts has the layout. */
 
+import { TAG_BYTES } from "../crypt/gcm.js";
+import { CIPHER_AES_256_GCM, CIPHER_NONE, SALT_BYTES } from "../format.js";
 import { readI64, readU64, writeI64, writeU64 } from "./number-fields.js";
 import {
+  CIPHER_AT,
   checkIdentity,
   DAMAGED,
   encodeIdentity,
@@ -12,6 +15,7 @@ import {
   sealPage,
   type Undecodable,
 } from "./sealed-format.js";
+import type { SegmentCipher, TrailerSecret } from "./segment-cipher.js";
 
 const TRAILER_MAGIC = 0x54565256; // "VRVT"
 export const ROOT_ENTRY_BYTES = 16;
@@ -37,6 +41,8 @@ export interface SealedTrailer extends SegmentIdentity {
   readonly rootCrc: number;
   readonly hashBefore: Buffer;
   readonly hash: Buffer;
+  /** Of one that is encrypted. */
+  readonly secret: TrailerSecret | null;
 }
 
 /** Where the parts of a segment begin. */
@@ -64,7 +70,16 @@ export function partsOf(
   };
 }
 
-export function encodeTrailer(page: Buffer, trailer: SealedTrailer): void {
+/** Bytes 0 … 263 are what the trailer's own tag covers. */
+const COVERED_BYTES = 264;
+const NO_BYTES = Buffer.alloc(0);
+
+/** `cipher` and the tag of the name filter, where the segment is encrypted. */
+export function encodeTrailer(
+  page: Buffer,
+  trailer: Omit<SealedTrailer, "secret">,
+  encrypted: { readonly cipher: SegmentCipher; readonly filterTag: Buffer } | null,
+): void {
   encodeIdentity(page, TRAILER_MAGIC, trailer);
   writeU64(page, 40, trailer.lastLsn);
   writeI64(page, 48, trailer.lowestRecordedAt);
@@ -86,7 +101,27 @@ export function encodeTrailer(page: Buffer, trailer: SealedTrailer): void {
   page.writeUInt32LE(trailer.rootCrc, 144);
   page.set(trailer.hashBefore, 152);
   page.set(trailer.hash, 184);
+  if (encrypted !== null) {
+    const { cipher, filterTag } = encrypted;
+    page.writeUInt16LE(CIPHER_AES_256_GCM, CIPHER_AT);
+    page.writeUInt32LE(cipher.keyId, 148);
+    page.set(cipher.salt, 216);
+    page.set(filterTag, 248);
+    const fileOffset = trailer.fileBytes - PAGE_BYTES;
+    page.set(cipher.encrypt(fileOffset, page.subarray(0, COVERED_BYTES), NO_BYTES), COVERED_BYTES);
+  }
   sealPage(page, 0);
+}
+
+function secretOf(page: Buffer): TrailerSecret {
+  const copy = Buffer.from(page.subarray(0, COVERED_BYTES + TAG_BYTES));
+  return {
+    keyId: copy.readUInt32LE(148),
+    salt: copy.subarray(216, 216 + SALT_BYTES),
+    filterTag: copy.subarray(248, 248 + TAG_BYTES),
+    covered: copy.subarray(0, COVERED_BYTES),
+    tag: copy.subarray(COVERED_BYTES),
+  };
 }
 
 export type DecodedTrailer = { readonly kind: "trailer"; readonly trailer: SealedTrailer } | Undecodable;
@@ -119,6 +154,7 @@ export function decodeTrailer(page: Buffer, storeId: Uint8Array, fileBytes: numb
     rootCrc: page.readUInt32LE(144),
     hashBefore: Buffer.from(page.subarray(152, 152 + HASH_BYTES)),
     hash: Buffer.from(page.subarray(184, 184 + HASH_BYTES)),
+    secret: page.readUInt16LE(CIPHER_AT) === CIPHER_NONE ? null : secretOf(page),
   };
   const isWhole = trailer.fileBytes === fileBytes && partsOf(trailer).trailer === fileBytes - PAGE_BYTES;
   return isWhole ? { kind: "trailer", trailer } : DAMAGED;

@@ -10,6 +10,7 @@ import { rename, unlink } from "node:fs/promises";
 import { assert } from "../../assert.js";
 import { StoreError } from "../../errors.js";
 import { type BlockIo, type BufferPool, DirectFile } from "../../ffi/index.js";
+import type { StoreKeys } from "../crypt/store-keys.js";
 import type { KeyOf } from "../record-key.js";
 import { SinkBuffers } from "./file-sink.js";
 import { HashChain } from "./hash-chain.js";
@@ -20,6 +21,7 @@ import { entryOf, type SealedEntry } from "./sealed-entry.js";
 import type { SealedRun } from "./sealed-format.js";
 import { sealedPath, temporaryPath } from "./sealed-name.js";
 import { type BuilderMemory, SegmentBuilder } from "./segment-builder.js";
+import { SegmentCipher } from "./segment-cipher.js";
 import { walkSegment } from "./segment-walk.js";
 import { StreamTable } from "./stream-table.js";
 
@@ -48,6 +50,8 @@ export interface SealedWriterOptions {
   /** The last LSN before the first run, and the hash chain's value there (`CHAIN_START` for LSN 0). */
   readonly after: ChainPoint;
   readonly keyOf: KeyOf;
+  /** By which the segments are encrypted; without, they are not. */
+  readonly keys?: StoreKeys | null;
   /** A segment ends when its blocks have about so many bytes. Default 256 MiB. */
   readonly segmentBytes?: number;
   /** Default `"none"`. */
@@ -151,10 +155,12 @@ export class SealedWriter {
   }
 
   async #startSegment(firstLsn: number): Promise<OpenSegment> {
-    const { io, directory, storeId, compression = "none", blockBytes = SEALED_BLOCK_BYTES_DEFAULT } = this.#options;
+    const { io, directory, storeId, keys = null } = this.#options;
+    const { compression = "none", blockBytes = SEALED_BLOCK_BYTES_DEFAULT } = this.#options;
     const number = this.#nextNumber++;
     const file = await DirectFile.create(io, temporaryPath(directory, number));
-    const plan = { storeId, number, firstLsn, compression, blockBytes };
+    const cipher = keys === null ? null : SegmentCipher.create(keys, storeId, number);
+    const plan = { storeId, number, firstLsn, compression, blockBytes, cipher };
     const segment = { builder: new SegmentBuilder(file, plan, this.#memory, this.#chain), file, number, firstLsn };
     this.#segment = segment;
     await segment.builder.start();
@@ -167,8 +173,8 @@ export class SealedWriter {
     const { file, number, builder } = segment;
     await builder.finish();
     await file.dataSync();
-    const { pool, storeId, directory } = this.#options;
-    const trailer = await walkSegment({ file, pool, storeId, number, knownHash: this.#chain.value });
+    const { pool, storeId, directory, keys = null } = this.#options;
+    const trailer = await walkSegment({ file, pool, storeId, keys, number, knownHash: this.#chain.value });
     await file.close();
     this.#segment = null;
     await rename(file.path, sealedPath(directory, number));

@@ -2,12 +2,16 @@
 
 import { crc32, deflateRawSync } from "node:zlib";
 import type { DirectFile } from "../../ffi/index.js";
+import { TAG_BYTES } from "../crypt/gcm.js";
 import { FileSink, type SinkBuffers } from "./file-sink.js";
 import type { HashChain } from "./hash-chain.js";
 import type { LsnPages } from "./lsn-pages.js";
 import { addToFilter, filterBytes } from "./name-filter.js";
+import { encryptPage } from "./page.js";
 import {
+  BLOCK_AAD_BYTES,
   BLOCK_HEADER_BYTES,
+  type BlockHeader,
   COMPRESSION_DEFLATE,
   COMPRESSION_NONE,
   encodeBlockHeader,
@@ -21,18 +25,22 @@ import {
   storeCrcOf,
 } from "./sealed-format.js";
 import { encodeTrailer, partsOf } from "./sealed-trailer.js";
+import type { SegmentCipher } from "./segment-cipher.js";
 import { streamPages } from "./stream-pages.js";
 import type { StreamTable } from "./stream-table.js";
 
 /** Level 1: higher ones take several times as long for a few per cent. */
 const DEFLATE_LEVEL = 1;
 const RUN_HEADERS_BYTES = 64 * 1024;
+const NO_BYTES = Buffer.alloc(0);
 
 export interface SegmentPlan {
   readonly storeId: Uint8Array;
   readonly number: number;
   readonly firstLsn: number;
   readonly compression: "none" | "deflate";
+  /** Null: the segment is not encrypted. */
+  readonly cipher: SegmentCipher | null;
   /** A block is ended when it has so many bytes. */
   readonly blockBytes: number;
 }
@@ -89,8 +97,8 @@ export class SegmentBuilder {
 
   async start(): Promise<void> {
     const page = Buffer.alloc(PAGE_BYTES);
-    const { storeId, number, firstLsn } = this.#plan;
-    encodeSealedPreamble(page, { storeId, number, firstLsn, hashBefore: this.#hashBefore });
+    const { storeId, number, firstLsn, cipher } = this.#plan;
+    encodeSealedPreamble(page, { storeId, number, firstLsn, hashBefore: this.#hashBefore }, cipher);
     await this.#sink.write(page);
   }
 
@@ -124,28 +132,27 @@ export class SegmentBuilder {
   #endBlock(): Promise<void> | null {
     if (this.#blockRunCount === 0) return null;
     const plainBytes = this.#blockBytes;
-    const stored = this.#compressed(plainBytes) ?? this.#parts;
-    let storedBytes = 0;
-    let bodyCrc = 0;
-    for (const part of stored) {
-      storedBytes += part.length;
-      bodyCrc = crc32(part, bodyCrc);
-    }
+    const packed = this.#compressed(plainBytes) ?? this.#parts;
     const fileOffset = this.#sink.fileOffset;
-    const header = {
-      compression: stored === this.#parts ? COMPRESSION_NONE : COMPRESSION_DEFLATE,
+    const { cipher } = this.#plan;
+    const packedBytes = packed.reduce((sum, part) => sum + part.length, 0);
+    const fields = {
+      compression: packed === this.#parts ? COMPRESSION_NONE : COMPRESSION_DEFLATE,
+      keyId: cipher?.keyId ?? 0,
       firstLsn: this.#blockFirstLsn,
       lastLsn: this.#nextLsn - 1,
       fileOffset,
       number: this.#plan.number,
       runCount: this.#blockRunCount,
-      storedBytes,
+      storedBytes: packedBytes + (cipher === null ? 0 : TAG_BYTES),
       plainBytes,
-      bodyCrc,
+      bodyCrc: 0,
     };
+    const { firstLsn, storedBytes } = fields;
     const head = Buffer.allocUnsafe(BLOCK_HEADER_BYTES);
-    const headerCrc = encodeBlockHeader(head, header, this.#storeCrc);
-    const { firstLsn } = header;
+    const stored = cipher === null ? packed : this.#encrypted(packed, packedBytes, head, fields, cipher);
+    const bodyCrc = stored.reduce((crc, part) => crc32(part, crc), 0);
+    const headerCrc = encodeBlockHeader(head, { ...fields, bodyCrc }, this.#storeCrc);
     this.#memory.lsnPages.add({ firstLsn, fileOffset, recordedAt: this.#blockRecordedAt, headerCrc, storedBytes });
     this.#plainBytes += plainBytes;
     this.#blocksEnd = fileOffset + BLOCK_HEADER_BYTES + storedBytes;
@@ -154,6 +161,20 @@ export class SegmentBuilder {
     this.#blockBytes = 0;
     this.#blockRunCount = 0;
     return this.#writeAll([head, ...stored], 0);
+  }
+
+  /** The block's body encrypted, and its tag. */
+  #encrypted(
+    parts: readonly Uint8Array[],
+    byteLength: number,
+    head: Buffer,
+    fields: BlockHeader,
+    cipher: SegmentCipher,
+  ): Uint8Array[] {
+    encodeBlockHeader(head, fields, this.#storeCrc);
+    const body = Buffer.concat(parts, byteLength);
+    const tag = cipher.encrypt(fields.fileOffset, head.subarray(0, BLOCK_AAD_BYTES), body);
+    return [body, tag];
   }
 
   /** The open block's body deflated, where that saves an eighth or more. */
@@ -176,17 +197,19 @@ export class SegmentBuilder {
     await this.#endBlock();
     await this.#sink.pad();
     const { table, lsnPages } = this.#memory;
-    const { storeId, number, firstLsn } = this.#plan;
+    const { storeId, number, firstLsn, cipher } = this.#plan;
     for (const page of lsnPages.pages(number, this.#storeCrc)) await this.#sink.write(page);
     const lsnPageCount = lsnPages.pageCount;
-    const { bucketCount, pages } = streamPages(table, number, this.#storeCrc);
+    const { bucketCount, pages } = streamPages(table, number, this.#storeCrc, cipher !== null);
     let streamPageCount = 0;
     for (const page of pages()) {
+      if (cipher !== null) encryptPage(page, cipher, this.#sink.fileOffset, this.#storeCrc);
       const pending = this.#sink.write(page);
       if (pending !== null) await pending;
       streamPageCount++;
     }
     const filter = this.#filter();
+    const filterTag = cipher?.encrypt(this.#sink.fileOffset, NO_BYTES, filter) ?? NO_BYTES;
     await this.#sink.write(filter);
     await this.#sink.pad();
     const root = lsnPages.root();
@@ -195,7 +218,7 @@ export class SegmentBuilder {
     const blocksEnd = this.#blocksEnd;
     const counts = { blocksEnd, lsnPageCount, streamPageCount, filterBytes: filter.length };
     const page = Buffer.alloc(PAGE_BYTES);
-    encodeTrailer(page, {
+    const trailer = {
       ...counts,
       storeId,
       number,
@@ -216,7 +239,8 @@ export class SegmentBuilder {
       rootCrc: crc32(root),
       hashBefore: this.#hashBefore,
       hash: this.#chain.value,
-    });
+    };
+    encodeTrailer(page, trailer, cipher === null ? null : { cipher, filterTag });
     await this.#sink.write(page);
     await this.#sink.finish();
   }

@@ -2,14 +2,16 @@
 
 import { crc32 } from "node:zlib";
 import { AlignedBuffer, type BufferPool, checkResult, type DirectFile } from "../../ffi/index.js";
+import type { StoreKeys } from "../crypt/store-keys.js";
 import { scanBlocks } from "./block-scan.js";
 import { ByteStream } from "./byte-stream.js";
 import { HashChain } from "./hash-chain.js";
-import { LsnPages } from "./lsn-pages.js";
-import { checkPage, type PageHeader } from "./page.js";
+import { LsnPages, takeTimes } from "./lsn-pages.js";
+import { checkPage, decryptPage, type PageHeader } from "./page.js";
 import { sealedDamage, undecodable } from "./sealed-damage.js";
 import { decodeSealedPreamble, PAGE_BYTES, type SealedRun, storeCrcOf } from "./sealed-format.js";
 import { decodeTrailer, partsOf, ROOT_ENTRY_BYTES, type SealedTrailer } from "./sealed-trailer.js";
+import { cipherOf, type SegmentCipher } from "./segment-cipher.js";
 
 export interface WalkedSegment {
   readonly file: DirectFile;
@@ -21,6 +23,16 @@ export interface WalkedSegment {
    * written, and hashing all of it once more would take a seventh of a checkpoint's time. Absent: it is computed.
    */
   readonly knownHash?: Buffer;
+  /** Of a store that is encrypted. */
+  readonly keys: StoreKeys | null;
+  /** Without keys: of what is encrypted only what lies in clear is checked, and the visitor is not called. */
+  readonly isKeyless?: boolean;
+}
+
+/** How the parts of a segment are read. */
+interface Access {
+  readonly cipher: SegmentCipher | null;
+  readonly isOpaque: boolean;
 }
 
 export interface SegmentVisitor {
@@ -29,6 +41,8 @@ export interface SegmentVisitor {
   streamPage?(page: Buffer, header: PageHeader, trailer: SealedTrailer): void;
   filter?(filter: Buffer, trailer: SealedTrailer): void;
 }
+
+const NO_BYTES = Buffer.alloc(0);
 
 /** One page at a known offset of a file, for what is read once; null when the file ends before. A device that fails says nothing of the bytes. */
 export async function readPage(file: DirectFile, fileOffset: number): Promise<Buffer | null> {
@@ -63,10 +77,19 @@ export async function readTrailer(file: DirectFile, storeId: Uint8Array, number:
  */
 export async function walkSegment(segment: WalkedSegment, visitor: SegmentVisitor = {}): Promise<SealedTrailer> {
   const trailer = await readTrailer(segment.file, segment.storeId, segment.number);
+  const isOpaque = segment.isKeyless === true && trailer.secret !== null;
+  const isKeyless = segment.isKeyless === true;
+  const cipher = isKeyless ? null : trailerCipher(segment.keys, trailer, segment.file.path);
   await checkPreamble(segment, trailer);
-  const lsnPages = await walkBlocks(segment, trailer, visitor);
-  await walkPages(segment, trailer, lsnPages, visitor);
+  const lsnPages = await walkBlocks(segment, trailer, visitor, { cipher, isOpaque });
+  await walkPages(segment, trailer, lsnPages, visitor, { cipher, isOpaque });
   return trailer;
+}
+
+/** How the segment with that trailer is decrypted; null: it is not encrypted. */
+export function trailerCipher(keys: StoreKeys | null, trailer: SealedTrailer, path: string): SegmentCipher | null {
+  const { fileBytes, firstLsn, lastLsn } = trailer;
+  return cipherOf(keys, trailer, { path, offset: fileBytes - PAGE_BYTES, firstLsn, lastLsn });
 }
 
 async function checkPreamble(segment: WalkedSegment, trailer: SealedTrailer): Promise<void> {
@@ -81,13 +104,19 @@ async function checkPreamble(segment: WalkedSegment, trailer: SealedTrailer): Pr
   }
 }
 
-async function walkBlocks(segment: WalkedSegment, trailer: SealedTrailer, visitor: SegmentVisitor): Promise<LsnPages> {
+async function walkBlocks(
+  segment: WalkedSegment,
+  trailer: SealedTrailer,
+  visitor: SegmentVisitor,
+  access: Access,
+): Promise<LsnPages> {
   const { path } = segment.file;
   const { knownHash } = segment;
   const chain = new HashChain(trailer.hashBefore);
   const lsnPages = new LsnPages();
   const found = { lastLsn: trailer.firstLsn - 1, runCount: 0, plainBytes: 0 };
-  const scanned = { path, number: trailer.number, storeCrc: storeCrcOf(segment.storeId), lastLsn: trailer.lastLsn };
+  const { number } = trailer;
+  const scanned = { path, number, storeCrc: storeCrcOf(segment.storeId), lastLsn: trailer.lastLsn, ...access };
   const range = { from: PAGE_BYTES, end: trailer.blocksEnd, firstLsn: trailer.firstLsn, isKept: false };
   const stream = new ByteStream(segment.file, segment.pool, range.from, range.end);
   for await (const { block, ...place } of scanBlocks(stream, scanned, range)) {
@@ -99,12 +128,12 @@ async function walkBlocks(segment: WalkedSegment, trailer: SealedTrailer, visito
       visitor.run?.(run, trailer);
     }
     found.lastLsn = lastLsn;
-    found.runCount += runs.length;
+    found.runCount += place.runCount;
     found.plainBytes += place.plainBytes;
   }
   const { lastLsn, firstLsn } = trailer;
   const place = { path, offset: trailer.blocksEnd, firstLsn, lastLsn };
-  if (chain.isOpen || !(knownHash ?? chain.value).equals(trailer.hash))
+  if (!access.isOpaque && (chain.isOpen || !(knownHash ?? chain.value).equals(trailer.hash)))
     throw sealedDamage(place, "the hash chain does not end as it should");
   const isAsCounted =
     found.lastLsn === lastLsn &&
@@ -120,6 +149,7 @@ async function walkPages(
   trailer: SealedTrailer,
   lsnPages: LsnPages,
   visitor: SegmentVisitor,
+  { cipher, isOpaque }: Access,
 ): Promise<void> {
   const parts = partsOf(trailer);
   const storeCrc = storeCrcOf(segment.storeId);
@@ -133,6 +163,7 @@ async function walkPages(
     let offset = parts.lsnPages;
     for (const expected of lsnPages.pages(trailer.number, storeCrc)) {
       await fill(page, offset);
+      if (isOpaque) takeTimes(expected, page, storeCrc); // they stand in the blocks' runs, which nobody can read
       if (!page.equals(expected))
         throw sealedDamage({ ...place, offset }, "an LSN page that does not match the blocks");
       offset += PAGE_BYTES;
@@ -143,7 +174,8 @@ async function walkPages(
         checkPage(page, "names", index, trailer.number, storeCrc) ??
         checkPage(page, "postings", index, trailer.number, storeCrc);
       if (header === null) throw sealedDamage({ ...place, offset }, "no page of the stream index");
-      visitor.streamPage?.(page, header, trailer);
+      if (cipher !== null) decryptPage(page, header, cipher, { ...place, offset });
+      if (!isOpaque) visitor.streamPage?.(page, header, trailer);
       offset += PAGE_BYTES;
     }
     const filter = Buffer.alloc(parts.root - parts.filter);
@@ -151,14 +183,33 @@ async function walkPages(
     if (crc32(filter.subarray(0, trailer.filterBytes)) !== trailer.filterCrc) {
       throw sealedDamage({ ...place, offset: parts.filter }, "the name filter does not hold its CRC");
     }
-    visitor.filter?.(filter.subarray(0, trailer.filterBytes), trailer);
+    const stored = filter.subarray(0, trailer.filterBytes);
+    if (!isOpaque) visitor.filter?.(plainFilter(stored, trailer, cipher, segment.file.path), trailer);
     const root = Buffer.alloc(parts.trailer - parts.root);
     await fill(root, parts.root);
     const isRoot = crc32(root.subarray(0, trailer.lsnPageCount * ROOT_ENTRY_BYTES)) === trailer.rootCrc;
-    if (!isRoot || !root.subarray(0, trailer.lsnPageCount * ROOT_ENTRY_BYTES).equals(lsnPages.root())) {
+    const matches = isOpaque || root.subarray(0, trailer.lsnPageCount * ROOT_ENTRY_BYTES).equals(lsnPages.root());
+    if (!isRoot || !matches) {
       throw sealedDamage({ ...place, offset: parts.root }, "the LSN root does not match the blocks");
     }
   } finally {
     await stream.close();
   }
+}
+
+/** The name filter of a segment. */
+export function plainFilter(
+  stored: Buffer,
+  trailer: SealedTrailer,
+  cipher: SegmentCipher | null,
+  path: string,
+): Buffer {
+  const { secret, firstLsn, lastLsn } = trailer;
+  if (cipher === null || secret === null) return stored;
+  return cipher.decrypt(
+    { path, offset: partsOf(trailer).filter, firstLsn, lastLsn },
+    NO_BYTES,
+    stored,
+    secret.filterTag,
+  );
 }

@@ -1,7 +1,7 @@
 /** Entries of the stream index: one stream in one segment. sealed-format.ts has the layout. */
 
 import { VarintReader, varintBytes, writeVarint } from "./number-fields.js";
-import { PAGE_CONTENT_END, PAGE_HEADER_BYTES } from "./page.js";
+import { contentEndOf, PAGE_HEADER_BYTES } from "./page.js";
 import type { StreamTable } from "./stream-table.js";
 
 const ENTRY_HEADER_BYTES = 12;
@@ -9,10 +9,9 @@ const FLAG_POSTING_PAGES = 1;
 /** Longer postings go into pages of their own. */
 const INLINE_POSTING_BYTES_MAX = 768;
 const VARINT_BYTES_MAX = 8;
-export const POSTINGS_PER_PAGE: number = Math.floor((PAGE_CONTENT_END - PAGE_HEADER_BYTES) / 4);
 /** So that every entry fits into a page. */
 export const NAME_BYTES_MAX: number =
-  PAGE_CONTENT_END - PAGE_HEADER_BYTES - ENTRY_HEADER_BYTES - 4 * VARINT_BYTES_MAX - INLINE_POSTING_BYTES_MAX;
+  contentEndOf(true) - PAGE_HEADER_BYTES - ENTRY_HEADER_BYTES - 4 * VARINT_BYTES_MAX - INLINE_POSTING_BYTES_MAX;
 
 export interface StreamEntry {
   /** 0: all that the segment had of the stream were removed. */
@@ -39,8 +38,8 @@ export function inlineBytes(lsns: Uint32Array, start: number, end: number): numb
   return bytes <= INLINE_POSTING_BYTES_MAX ? bytes : null;
 }
 
-export function postingPages(count: number): number {
-  return Math.ceil(count / POSTINGS_PER_PAGE);
+export function postingsPerPage(isEncrypted: boolean): number {
+  return Math.floor((contentEndOf(isEncrypted) - PAGE_HEADER_BYTES) / 4);
 }
 
 function lastLsnOf(table: StreamTable, stream: number, lsns: Uint32Array, start: number, end: number): number {

@@ -1,8 +1,8 @@
 /** Makes the pages of a segment's stream index from its table of streams: buckets, postings, and where buckets go on. */
 
-import { finishPage, NO_PAGE, PAGE_CONTENT_END, PAGE_HEADER_BYTES } from "./page.js";
+import { contentEndOf, finishPage, NO_PAGE, PAGE_HEADER_BYTES } from "./page.js";
 import { PAGE_BYTES } from "./sealed-format.js";
-import { encodeEntry, entryBytesOf, inlineBytes, POSTINGS_PER_PAGE, postingPages } from "./stream-page.js";
+import { encodeEntry, entryBytesOf, inlineBytes, postingsPerPage } from "./stream-page.js";
 import type { StreamTable } from "./stream-table.js";
 
 /** How full the average bucket is: with some sixty entries in each, about one in a hundred goes on in another page. */
@@ -19,12 +19,25 @@ export interface StreamPages {
   pages(): Generator<Buffer, void, undefined>;
 }
 
-export function streamPages(table: StreamTable, number: number, storeCrc: number): StreamPages {
+/** With a cipher pages leave room for its tag. */
+export function streamPages(
+  table: StreamTable,
+  number: number,
+  storeCrc: number,
+  isEncrypted: boolean = false,
+): StreamPages {
   const lsns = table.sortedLsns();
-  const sizes = measure(table, lsns);
-  const bucketCount = Math.ceil(sizes.totalBytes / ((PAGE_CONTENT_END - PAGE_HEADER_BYTES) * BUCKET_FILL));
-  const stamp = { number, storeCrc, bucketCount };
+  const capacity = { contentEnd: contentEndOf(isEncrypted), postings: postingsPerPage(isEncrypted) };
+  const sizes = measure(table, lsns, capacity);
+  const bucketCount = Math.ceil(sizes.totalBytes / ((capacity.contentEnd - PAGE_HEADER_BYTES) * BUCKET_FILL));
+  const stamp = { number, storeCrc, bucketCount, capacity };
   return { bucketCount, pages: () => makePages(table, lsns, sizes, stamp) };
+}
+
+/** Of a page. */
+interface Capacity {
+  readonly contentEnd: number;
+  readonly postings: number;
 }
 
 interface Sizes {
@@ -37,7 +50,7 @@ interface Sizes {
   readonly postingPageCount: number;
 }
 
-function measure(table: StreamTable, lsns: Uint32Array): Sizes {
+function measure(table: StreamTable, lsns: Uint32Array, capacity: Capacity): Sizes {
   const entryBytes = new Uint16Array(table.streamCount);
   const starts = new Uint32Array(table.streamCount + 1);
   const posted = new Map<number, number>();
@@ -50,7 +63,7 @@ function measure(table: StreamTable, lsns: Uint32Array): Sizes {
     const bytes = entryBytesOf(table, stream, lsns, start, start + count, inline);
     if (inline === null) {
       posted.set(stream, postingPageCount);
-      postingPageCount += postingPages(count);
+      postingPageCount += Math.ceil(count / capacity.postings);
     }
     entryBytes[stream] = bytes;
     totalBytes += bytes;
@@ -64,6 +77,7 @@ interface Stamp {
   readonly number: number;
   readonly storeCrc: number;
   readonly bucketCount: number;
+  readonly capacity: Capacity;
 }
 
 /** The streams in the order of their buckets, and where each bucket's begin. */
@@ -88,7 +102,7 @@ function byBucket(table: StreamTable, bucketCount: number): { streams: Uint32Arr
 }
 
 function* makePages(table: StreamTable, lsns: Uint32Array, sizes: Sizes, stamp: Stamp): Generator<Buffer> {
-  const { bucketCount } = stamp;
+  const { bucketCount, capacity } = stamp;
   const { streams, starts } = byBucket(table, bucketCount);
   const firstSpilledPage = bucketCount + sizes.postingPageCount;
   const spilled: Buffer[] = [];
@@ -107,7 +121,7 @@ function* makePages(table: StreamTable, lsns: Uint32Array, sizes: Sizes, stamp: 
     for (let index = starts[bucket] as number; index < (starts[bucket + 1] as number); index++) {
       const stream = streams[index] as number;
       const bytes = sizes.entryBytes[stream] as number;
-      if (at + bytes > PAGE_CONTENT_END) {
+      if (at + bytes > capacity.contentEnd) {
         finish(firstSpilledPage + spilled.length);
         pageNumber = firstSpilledPage + spilled.length;
         page = Buffer.alloc(PAGE_BYTES);
@@ -137,8 +151,8 @@ function* makePostingPages(lsns: Uint32Array, sizes: Sizes, stamp: Stamp): Gener
   let pageNumber = stamp.bucketCount;
   for (const stream of sizes.posted.keys()) {
     const end = sizes.starts[stream + 1] as number;
-    for (let start = sizes.starts[stream] as number; start < end; start += POSTINGS_PER_PAGE) {
-      const entryCount = Math.min(POSTINGS_PER_PAGE, end - start);
+    for (let start = sizes.starts[stream] as number; start < end; start += stamp.capacity.postings) {
+      const entryCount = Math.min(stamp.capacity.postings, end - start);
       let at = PAGE_HEADER_BYTES;
       for (let index = 0; index < entryCount; index++, at += 4) page.writeUInt32LE(lsns[start + index] as number, at);
       const header = { kind: "postings", page: pageNumber, number: stamp.number, nextPage: NO_PAGE } as const;

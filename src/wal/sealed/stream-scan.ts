@@ -2,10 +2,11 @@
 
 import type { BufferPool, DirectFile } from "../../ffi/index.js";
 import { ByteStream } from "./byte-stream.js";
-import { checkPage, PAGE_HEADER_BYTES, type PageHeader } from "./page.js";
-import { sealedDamage } from "./sealed-damage.js";
+import { checkPage, decryptPage, PAGE_HEADER_BYTES, type PageHeader } from "./page.js";
+import { type SealedPlace, sealedDamage } from "./sealed-damage.js";
 import { PAGE_BYTES, storeCrcOf } from "./sealed-format.js";
 import { partsOf, type SealedTrailer } from "./sealed-trailer.js";
+import type { SegmentCipher } from "./segment-cipher.js";
 import { decodeEntry, entryName, entryRanges } from "./stream-page.js";
 
 /** A stream of a segment. The name lies in `bytes[nameStart, nameEnd)`, valid until the next one. */
@@ -28,10 +29,12 @@ export class StreamScan {
   readonly #pool: BufferPool;
   readonly #storeCrc: number;
   readonly #trailer: SealedTrailer;
+  readonly #cipher: SegmentCipher | null;
   /** By page of postings, the first LSN in it. */
   readonly #firstPostings = new Map<number, number>();
 
-  constructor(file: DirectFile, pool: BufferPool, trailer: SealedTrailer) {
+  constructor(file: DirectFile, pool: BufferPool, trailer: SealedTrailer, cipher: SegmentCipher | null) {
+    this.#cipher = cipher;
     this.#file = file;
     this.#pool = pool;
     this.#storeCrc = storeCrcOf(trailer.storeId);
@@ -52,11 +55,13 @@ export class StreamScan {
     try {
       for (let index = 0; index < streamPageCount; index++) {
         if (!(await stream.fill(page))) throw this.#damage(index, "the file ends");
-        const header = checkPage(page, "names", index, number, this.#storeCrc);
-        if (header !== null) yield* this.#entries(page, header);
-        else if (checkPage(page, "postings", index, number, this.#storeCrc) === null) {
-          throw this.#damage(index, "no page of the stream index");
-        } else this.#firstPostings.set(index, firstLsn + page.readUInt32LE(PAGE_HEADER_BYTES));
+        const header =
+          checkPage(page, "names", index, number, this.#storeCrc) ??
+          checkPage(page, "postings", index, number, this.#storeCrc);
+        if (header === null) throw this.#damage(index, "no page of the stream index");
+        if (this.#cipher !== null) decryptPage(page, header, this.#cipher, this.#place(index));
+        if (header.kind === "names") yield* this.#entries(page, header);
+        else this.#firstPostings.set(index, firstLsn + page.readUInt32LE(PAGE_HEADER_BYTES));
       }
     } finally {
       await stream.close();
@@ -84,9 +89,13 @@ export class StreamScan {
     }
   }
 
-  #damage(page: number, what: string): Error {
+  #place(page: number): SealedPlace {
     const offset = partsOf(this.#trailer).streamPages + page * PAGE_BYTES;
     const { firstLsn, lastLsn } = this.#trailer;
-    return sealedDamage({ path: this.#file.path, offset, firstLsn, lastLsn }, what);
+    return { path: this.#file.path, offset, firstLsn, lastLsn };
+  }
+
+  #damage(page: number, what: string): Error {
+    return sealedDamage(this.#place(page), what);
   }
 }

@@ -1,6 +1,7 @@
 /** Verifies a sealed segment to its last byte, its stream index against its records included. */
 
 import { type BlockIo, BufferPool, DirectFile } from "../../ffi/index.js";
+import type { StoreKeys } from "../crypt/store-keys.js";
 import { RECORD_HEADER_BYTES } from "../format.js";
 import type { KeyOf } from "../record-key.js";
 import { floorIndex } from "./lsn-pages.js";
@@ -12,7 +13,7 @@ import { sealedDamage } from "./sealed-damage.js";
 import { PAGE_BYTES, type SealedRun } from "./sealed-format.js";
 import { partsOf, type SealedTrailer } from "./sealed-trailer.js";
 import { walkSegment } from "./segment-walk.js";
-import { decodeEntry, entryHash, entryName, entryRanges, POSTINGS_PER_PAGE, type StreamEntry } from "./stream-page.js";
+import { decodeEntry, entryHash, entryName, entryRanges, postingsPerPage, type StreamEntry } from "./stream-page.js";
 import { bucketOf } from "./stream-pages.js";
 import { StreamTable } from "./stream-table.js";
 
@@ -25,6 +26,8 @@ export interface VerifyOptions {
   /** The segment's number, which its name has. */
   readonly number: number;
   readonly keyOf: KeyOf;
+  /** Of a store that is encrypted. */
+  readonly keys?: StoreKeys | null;
   /** For tests that need collisions. */
   readonly hasher?: NameHasher;
 }
@@ -41,7 +44,8 @@ export async function verifySegment(path: string, options: VerifyOptions): Promi
   const pool = new BufferPool(POOL_BUFFER_BYTES, POOL_BUFFERS);
   try {
     const index = new IndexCheck(path, options);
-    const trailer = await walkSegment({ file, pool, storeId: options.storeId, number: options.number }, index);
+    const { storeId, number, keys = null } = options;
+    const trailer = await walkSegment({ file, pool, storeId, number, keys }, index);
     index.finish(trailer);
     return trailer;
   } finally {
@@ -174,8 +178,9 @@ class IndexCheck {
     if (entry.postingPage === null) {
       for (let index = 0; index < entry.count; index++) if (entry.inline[index] !== lsns[start + index]) return false;
     } else {
-      for (let from = 0; from < entry.count; from += POSTINGS_PER_PAGE) {
-        this.#posted.set(entry.postingPage + from / POSTINGS_PER_PAGE, { stream, fromIndex: from });
+      const perPage = postingsPerPage(trailer.secret !== null);
+      for (let from = 0; from < entry.count; from += perPage) {
+        this.#posted.set(entry.postingPage + from / perPage, { stream, fromIndex: from });
       }
     }
     return (
@@ -210,7 +215,7 @@ class IndexCheck {
     const lsns = this.#sorted();
     for (const [page, { stream, fromIndex }] of this.#posted) {
       const start = (this.#starts[stream] as number) + fromIndex;
-      const count = Math.min(POSTINGS_PER_PAGE, this.#table.count(stream) - fromIndex);
+      const count = Math.min(postingsPerPage(trailer.secret !== null), this.#table.count(stream) - fromIndex);
       const found = this.#postings.get(page);
       const isSame = found?.length === count && found.every((lsn, index) => lsn === lsns[start + index]);
       if (!isSame) throw this.#damage(trailer, page, "postings that do not match the records");

@@ -13,7 +13,7 @@ export function openEventReader(
   schemas: readonly string[] = [],
   isMapped = false,
 ): Promise<EventReader> {
-  return EventReader.open(directory, schemas, new Map(), isMapped);
+  return EventReader.open(directory, schemas, new Map(), null, isMapped);
 }
 
 /** Everything that an iteration yields. */

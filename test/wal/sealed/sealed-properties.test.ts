@@ -35,6 +35,7 @@ const bytesOf = (length: number): fc.Arbitrary<Buffer> =>
 
 const headers: fc.Arbitrary<BlockHeader> = record({
   compression: fc.nat({ max: 1 }),
+  keyId: fc.constant(0),
   firstLsn: lsn,
   lastLsn: lsn,
   fileOffset: lsn,
@@ -129,12 +130,13 @@ const trailers: fc.Arbitrary<SealedTrailer> = record({
   rootCrc: u32,
   hashBefore: bytesOf(32),
   hash: bytesOf(32),
+  secret: fc.constant(null),
 }).map((trailer) => ({ ...trailer, fileBytes: partsOf(trailer).trailer + PAGE_BYTES }));
 
 test("a trailer comes back from a file of its size and no other", () => {
   forAll(fc.tuple(trailers, fc.nat({ max: PAGE_BYTES * 8 - 1 })), ([trailer, bit]) => {
     const page = Buffer.alloc(PAGE_BYTES);
-    encodeTrailer(page, trailer);
+    encodeTrailer(page, trailer, null);
     assert.equal(decodeTrailer(page, STORE_ID, trailer.fileBytes), { kind: "trailer", trailer });
     assert.is(decodeTrailer(page, STORE_ID, trailer.fileBytes + PAGE_BYTES).kind, "damaged");
     assert.is(decodeTrailer(page, Buffer.alloc(16), trailer.fileBytes).kind, "foreign");
@@ -161,7 +163,7 @@ test("preambles and pages come back at their places, and with any bit changed th
     bytes[at >> 3] = (bytes[at >> 3] as number) ^ (1 << (at & 7));
     assert.is(checkPage(bytes, header.kind, header.page, header.number, STORE_CRC), null);
     const preamble = { storeId: STORE_ID, number: header.number, firstLsn, hashBefore };
-    encodeSealedPreamble(bytes, preamble);
+    encodeSealedPreamble(bytes, preamble, null);
     assert.equal(decodeSealedPreamble(bytes, STORE_ID), { kind: "preamble", preamble });
     bytes[at >> 3] = (bytes[at >> 3] as number) ^ (1 << (at & 7));
     assert.is(decodeSealedPreamble(bytes, STORE_ID).kind, "damaged");
@@ -179,6 +181,7 @@ test("a header that holds its CRC and lies about lengths makes nobody ask for me
       lastLsn: 1,
       number: 1,
       storeCrc: STORE_CRC,
+      cipher: null,
       bytesLeft: BLOCK_HEADER_BYTES + stored.length,
     };
     const largest = largestAllocation(() => {

@@ -8,7 +8,8 @@ import { RECORD_HEADER_BYTES } from "../../../src/wal/format.js";
 import { LogView } from "../../../src/wal/log-view.js";
 import type { RecordKey } from "../../../src/wal/record-key.js";
 import type { LogFrame } from "../../../src/wal/sealed/sealed-format.js";
-import { Wal, type WalOptions } from "../../../src/wal/wal.js";
+import { Wal } from "../../../src/wal/wal.js";
+import type { WalOptions } from "../../../src/wal/wal-options.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
 import { type FaultyIo, faultyIo } from "./faulty-io.js";
 
