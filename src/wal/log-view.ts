@@ -21,10 +21,11 @@ import { StateCiphers } from "./crypt/state-cipher.js";
 import { type EncryptionOptions, StoreKeys } from "./crypt/store-keys.js";
 import { FileStates } from "./file-states.js";
 import { acceptedLog, judgeLog, type RecoveryReport } from "./find-log.js";
+import { FrameDelivery } from "./frame-delivery.js";
 import { LogIndex } from "./frame-index.js";
 import type { Frame } from "./frame-stream.js";
 import { LiveControl } from "./live-control.js";
-import type { LogFacts, LogPosition, ScanPosition } from "./log-facts.js";
+import type { LogFacts, ScanPosition } from "./log-facts.js";
 import { LogReader } from "./log-reader.js";
 import { scanLog } from "./log-scan.js";
 import type { LsnRange } from "./lsn-ranges.js";
@@ -72,11 +73,7 @@ export class LogView {
   readonly #hot: LogReader;
   readonly #reader: TieredReader;
   readonly #listeners = new AdvanceListeners();
-  /** Frames that were read and are not known to be durable yet: those that were in flight together. */
-  #pending: PlacedFrame[] = [];
-  /** The last LSN of those, or of the last frame that was delivered. */
-  #readLsn = 0;
-  #deliveredLsn = 0;
+  readonly #delivery: FrameDelivery;
   #position: ScanPosition = { incarnation: 0, lastLsn: 0, attestedLsn: 0, cores: new Map() };
   #segmentPaths = new Set<string>();
   #report: RecoveryReport | null = null;
@@ -162,6 +159,7 @@ export class LogView {
     this.#keys = parts.keys;
     this.#opener = new FrameOpener(parts.keys);
     this.#listener = parts.listener;
+    this.#delivery = new FrameDelivery(this.#index, parts.listener.onFrame);
     this.#live = new LiveControl(directory, parts.io, {
       onNews: () => this.#hearNews(),
       hasListeners: () => this.#listeners.size > 0,
@@ -183,28 +181,6 @@ export class LogView {
     const { cores, lastLsn } = this.#position;
     if (this.#watermark > lastLsn) return null;
     return [...cores].map(([core, at]) => ({ core, segment: at.segment, endOffset: at.fileOffset }));
-  }
-
-  /** Takes a frame that was read, and delivers those that turn out to be durable. */
-  readonly #take = (frame: Frame, position: LogPosition): void => {
-    const { firstLsn, recordCount, durableLsn } = frame.header;
-    if (firstLsn > this.#readLsn) {
-      this.#readLsn = firstLsn + recordCount - 1;
-      this.#pending.push({ frame, position });
-    }
-    this.#deliverThrough(durableLsn);
-  };
-
-  #deliverThrough(durableLsn: number): void {
-    for (let next = this.#pending[0]; next !== undefined; next = this.#pending[0]) {
-      const { firstLsn, recordCount } = next.frame.header;
-      if (firstLsn > durableLsn) return;
-      this.#pending.shift();
-      this.#deliveredLsn = firstLsn + recordCount - 1;
-      const { core, segment, fileOffset } = next.position;
-      this.#index.of(core).add(firstLsn, segment, fileOffset);
-      this.#listener.onFrame(next.frame);
-    }
   }
 
   readonly #begin = ({ checkpointLsn }: Manifest): void => {
@@ -231,10 +207,9 @@ export class LogView {
 
   async #scanOnce(): Promise<void> {
     await this.#files.see(await listLog(this.directory, 0));
-    this.#pending = [];
-    this.#readLsn = this.#deliveredLsn;
+    this.#delivery.restart();
     const place = { io: this.#io, pool: this.#pool, keys: this.#keys, directory: this.directory };
-    const judged = await judgeLog(place, this.#take, this.#begin);
+    const judged = await judgeLog(place, this.#delivery.take, this.#begin);
     if (judged === "absent") throw noStore(this.directory);
     const { manifest, facts } = judged;
     const newest = manifest.incarnations.at(-1)?.incarnation ?? 0;
@@ -263,7 +238,7 @@ export class LogView {
     const { lastLsn, attestedLsn } = this.#position;
     const durableLsn = Math.max(attestedLsn, this.#live.watermark ?? 0);
     this.#watermark = Math.max(this.#watermark, Math.min(lastLsn, durableLsn));
-    this.#deliverThrough(this.#watermark);
+    this.#delivery.through(this.#watermark);
     assert(this.#report !== null, "a log that is shown was judged");
     this.#report = { ...this.#report, lastLsn, attestedLsn: Math.min(lastLsn, attestedLsn) };
   }
@@ -274,7 +249,7 @@ export class LogView {
     adoptKeys(this.#keys, manifest, this.directory);
     const at = { directory: this.directory, storeId: this.storeId };
     const source = { io: this.#io, pool: this.#pool, opener: this.#opener, ...at };
-    const facts = await scanLog({ ...source, manifest, files, from: this.#position, onFrame: this.#take });
+    const facts = await scanLog({ ...source, manifest, files, from: this.#position, onFrame: this.#delivery.take });
     this.#notice(facts);
     return facts;
   }
@@ -341,20 +316,17 @@ export class LogView {
       if (manifest.incarnations.at(-1)?.incarnation !== incarnation) return false;
       this.#begin(manifest);
       const through = this.#live.watermark ?? 0;
-      for await (const frame of this.#hot.frames(Math.max(this.#deliveredLsn, this.#checkpointLsn), through)) {
-        const { core, segment, firstLsn, recordCount } = frame.header;
+      for await (const frame of this.#hot.frames(Math.max(this.#delivery.deliveredLsn, this.#checkpointLsn), through)) {
+        const { core, segment } = frame.header;
         this.#segmentPaths.add(segmentPath(coreDirectory(this.directory, core), segment));
-        this.#deliveredLsn = firstLsn + recordCount - 1;
-        this.#listener.onFrame(frame);
+        this.#delivery.deliver(frame);
       }
       this.#watermark = Math.max(this.#watermark, through);
     } catch (error) {
       if (!mayPass(error)) throw error;
       return false;
     } finally {
-      this.#deliveredLsn = Math.max(this.#deliveredLsn, this.#watermark);
-      this.#readLsn = this.#deliveredLsn;
-      this.#pending = [];
+      this.#delivery.restart(this.#watermark);
     }
     this.#report = { ...this.report, lastLsn: this.#watermark };
     return true;
@@ -482,11 +454,6 @@ export class LogView {
     this.#keys?.close();
     this.#live.close();
   }
-}
-
-interface PlacedFrame {
-  readonly frame: Frame;
-  readonly position: LogPosition;
 }
 
 /** What a log is taken for that was written while it was read, and turned out to be whole. */

@@ -240,11 +240,10 @@ export class Wal {
       fail: (error) => this.#writer.fail(error),
     });
     const tails = (): CoreTail[] => control.tails();
-    const hot = new LogReader({ ...parts, directory, storeId, manifest, settled, tails });
     this.#reader = new TieredReader({
       directory,
       manifest,
-      hot,
+      hot: new LogReader({ ...parts, directory, storeId, manifest, settled, tails }),
       sealed,
       onCheckpoint: parts.onCheckpoint,
       sealingSequence: () => (this.#isClosed ? 0 : control.sealingSequence), // unmapped
