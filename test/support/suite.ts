@@ -13,13 +13,13 @@ import { writeSync } from "node:fs";
 import { suite as uvuSuite } from "uvu";
 import { type FileSummary, SUMMARY_FD_VARIABLE } from "./file-summary.js";
 
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 60_000;
 const LEAK_GRACE_MS = 10_000;
 
 type Body = () => void | Promise<void>;
 
 export interface TestOptions {
-  /** How long the test may take before it fails. 30,000 by default. */
+  /** How long the test may take before it fails. 60,000 by default. */
   readonly timeoutMs?: number;
 }
 
