@@ -107,6 +107,8 @@ export class Faults {
   readonly counts = new Map<FaultName, number>();
   /** Why what was durable may be gone: then a store may refuse, and must not where this is empty. */
   readonly damages: string[] = [];
+  /** Called at each moment at which the power could fail. */
+  onMoment: () => void = () => {};
   /** Hears what reaches the device. */
   attestation: Attestation | null = null;
   #fullUntilUs = 0;
@@ -161,6 +163,7 @@ export class Faults {
   }
 
   #strike(when: Blow["when"]): void {
+    this.onMoment();
     const due = this.blows.find((blow) => blow.when === when && this.operationCount >= blow.at);
     if (due === undefined) return;
     this.blows = this.blows.filter((blow) => blow !== due);

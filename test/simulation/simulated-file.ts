@@ -249,6 +249,10 @@ export class SimulatedFile {
     return file;
   }
 
+  page(number: number): Uint8Array {
+    return this.#live.pages.get(number) ?? ZERO_PAGE;
+  }
+
   /** One bit of a page, on the medium. Returns the offset of its byte. Nothing may be unflushed. */
   flipBit(page: number, random: Chance): number {
     const bytes = Uint8Array.from(this.#live.pages.get(page) ?? ZERO_PAGE);
