@@ -5,34 +5,23 @@
 
 import { Attestation } from "./attestation.js";
 import { type Chance, chance } from "./chance.js";
-import type { FaultName } from "./faults.js";
 import { History, Violation } from "./history.js";
 import { type Inspection, inspectStore, manifestIn, STORE_DIRECTORY } from "./inspection.js";
 import { planOf, type SeedPlan } from "./seed-plan.js";
 import { Session, type SessionPlace } from "./session.js";
 import { SimulatedDisk } from "./simulated-disk.js";
 import type { CrashKind } from "./simulated-file.js";
+import type { Total } from "./total.js";
 import { World } from "./world.js";
 
 const CRASH_KINDS: readonly CrashKind[] = ["none", "all", "each", "torn", "random"];
 const LANDING_US = 3_000_000;
 const LIVES_MAX = 3;
 
-export interface SeedReport {
+export interface SeedReport extends Total {
   readonly seed: number;
+  /** Of all that happened: the same for the same seed. */
   readonly traceHash: string;
-  readonly powerCuts: number;
-  readonly deaths: number;
-  readonly recoveries: number;
-  readonly attachments: number;
-  readonly verifications: number;
-  readonly refusals: number;
-  readonly acknowledged: number;
-  readonly refusedAppends: number;
-  readonly unacknowledgedKept: number;
-  readonly voids: number;
-  readonly operations: number;
-  readonly faults: ReadonlyMap<FaultName, number>;
 }
 
 /** What fails a seed, with what is needed to look at it. */
@@ -101,7 +90,7 @@ class Scenario {
       unacknowledgedKept: this.#counts.kept,
       voids: this.#history.voidCount,
       operations: operationCount,
-      faults: counts,
+      faults: Object.fromEntries(counts),
     };
   }
 
