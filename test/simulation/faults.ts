@@ -109,6 +109,7 @@ export class Faults {
   readonly damages: string[] = [];
   /** Called at each moment at which the power could fail. */
   onMoment: () => void = () => {};
+  onFault: (name: FaultName) => void = () => {};
   /** Hears what reaches the device. */
   attestation: Attestation | null = null;
   #fullUntilUs = 0;
@@ -119,6 +120,7 @@ export class Faults {
   }
 
   #count(name: FaultName): void {
+    this.onFault(name);
     this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
   }
 

@@ -157,14 +157,19 @@ class Scenario {
     };
   }
 
-  #refused(error: Error & { readonly code: string }): void {
+  /** Whether it refuses for good. */
+  #refused(error: Error & { readonly code: string }): boolean {
     this.#assertDamaged(error);
+    if (this.world.faults.damages.length === 0) return false;
     this.#counts.refusals++;
     this.#isRefused = true;
+    return true;
   }
 
+  /** A block that cannot be read is a damaged one, for as long as the device says so. */
   #assertDamaged(error: Error & { readonly code: string }): void {
-    if (this.world.faults.damages.length > 0) return;
+    const { damages, rates } = this.world.faults;
+    if (damages.length > 0 || rates.readError > 0) return;
     throw new Violation(`P6: refused without damage: ${error.code} ${error.message}`, { cause: error });
   }
 
