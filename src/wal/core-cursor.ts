@@ -252,7 +252,10 @@ export class CoreCursor {
       return;
     }
     this.#isReading = false;
-    if (step.kind === "end") return;
+    if (step.kind === "end") {
+      if (step.fileOffset === PREAMBLE_BYTES) this.#source.door.files.forget((this.#open as OpenSegment).file);
+      return;
+    }
     this.brokenAt = { path: (this.#open as OpenSegment).path, fileOffset: step.fileOffset };
   }
 

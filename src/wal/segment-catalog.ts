@@ -144,7 +144,7 @@ export class SegmentCatalog {
         await reads.close();
       }
     } finally {
-      if (segment.firstPossibleLsn === null) files.forget(file);
+      if (segment.firstLsn === null) files.forget(file);
       files.release(file);
     }
   }

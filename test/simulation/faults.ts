@@ -107,6 +107,9 @@ export class Faults {
   readonly counts = new Map<FaultName, number>();
   /** Why what was durable may be gone: then a store may refuse, and must not where this is empty. */
   readonly damages: string[] = [];
+  /** Called at each moment at which the power could fail. */
+  onMoment: () => void = () => {};
+  onFault: (name: FaultName) => void = () => {};
   /** Hears what reaches the device. */
   attestation: Attestation | null = null;
   #fullUntilUs = 0;
@@ -117,6 +120,7 @@ export class Faults {
   }
 
   #count(name: FaultName): void {
+    this.onFault(name);
     this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
   }
 
@@ -161,6 +165,7 @@ export class Faults {
   }
 
   #strike(when: Blow["when"]): void {
+    this.onMoment();
     const due = this.blows.find((blow) => blow.when === when && this.operationCount >= blow.at);
     if (due === undefined) return;
     this.blows = this.blows.filter((blow) => blow !== due);

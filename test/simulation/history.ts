@@ -101,6 +101,18 @@ export class History {
   acknowledgedCount = 0;
   refusedCount = 0;
 
+  /** As it is now, for a store whose life ends here. */
+  copy(): History {
+    const copy = new History();
+    for (const [name, attempt] of this.#attempts) copy.#attempts.set(name, { ...attempt });
+    for (const [lsn, seen] of this.#seen) copy.#seen.set(lsn, seen);
+    for (const lsn of this.#acknowledgedLsns) copy.#acknowledgedLsns.add(lsn);
+    for (const [stream, version] of this.#forgettable) copy.#forgettable.set(stream, version);
+    for (const [key, range] of this.#voids) copy.#voids.set(key, range);
+    copy.#droppableLsn = this.#droppableLsn;
+    return copy;
+  }
+
   /** Before anything of it can be written. */
   attempt(name: string, parts: readonly Part[]): void {
     const count = parts.reduce((sum, part) => sum + part.count, 0);

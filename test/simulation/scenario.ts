@@ -3,41 +3,25 @@
  * copy of the disk, and the oracle judges what it holds.
  */
 
-import type { Store } from "../../src/index.js";
-import { isStoreError } from "../../src/index.js";
 import { Attestation } from "./attestation.js";
-import { LATER_US } from "./caller.js";
 import { type Chance, chance } from "./chance.js";
-import type { FaultName } from "./faults.js";
-import { History, type SeenEvent, Violation } from "./history.js";
-import { readLog } from "./read-log.js";
+import { History, Violation } from "./history.js";
+import { type Inspection, inspectStore, manifestIn, STORE_DIRECTORY } from "./inspection.js";
 import { planOf, type SeedPlan } from "./seed-plan.js";
 import { Session, type SessionPlace } from "./session.js";
 import { SimulatedDisk } from "./simulated-disk.js";
 import type { CrashKind } from "./simulated-file.js";
-import { type Sums, sums, sumsOf } from "./sums.js";
+import type { Total } from "./total.js";
 import { World } from "./world.js";
 
-const DIRECTORY = "/store";
 const CRASH_KINDS: readonly CrashKind[] = ["none", "all", "each", "torn", "random"];
 const LANDING_US = 3_000_000;
 const LIVES_MAX = 3;
 
-export interface SeedReport {
+export interface SeedReport extends Total {
   readonly seed: number;
+  /** Of all that happened: the same for the same seed. */
   readonly traceHash: string;
-  readonly powerCuts: number;
-  readonly deaths: number;
-  readonly recoveries: number;
-  readonly attachments: number;
-  readonly verifications: number;
-  readonly refusals: number;
-  readonly acknowledged: number;
-  readonly refusedAppends: number;
-  readonly unacknowledgedKept: number;
-  readonly voids: number;
-  readonly operations: number;
-  readonly faults: ReadonlyMap<FaultName, number>;
 }
 
 /** What fails a seed, with what is needed to look at it. */
@@ -60,11 +44,6 @@ export async function runSeed(seed: number, keepsLines = false): Promise<SeedRep
   } catch (error) {
     throw new SeedFailure(seed, error, scenario.world.lastLines);
   }
-}
-
-interface Verified {
-  readonly events: readonly SeenEvent[];
-  readonly graph: string;
 }
 
 class Scenario {
@@ -111,7 +90,7 @@ class Scenario {
       unacknowledgedKept: this.#counts.kept,
       voids: this.#history.voidCount,
       operations: operationCount,
-      faults: counts,
+      faults: Object.fromEntries(counts),
     };
   }
 
@@ -168,7 +147,7 @@ class Scenario {
       world: this.world,
       history: this.#history,
       plan: this.#plan,
-      directory: DIRECTORY,
+      directory: STORE_DIRECTORY,
       onRefusal: (error) => this.#refused(error),
       onCorrupt: (error) => this.#assertDamaged(error),
       onOpened: (row) => {
@@ -178,25 +157,26 @@ class Scenario {
     };
   }
 
-  #refused(error: Error & { readonly code: string }): void {
+  /** Whether it refuses for good. */
+  #refused(error: Error & { readonly code: string }): boolean {
     this.#assertDamaged(error);
+    if (this.world.faults.damages.length === 0) return false;
     this.#counts.refusals++;
     this.#isRefused = true;
+    return true;
   }
 
+  /** A block that cannot be read is a damaged one, for as long as the device says so. */
   #assertDamaged(error: Error & { readonly code: string }): void {
-    if (this.world.faults.damages.length > 0) return;
+    const { damages, rates } = this.world.faults;
+    if (damages.length > 0 || rates.readError > 0) return;
     throw new Violation(`P6: refused without damage: ${error.code} ${error.message}`, { cause: error });
   }
 
   #sawManifest(bytes: Uint8Array): void {
-    const body = Buffer.from(bytes).toString().split("\n")[1] ?? "{}";
-    const manifest = JSON.parse(body) as {
-      readonly checkpointLsn: number;
-      readonly incarnations: readonly { readonly voids: readonly (readonly [number, number])[] }[];
-    };
-    this.#history.sawVoids(manifest.incarnations.flatMap(({ voids }) => voids));
-    this.#attestation.sealed(manifest.checkpointLsn);
+    const { voids, checkpointLsn } = manifestIn(bytes);
+    this.#history.sawVoids(voids);
+    this.#attestation.sealed(checkpointLsn);
   }
 
   /** Some bits of what lies on the disk. */
@@ -236,61 +216,20 @@ class Scenario {
     world.boot(disk);
   }
 
-  async #open(disk: SimulatedDisk): Promise<Verified | null> {
+  async #open(disk: SimulatedDisk): Promise<Inspection | null> {
     const { world } = this;
-    const machine = world.boot(disk);
-    machine.onManifest = (bytes) => this.#sawManifest(bytes);
-    const { process, varve } = world.start(0, "verifier");
     this.#counts.verifications++;
-    const found = (async () => {
-      let store: Store;
-      try {
-        store = await varve.openStore(DIRECTORY, { segmentBytes: this.#plan.segmentBytes });
-      } catch (error) {
-        if (!isStoreError(error)) throw error;
-        this.#refused(error);
-        return null;
-      }
-      this.#counts.recoveries++;
-      let events: SeenEvent[];
-      let graph = "";
-      try {
-        events = await readLog(store.readAll({ after: store.horizon }));
-      } catch (error) {
-        if (!isStoreError(error)) throw error;
-        this.#refused(error);
-        return null;
-      }
-      const lostAbove = world.faults.damages.length === 0 ? Number.POSITIVE_INFINITY : this.#attestation.lsn;
-      const limits = { lostAbove, horizon: store.horizon };
-      this.#counts.kept += this.#history.check(events, store.watermark, limits).unacknowledged;
-      if (this.#plan.hasProjections && !this.#plan.hasRetention) await checkSums(store, events);
-      if (this.#plan.hasGraph) graph = await describeGraph(store);
-      await store.close();
-      return { events, graph };
-    })();
-    const result = await world.until(found, "the verifier reads");
-    process.exit();
-    return result;
+    const { segmentBytes, hasGraph, hasProjections, hasRetention } = this.#plan;
+    const wanted = { segmentBytes, graph: hasGraph, sums: hasProjections && !hasRetention };
+    const inspection = await inspectStore(world, disk, wanted, (bytes) => this.#sawManifest(bytes));
+    if ("code" in inspection) {
+      this.#refused(inspection);
+      return null;
+    }
+    this.#counts.recoveries++;
+    const { events, watermark, horizon } = inspection;
+    const lostAbove = world.faults.damages.length === 0 ? Number.POSITIVE_INFINITY : this.#attestation.lsn;
+    this.#counts.kept += this.#history.check(events, watermark, { lostAbove, horizon }).unacknowledged;
+    return inspection;
   }
-}
-
-/** Everything that the graph knows or knew. */
-async function describeGraph(store: Store): Promise<string> {
-  const graph = await store.graph();
-  await graph.whenApplied(store.watermark);
-  const view = graph.asOf({ validAt: LATER_US });
-  const nodes = [...view.find({ label: "Thing" })].map(({ id }) => ({
-    history: graph.history("node", id),
-    edges: [...view.edges(id)].map((edge) => graph.history("edge", edge.id)),
-  }));
-  return JSON.stringify([nodes, graph.counts, graph.rejectedCount]);
-}
-
-async function checkSums(store: Store, events: readonly SeenEvent[]): Promise<void> {
-  const runner = await store.project(sums);
-  await runner.whenProcessed(store.watermark);
-  const expected: Sums = sumsOf(events);
-  const isSame = JSON.stringify(runner.state) === JSON.stringify(expected);
-  if (!isSame) throw new Violation(`a projection is not what its events say: ${JSON.stringify(runner.state)}`);
 }

@@ -32,8 +32,8 @@ export interface SessionPlace {
   readonly history: History;
   readonly plan: SeedPlan;
   readonly directory: string;
-  /** The store refuses: what is durable is damaged. */
-  readonly onRefusal: (error: Error & { readonly code: string }) => void;
+  /** The store refuses: what is durable is damaged. Whether that is for good. */
+  readonly onRefusal: (error: Error & { readonly code: string }) => boolean;
   /** Something cannot be read. */
   readonly onCorrupt: (error: Error & { readonly code: string }) => void;
   readonly onOpened: (row: string) => void;
@@ -93,10 +93,7 @@ export class Session {
         return store;
       } catch (error) {
         if (!isStoreError(error)) throw thrownBy("openStore", error);
-        if (!TRY_AGAIN.has(error.code)) {
-          onRefusal(error);
-          return null;
-        }
+        if (!TRY_AGAIN.has(error.code) && onRefusal(error)) return null;
       }
       await this.process.sleep(RETRY_MS);
     }

@@ -1,44 +1,112 @@
 /**
- * Runs seeds until one fails: `npm run simulate -- --seeds 2000 [--first 1]`. `SEED=17 npm run simulate` replays one and tells what happened.
+ * The simulation by itself: `npm run simulate -- --seeds 2000 [--first 1] [--exhaustive]`. Two processes share the seeds. `SEED=17 npm run simulate`
+ * replays one and, when it fails, prints the last things that happened.
  */
 
+import { fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { runExhaustively, SMALL_HISTORY } from "./exhaustive.js";
 import { runSeed, SeedFailure } from "./scenario.js";
 import { planOf } from "./seed-plan.js";
+import { addReport, emptyTotal, type Total } from "./total.js";
 import { loadStores } from "./world.js";
 
+const PROCESS_COUNT = 2;
+const PART = "SIMULATE_PART";
+/** Every so many of the crash states is cut again, at each moment of its recovery. */
+const RECOVERY_EVERY = 10;
+
+interface Part {
+  readonly total: Total;
+  readonly failures: readonly string[];
+}
+
 const { values } = parseArgs({
-  options: { seeds: { type: "string", default: "200" }, first: { type: "string", default: "1" } },
+  options: {
+    seeds: { type: "string", default: "200" },
+    first: { type: "string", default: "1" },
+    exhaustive: { type: "boolean", default: false },
+  },
 });
-await loadStores();
 
-const replayed = process.env["SEED"];
-if (replayed === undefined) await runMany(Number(values.first), Number(values.seeds));
-else await replay(Number(replayed));
+function count(text: string, name: string): number {
+  const number = Number(text);
+  if (!Number.isSafeInteger(number) || number < 0) throw new TypeError(`--${name} takes a count, not "${text}"`);
+  return number;
+}
 
-async function runMany(first: number, count: number): Promise<void> {
-  const failures: SeedFailure[] = [];
-  for (let seed = first; seed < first + count; seed++) {
+/** Every `PROCESS_COUNT`th seed. */
+async function runPart(part: number, first: number, seeds: number): Promise<Part> {
+  await loadStores();
+  let total = emptyTotal();
+  const failures: string[] = [];
+  for (let seed = first + part; seed < first + seeds; seed += PROCESS_COUNT) {
     try {
-      await runSeed(seed);
+      total = addReport(total, await runSeed(seed));
     } catch (error) {
       if (!(error instanceof SeedFailure)) throw error;
-      console.log(`FAIL ${error.message}`);
-      failures.push(error);
+      console.log(`${error.message}; replay it with SEED=${seed} npm run simulate`);
+      failures.push(error.message);
     }
   }
-  console.log(`${failures.length} of ${count} failed`);
+  return { total, failures };
+}
+
+function forkPart(part: number): Promise<Part> {
+  return new Promise((resolve, reject) => {
+    const child = fork(fileURLToPath(import.meta.url), process.argv.slice(2), {
+      env: { ...process.env, [PART]: String(part) },
+      execArgv: ["--enable-source-maps"],
+    });
+    let answer: Part | null = null;
+    child.on("message", (message) => {
+      answer = message as Part;
+    });
+    child.on("exit", (code, signal) => {
+      if (answer !== null) resolve(answer);
+      else reject(new Error(`a process of the simulation ended with ${code ?? signal}`));
+    });
+  });
+}
+
+async function runAll(seeds: number): Promise<void> {
+  const startedMs = performance.now();
+  const parts = await Promise.all(Array.from({ length: PROCESS_COUNT }, (_, part) => forkPart(part)));
+  const total = parts.reduce((sum, part) => addReport(sum, part.total), emptyTotal());
+  const failures = parts.flatMap((part) => part.failures);
+  const seconds = Math.round((performance.now() - startedMs) / 1000);
+  console.log(JSON.stringify({ seeds, failures: failures.length, seconds, ...total }));
+  if (failures.length > 0) process.exitCode = 1;
 }
 
 async function replay(seed: number): Promise<void> {
+  await loadStores();
   console.log(JSON.stringify(planOf(seed)));
   try {
-    const report = await runSeed(seed, true);
-    console.log({ ...report, faults: Object.fromEntries(report.faults) });
+    console.log(JSON.stringify(await runSeed(seed, true)));
   } catch (error) {
     if (!(error instanceof SeedFailure)) throw error;
     console.log(error.lines.join("\n"));
     console.log(error.cause);
     process.exitCode = 1;
   }
+}
+
+async function exhaust(seed: number): Promise<void> {
+  await loadStores();
+  console.log(JSON.stringify(await runExhaustively(seed, SMALL_HISTORY, RECOVERY_EVERY)));
+}
+
+const part = process.env[PART];
+const seed = process.env["SEED"];
+const [first, seeds] = [count(values.first, "first"), count(values.seeds, "seeds")];
+if (part !== undefined) {
+  process.send?.(await runPart(Number(part), first, seeds));
+  process.disconnect?.();
+} else if (seed !== undefined) {
+  await replay(Number(seed));
+} else {
+  await runAll(seeds);
+  if (values.exhaustive) await exhaust(first);
 }

@@ -6,6 +6,7 @@
  * rename is whole or not at all. That is more than ext4 or XFS would ever do, and all that POSIX promises.
  */
 
+import { createHash } from "node:crypto";
 import type { Chance } from "./chance.js";
 import { type CrashKind, SimulatedFile } from "./simulated-file.js";
 import { systemError } from "./system-error.js";
@@ -159,6 +160,16 @@ export class SimulatedDisk {
       (file) => file.copy(),
     );
     return disk;
+  }
+
+  /** Of what lies on it: equal for equal disks. */
+  digest(): string {
+    const hash = createHash("sha1");
+    for (const [path, file] of this.files().sort()) {
+      hash.update(`${path} ${file.size} `);
+      for (const page of file.pageNumbers) hash.update(`${page} `).update(file.page(page));
+    }
+    return hash.digest("hex");
   }
 
   /** Removes files as if they had never been there. */

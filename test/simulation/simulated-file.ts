@@ -24,7 +24,7 @@ export interface Change {
   /** Null: the file gets the size, and loses what lies behind. */
   readonly bytes: Uint8Array | null;
   readonly offset: number;
-  /** Of the file, at least; exactly where nothing is written. */
+  /** The file's, at least; exactly where nothing is written. */
   readonly size: number;
   isDurable: boolean;
   isForgotten: boolean;
@@ -80,7 +80,7 @@ function overlaid(
 }
 
 function cut(image: Image, size: number): void {
-  if (size < image.size) {
+  if (size <= image.size) {
     for (const page of image.pages.keys()) if (page * PAGE_BYTES >= size) image.pages.delete(page);
     const last = image.pages.get(Math.floor(size / PAGE_BYTES));
     if (last !== undefined) {
@@ -155,7 +155,9 @@ export class SimulatedFile {
 
   /** A write that the device begins: until it lands, a power cut can leave any of its sectors. */
   begin(bytes: Uint8Array, offset: number): Change {
-    const change = { bytes, offset, size: offset + bytes.length, isDurable: false, isForgotten: false };
+    const end = offset + bytes.length;
+    // What lies within the file does not make it longer: that was done by what did, and may be lost with it.
+    const change = { bytes, offset, size: end > this.size ? end : 0, isDurable: false, isForgotten: false };
     this.#inFlight.add(change);
     return change;
   }
@@ -229,6 +231,7 @@ export class SimulatedFile {
       if (reaches !== null) writeInto(image, change, reaches);
     }
     if (this.memory !== null) this.#leaveMemory(image, kind, chance);
+    cut(image, image.size);
     return new SimulatedFile(this.path, image);
   }
 
@@ -238,7 +241,6 @@ export class SimulatedFile {
     const change = { bytes, offset: 0, size: 0, isDurable: false, isForgotten: false };
     const reaches = reachOf(kind, change, chance);
     if (reaches !== null) writeInto(image, change, reaches);
-    if (image.size < bytes.length) cut(image, image.size);
   }
 
   /** The same, for another machine. Nothing may be in flight to it. */
@@ -247,6 +249,10 @@ export class SimulatedFile {
     file.#live = { pages: new Map(this.#live.pages), size: this.#live.size };
     file.#changes = this.#changes.map((change) => ({ ...change }));
     return file;
+  }
+
+  page(number: number): Uint8Array {
+    return this.#live.pages.get(number) ?? ZERO_PAGE;
   }
 
   /** One bit of a page, on the medium. Returns the offset of its byte. Nothing may be unflushed. */

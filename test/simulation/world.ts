@@ -60,6 +60,7 @@ export class World {
     this.#keepsLines = keepsLines;
     this.chance = chance(seed, "world");
     this.faults = new Faults(chance(seed, "faults"));
+    this.faults.onFault = (name) => this.trace(`fault: ${name}`);
     this.machine = this.boot(disk);
   }
 

@@ -2,6 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { StoreError } from "../../src/errors.js";
@@ -69,6 +70,33 @@ test("two writers write one log: LSNs are dense over both, and each reads what t
   assert.equal(again, expected);
   assert.is(wal.recovery.row, "@I");
   await wal.close();
+});
+
+test("an owner that cannot be looked at fails the opening, and leaves no lock behind", async () => {
+  const { wal: a } = await openLog(directory);
+  const { wal: b } = await openLog(directory);
+  await append(a, ["a"], "now");
+  await closeAll(a, b);
+  const owner = join(directory, "wal", "core-001", "owner");
+  rmSync(owner);
+  mkdirSync(owner);
+  await rejects(openLog(directory), "ERR_IO_FAILED");
+  rmdirSync(owner);
+  // Of the first core nobody holds the lock: else it would pass for a living writer's.
+  const { wal, recovered } = await openLog(directory);
+  assert.equal(recovered, ["a"]);
+  await wal.close();
+});
+
+test("W does not go back when a writer closes that has not heard of the others itself", async () => {
+  const { wal: idle } = await openLog(directory);
+  const { wal: busy } = await openLog(directory);
+  await append(busy, ["a"], "now");
+  const { watermark } = idle;
+  assert.is(watermark, 1);
+  await idle.close();
+  assert.is(idle.watermark, watermark);
+  await busy.close();
 });
 
 test("who closes last ends the log behind what others wrote since it looked", async () => {

@@ -508,3 +508,24 @@ test("a prepared file that a core's next writer has replaced is opened anew", as
     assert.equal((await read(reader.frames(2, 3))).flatMap(recordsOf), [recordOf(3)]);
   });
 });
+
+test("a file with a preamble and no frame, which a core's next writer has replaced, is opened anew", async () => {
+  const log = new HandLog();
+  log.begin(1);
+  const first = log.writer(0);
+  const { path } = first.data(1, 1);
+  log.writer(1).data(2, 1);
+  const number = (path: string): string => path.replace("0000000001.wal", "0000000002.wal");
+  const prepared = number(path);
+  // As it is when it was prepared: what follows the preamble is zero.
+  log.writer(0, first).data(3, 1);
+  const block = readFileSync(prepared).subarray(0, BLOCK);
+  rmSync(prepared);
+  writeFileSync(prepared, Buffer.concat([block, Buffer.alloc(3 * BLOCK)]));
+  await withReader(log, {}, async (reader) => {
+    assert.equal((await read(reader.frames(0, 2))).flatMap(recordsOf), recordsThrough(2));
+    rmSync(prepared);
+    assert.is(log.writer(0, first).data(3, 1).path, prepared);
+    assert.equal((await read(reader.frames(2, 3))).flatMap(recordsOf), [recordOf(3)]);
+  });
+});

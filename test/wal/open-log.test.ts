@@ -670,7 +670,8 @@ test("recovery that cannot write its manifest leaves everything as it was, and s
   const { manifest } = newestManifest(crashed);
   const inTheWay = join(crashed, `manifest-${String(manifest.sequence + 1).padStart(10, "0")}.tmp`);
   cpSync(join(crashed, "wal"), inTheWay, { recursive: true }); // a directory, which cannot be written to
-  await rejects(openLog(crashed, options), "EISDIR");
+  const error = (await rejects(openLog(crashed, options), "ERR_IO_FAILED")) as StoreError;
+  assert.is(error.details["errno"], "EISDIR");
   assert.is(newestManifest(crashed).manifest.sequence, manifest.sequence);
   rmSync(inTheWay, { recursive: true });
   assert.equal((await recover(crashed)).records, ["a", "b"]);
@@ -726,6 +727,21 @@ test("no space to write once more what nobody attests: opening says so, and lose
   });
   await rejects(full, "ERR_WAL_FULL");
   for (let again = 0; again < 2; again++) assert.equal((await recover(crashed)).records, ["a", "b", "c"]);
+});
+
+test("what nobody attests cannot be written once more: opening fails for that reason, and loses nothing", async () => {
+  const crashed = await crashInFlight(["a", "b", "c"]);
+  const short = openLog(crashed, {
+    ...options,
+    openIo: (demand, path) => {
+      const faulty = faultyIo(openIo(demand, path));
+      faulty.decide = (operation) => (isFrame(operation) ? { onlyBytes: 512 } : null);
+      return faulty.io;
+    },
+  });
+  // Not ERR_WAL_OUTCOME_UNKNOWN: nobody has appended anything.
+  await rejects(short, "ERR_IO_FAILED");
+  assert.equal((await recover(crashed)).records, ["a", "b", "c"]);
 });
 
 test("one unreadable block takes only itself: what is before it is served, what is attested behind it refuses", async () => {

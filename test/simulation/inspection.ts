@@ -1,0 +1,92 @@
+/** Opening a store on a machine on which nothing fails, and reading all of it. */
+
+import type { Store, StoreError } from "../../src/index.js";
+import { isStoreError } from "../../src/index.js";
+import type { LsnRange } from "../../src/wal/lsn-ranges.js";
+import { LATER_US } from "./caller.js";
+import { type SeenEvent, Violation } from "./history.js";
+import { readLog } from "./read-log.js";
+import type { SimulatedDisk } from "./simulated-disk.js";
+import { sums, sumsOf } from "./sums.js";
+import type { World } from "./world.js";
+
+export const STORE_DIRECTORY = "/store";
+
+/** What a store was found to hold. */
+export interface Inspection {
+  readonly events: readonly SeenEvent[];
+  readonly watermark: number;
+  readonly horizon: number;
+  /** Everything that the graph knows or knew; empty where nobody asked. */
+  readonly graph: string;
+}
+
+/** What is looked at besides the events. */
+export interface InspectionOptions {
+  readonly segmentBytes: number;
+  readonly graph: boolean;
+  /** Whether a projection, from its checkpoint if there is one, is what its events say. */
+  readonly sums: boolean;
+}
+
+/** Or why the store refuses. The world is left with a machine that has this disk. */
+export async function inspectStore(
+  world: World,
+  disk: SimulatedDisk,
+  options: InspectionOptions,
+  onManifest: (bytes: Uint8Array) => void,
+): Promise<Inspection | StoreError> {
+  world.boot(disk).onManifest = onManifest;
+  const { process, varve } = world.start(0, "inspector");
+  const inspection = await world.until(inspect(varve.openStore, options), "the store is inspected");
+  process.exit();
+  return inspection;
+}
+
+async function inspect(
+  openStore: (directory: string, options: object) => Promise<Store>,
+  { segmentBytes, graph, sums: checksSums }: InspectionOptions,
+): Promise<Inspection | StoreError> {
+  try {
+    const store = await openStore(STORE_DIRECTORY, { segmentBytes });
+    const { horizon } = store;
+    const events = await readLog(store.readAll({ after: horizon }));
+    if (checksSums) await checkSums(store, events);
+    const found = { events, watermark: store.watermark, horizon, graph: graph ? await describeGraph(store) : "" };
+    await store.close();
+    return found;
+  } catch (error) {
+    if (isStoreError(error)) return error;
+    throw error;
+  }
+}
+
+/** What a manifest says, read by nothing of the code that is tested. */
+export function manifestIn(bytes: Uint8Array): { readonly checkpointLsn: number; readonly voids: LsnRange[] } {
+  const body = Buffer.from(bytes).toString().split("\n")[1] ?? "{}";
+  const { checkpointLsn, incarnations } = JSON.parse(body) as {
+    readonly checkpointLsn: number;
+    readonly incarnations: readonly { readonly voids: LsnRange[] }[];
+  };
+  return { checkpointLsn, voids: incarnations.flatMap(({ voids }) => voids) };
+}
+
+/** Everything that the graph knows or knew. */
+async function describeGraph(store: Store): Promise<string> {
+  const graph = await store.graph();
+  await graph.whenApplied(store.watermark);
+  const view = graph.asOf({ validAt: LATER_US });
+  const nodes = [...view.find({ label: "Thing" })].map(({ id }) => ({
+    history: graph.history("node", id),
+    edges: [...view.edges(id)].map((edge) => graph.history("edge", edge.id)),
+  }));
+  return JSON.stringify([nodes, graph.counts, graph.rejectedCount]);
+}
+
+async function checkSums(store: Store, events: readonly SeenEvent[]): Promise<void> {
+  const runner = await store.project(sums);
+  await runner.whenProcessed(store.watermark);
+  const expected = sumsOf(events);
+  const isSame = JSON.stringify(runner.state) === JSON.stringify(expected);
+  if (!isSame) throw new Violation(`a projection is not what its events say: ${JSON.stringify(runner.state)}`);
+}

@@ -1,0 +1,52 @@
+/** What many seeds came to. */
+
+import type { SeedReport } from "./scenario.js";
+
+export interface Total {
+  /** Disks that a power cut left. */
+  readonly powerCuts: number;
+  /** Processes that were killed. */
+  readonly deaths: number;
+  readonly recoveries: number;
+  readonly attachments: number;
+  /** How often the oracle read a store. */
+  readonly verifications: number;
+  /** Stores that refused because of injected damage. */
+  readonly refusals: number;
+  readonly acknowledged: number;
+  readonly refusedAppends: number;
+  /** Found without having been acknowledged. */
+  readonly unacknowledgedKept: number;
+  readonly voids: number;
+  /** Of disks: those that a power cut can come before and after. */
+  readonly operations: number;
+  readonly faults: Readonly<Record<string, number>>;
+}
+
+export function emptyTotal(): Total {
+  return {
+    powerCuts: 0,
+    deaths: 0,
+    recoveries: 0,
+    attachments: 0,
+    verifications: 0,
+    refusals: 0,
+    acknowledged: 0,
+    refusedAppends: 0,
+    unacknowledgedKept: 0,
+    voids: 0,
+    operations: 0,
+    faults: {},
+  };
+}
+
+export function addReport(total: Total, report: Total | SeedReport): Total {
+  const faults: Record<string, number> = { ...total.faults };
+  for (const [name, count] of Object.entries(report.faults)) faults[name] = (faults[name] ?? 0) + count;
+  const sums = Object.fromEntries(
+    Object.entries(total)
+      .filter(([name]) => name !== "faults")
+      .map(([name, value]) => [name, (value as number) + (report[name as "powerCuts"] as number)]),
+  );
+  return { ...(sums as unknown as Total), faults };
+}
