@@ -112,7 +112,7 @@ test("bench append --encrypted measures both, and reads both back", async () => 
   const arguments_ = ["--encrypted", "--events", "200", "--concurrency", "10", "--pairs", "1", "--dir", directory];
   const [result] = await runJson(["bench", "append", ...arguments_]);
   assert.is(result?.["fault"], null);
-  assert.is((result?.["pairs"] as unknown[]).length, 1);
+  assert.is((result?.["pairs"] as unknown[] | undefined)?.length, 1);
   assert.ok((result?.["ratio"] as number) > 0);
   assert.equal(readdirSync(directory), []);
   assert.is(await code(["bench", "append", "--encrypted", "--writers", "2", "--dir", directory]), "ERR_USAGE");
