@@ -14,14 +14,17 @@ export interface CommonOptions {
   readonly keyEnv?: readonly string[];
 }
 
-/** A command with the options that all of them have. */
+/** A command with the options that all of them have which open a store. */
 export function storeCommand(name: string, summary: string): Command {
+  return keylessCommand(name, summary).addOption(keyFileOption()).addOption(keyEnvOption());
+}
+
+/** One that needs no key, whatever store it looks at. */
+export function keylessCommand(name: string, summary: string): Command {
   return new Command(name)
     .summary(summary)
     .description(summary)
     .addOption(new Option("--store <dir>", "the store's directory").env("VARVE_STORE").default(DEFAULT_STORE))
-    .addOption(keyFileOption())
-    .addOption(keyEnvOption())
     .addOption(jsonOption());
 }
 

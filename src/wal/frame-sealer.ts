@@ -4,10 +4,10 @@
  * In this order, so that death at any step leaves something a survivor can judge (control-layout.ts).
  */
 
+import { crc32 } from "node:zlib";
 import { assert } from "../assert.js";
 import type { BlockIo } from "../ffi/index.js";
 import type { Batch } from "./batch.js";
-import { checksum } from "./checksum.js";
 import type { Clock } from "./clock.js";
 import type { ControlFile } from "./control-file.js";
 import { LANE_COUNT } from "./control-layout.js";
@@ -92,7 +92,7 @@ export class FrameSealer {
     if (segment.key?.keyId !== keyId) segment.key = segmentKey(stamp, keyId, segment.salt);
     encodeFrameFields(bytes, stamp, segment.key);
     encryptFrame(keys, segment.key, bytes, used, fileOffset);
-    return finishFrameHeader(bytes, checksum(bytes, FRAME_HEADER_BYTES, used));
+    return finishFrameHeader(bytes, crc32(bytes.subarray(FRAME_HEADER_BYTES, used)));
   }
 
   #publish(batch: Batch, segment: number): void {

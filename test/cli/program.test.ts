@@ -25,6 +25,7 @@ const PATHS = [
   "compact",
   "backup",
   "restore",
+  "rekey",
   "stream truncate",
   "stream delete",
   "stream tombstone",

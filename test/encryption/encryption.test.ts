@@ -1,7 +1,11 @@
 /** A store that is encrypted, end to end: what is on the disk, who can open it, and everything that a store does. */
 
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import {
   type EncryptionOptions,
   openReader,
@@ -17,6 +21,7 @@ import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
 
 const test = suite("encryption/encryption");
+const WRITER = fileURLToPath(new URL("./children/encrypting-writer.js", import.meta.url));
 const SECRETS = ["hush-stream", "HushType", "hush-data", "hush-metadata", "hush-label", "hush-id"];
 const key = (byte: number) => (): Buffer => Buffer.alloc(32, byte);
 const encryption: EncryptionOptions = { key: key(1) };
@@ -239,4 +244,24 @@ test("the tail of a crash is cut and reported as it is in any store", async () =
   const reopened = await openStore(copy, { encryption });
   assert.equal([await count(reopened), reopened.recovery.tornAt?.offset], [1, 2 * 4096]);
   await reopened.close();
+});
+
+test("a killed writer is taken over by one that has the key, and its streams go on at their versions", async () => {
+  const store = await openStore(directory, { encryption: { key: key(1), otherKeys: [key(2)] } });
+  const child = spawn(process.execPath, [WRITER, directory], { stdio: ["ignore", "pipe", "inherit"] });
+  await once(child.stdout, "data");
+  await delay(400);
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  // What it had in flight is settled when somebody waits for it.
+  await store.append("own", { type: "HushType", data: { text: "hush-data" } });
+  const versions = new Map<string, number>();
+  for await (const { stream, version } of store.readAll()) versions.set(stream, version);
+  assert.ok(versions.size > 1);
+  for (const [stream, version] of versions) {
+    assert.is(await store.streamVersion(stream), version);
+    const done = await store.append(stream, { type: "T", data: null }, { expectedVersion: version });
+    assert.is(done.version, version + 1);
+  }
+  await store.close();
 });

@@ -57,7 +57,7 @@ export function frameOffsets(segment: Buffer): number[] {
 export function mendFrame(segment: Buffer, at: number): void {
   const storedBytes = segment.readUInt32LE(at + 76);
   const body = segment.subarray(at + FRAME_HEADER_BYTES, at + FRAME_HEADER_BYTES + storedBytes);
-  segment.writeUInt32LE(checksum(body), at + 128);
+  segment.writeUInt32LE(crc32(body), at + 128);
   mendHeader(segment, at);
 }
 

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type CommonOptions, storeCommand } from "../arguments.js";
+import { type CommonOptions, keylessCommand } from "../arguments.js";
 import { diagnose, examine, type Finding } from "../doctor.js";
 import { EXIT_FAILED } from "../failure.js";
 import type { CommandContext } from "../program.js";
@@ -7,7 +7,7 @@ import type { CommandContext } from "../program.js";
 const SIGNS = { ok: "✓", warning: "!", problem: "✗" } as const;
 
 export function doctorCommand(context: CommandContext): Command {
-  return storeCommand("doctor", "say what a store would find on this machine, and what to do about it").action(
+  return keylessCommand("doctor", "say what a store would find on this machine, and what to do about it").action(
     async ({ store }: CommonOptions) => {
       const facts = await examine(store);
       const findings = diagnose(facts);

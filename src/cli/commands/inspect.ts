@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { StoreError } from "../../errors.js";
 import { coreDirectory, inspectSealed, inspectSegment, type SegmentItem, segmentPath } from "../../wal/index.js";
-import { type CommonOptions, storeCommand, wholeNumber } from "../arguments.js";
+import { type CommonOptions, keylessCommand, wholeNumber } from "../arguments.js";
 import { EXIT_FAILED } from "../failure.js";
 import { formatInstant } from "../instant.js";
 import type { CommandContext } from "../program.js";
@@ -15,7 +15,7 @@ interface InspectOptions extends CommonOptions {
 }
 
 export function inspectCommand(context: CommandContext): Command {
-  return storeCommand("inspect", "show what a segment file holds: frames, or the parts of a sealed segment")
+  return keylessCommand("inspect", "show what a segment file holds: frames, or the parts of a sealed segment")
     .argument("<segment>", "the segment's number among those of a core, or the path of any segment's file")
     .option("--core <number>", "the core whose segment is meant by a number", wholeNumber(0), FIRST_CORE)
     .addHelpText(

@@ -207,7 +207,7 @@ export class Backups {
     const sealed = await openSealedTier(this.#place, manifest);
     try {
       // Everything up to a backup's end is sealed: who has less has lost it, or is an older copy.
-      const value = lsn > sealed.lastLsn ? null : await chainValueAt(sealed, lsn);
+      const value = lsn > sealed.lastLsn ? null : await chainValueAt(sealed, lsn, this.#place.keys ?? null);
       const last = backup.sealed.at(-1);
       if (last === undefined || value === last.hash) return;
       const what =

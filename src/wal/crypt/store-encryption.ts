@@ -13,6 +13,11 @@ export interface StoreKeyEntry {
   readonly id: number;
   /** 32 hexadecimal digits. */
   readonly check: string;
+  /**
+   * 160 hexadecimal digits: a salt, and encrypted by a key that is derived with it, the secret that the leaves of the hash chain begin with. It
+   * is the same for all keys of a store. Null for a store that was not encrypted once: its chain goes on as it began.
+   */
+  readonly pepper: string | null;
 }
 
 export interface StoreEncryption {
@@ -31,14 +36,17 @@ export type UnsignedEncryption = Omit<StoreEncryption, "mac">;
 
 /** The bytes that the mac covers. */
 export function signedBytes({ cipher, lastKeyId, keys, plainThrough }: UnsignedEncryption): Buffer {
-  return Buffer.from(JSON.stringify([cipher, lastKeyId, keys.map(({ id, check }) => [id, check]), plainThrough]));
+  return Buffer.from(
+    JSON.stringify([cipher, lastKeyId, keys.map(({ id, check, pepper }) => [id, check, pepper]), plainThrough]),
+  );
 }
 
 const KEY_ID_MAX = 0xffff_ffff;
 
 function isKeyEntry(value: unknown): value is StoreKeyEntry {
   if (typeof value !== "object" || value === null) return false;
-  const { id, check } = value as Partial<Record<keyof StoreKeyEntry, unknown>>;
+  const { id, check, pepper } = value as Partial<Record<keyof StoreKeyEntry, unknown>>;
+  if (pepper !== null && !(typeof pepper === "string" && /^[0-9a-f]{160}$/.test(pepper))) return false;
   return isCount(id, 1) && typeof check === "string" && /^[0-9a-f]{32}$/.test(check);
 }
 
@@ -58,9 +66,9 @@ export function isStoreEncryption(value: unknown): value is StoreEncryption {
   return keys.every(({ id }, index) => id > (keys[index - 1]?.id ?? 0) && id <= lastKeyId);
 }
 
-/** The key with that check under the next number. */
-export function withKey(encryption: StoreEncryption | undefined, check: string): UnsignedEncryption {
+/** The key under the next number. */
+export function withKey(encryption: StoreEncryption | undefined, key: Omit<StoreKeyEntry, "id">): UnsignedEncryption {
   const { keys = [], lastKeyId = 0, plainThrough = 0 } = encryption ?? {};
   const id = lastKeyId + 1;
-  return { cipher: STORE_CIPHER, lastKeyId: id, keys: [...keys, { id, check }], plainThrough };
+  return { cipher: STORE_CIPHER, lastKeyId: id, keys: [...keys, { id, ...key }], plainThrough };
 }

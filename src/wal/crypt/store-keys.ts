@@ -5,30 +5,41 @@
  *                        16 … 19  scratch
  *                       20 … 127  keys of files, made again when another one has taken the slot
  *
- * and in a second page what names of streams are hashed with.
+ * and in a second page what names of streams and the leaves of the hash chain are hashed with.
  *
  * Keys have no names of their own: by its check each is found in the manifest, where it has a number. A current key that is not there, beside
  * one that is, is new: whoever writes enters it.
  */
 
-import { createHmac, hash, timingSafeEqual } from "node:crypto";
+import { createHmac, hash, randomBytes, randomFillSync, timingSafeEqual } from "node:crypto";
 import { assert } from "../../assert.js";
 import { StoreError } from "../../errors.js";
 import { BLOCK_BYTES, SecretMemory } from "../../ffi/index.js";
+import { decrypt, encryptInPlace, TAG_BYTES } from "./gcm.js";
 import { deriveKey, KEY_BYTES } from "./hkdf.js";
 import { checkKeySource, type KeySource, loadKey } from "./key-source.js";
-import { type StoreEncryption, signedBytes, type UnsignedEncryption, withKey } from "./store-encryption.js";
+import {
+  type StoreEncryption,
+  type StoreKeyEntry,
+  signedBytes,
+  type UnsignedEncryption,
+  withKey,
+} from "./store-encryption.js";
 
 const KEYS_MAX = 16;
 const SCRATCH_SLOTS = 4;
 const FIRST_DERIVED_SLOT: number = KEYS_MAX + SCRATCH_SLOTS;
 const SLOT_COUNT: number = BLOCK_BYTES / KEY_BYTES;
 const CHECK_BYTES = 16;
+const SALT_BYTES = 32;
 const CHECK_INFO = Buffer.from("varve key check 1");
 const MAC_INFO = Buffer.from("varve manifest 1");
 const VEIL_INFO = Buffer.from("varve stream names 1");
-/** Of secret memory: the slots, then the key of names and the longest name. */
+const PEPPER_INFO = Buffer.from("varve chain pepper 1");
+const PEPPER_BYTES = 32;
+/** Of secret memory: the slots; then the key of names and the longest name; then the pepper. */
 const VEIL_AT = BLOCK_BYTES;
+const PEPPER_AT: number = VEIL_AT + BLOCK_BYTES / 2;
 const MEMORY_BYTES: number = 2 * BLOCK_BYTES;
 
 /** How a store is encrypted. */
@@ -86,6 +97,7 @@ export class StoreKeys {
   #nextSlot = FIRST_DERIVED_SLOT;
   #storeId: Uint8Array | null = null;
   #isVeilReady = false;
+  #hasPepper = false;
   #encryption: StoreEncryption | null = null;
 
   /**
@@ -202,10 +214,10 @@ export class StoreKeys {
     const missing = keys.find(({ id }) => !ids.includes(id));
     if (missing !== undefined) throw keyMissing(missing.id);
     if (this.#macOf(storeId, encryption) !== encryption.mac) {
-      const message = "what the manifest says of encryption does not hold its mac: it was not written by this store";
-      throw new StoreError("ERR_WAL_TAMPERED", message);
+      throw tamperedManifest();
     }
     for (const [slot, id] of ids.entries()) this.#ids[slot] = id;
+    if (!this.#hasPepper) this.#unwrapPepper(storeId, keys);
     this.#learnedCount = ids.length;
   }
 
@@ -218,7 +230,54 @@ export class StoreKeys {
     this.#assertOpen();
     const check = this.#checkOf(slot, storeId);
     const isNamed = encryption?.keys.some((entry) => entry.check === check) ?? false;
-    return encryption !== undefined && isNamed ? encryption : this.signed(storeId, withKey(encryption, check));
+    if (encryption !== undefined && isNamed) return encryption;
+    if (encryption === undefined && !this.turnsPlain && !this.#hasPepper) {
+      randomFillSync(this.#pepper());
+      this.#hasPepper = true;
+    }
+    const pepper = this.#hasPepper ? this.#wrappedPepper(slot, storeId) : null;
+    return this.signed(storeId, withKey(encryption, { check, pepper }));
+  }
+
+  #pepper(): Buffer {
+    return this.#memory.bytes.subarray(PEPPER_AT, PEPPER_AT + PEPPER_BYTES);
+  }
+
+  /**
+   * What leaves of the hash chain begin with, so that nobody without a key can guess what is hashed; null where they begin with nothing. A view of
+   * secret memory.
+   */
+  get chainPepper(): Uint8Array | null {
+    this.#assertOpen();
+    return this.#hasPepper ? this.#pepper() : null;
+  }
+
+  #wrappedPepper(slot: number, storeId: Uint8Array): string {
+    const salt = randomBytes(SALT_BYTES);
+    const key = this.#scratch().subarray(0, KEY_BYTES);
+    const bytes = this.#scratch().subarray(KEY_BYTES, KEY_BYTES + PEPPER_BYTES);
+    const tag = Buffer.alloc(TAG_BYTES);
+    deriveKey(key, this.#slot(slot), salt, PEPPER_INFO);
+    bytes.set(this.#pepper());
+    encryptInPlace(key, 0, storeId, bytes, tag);
+    const wrapped = `${salt.toString("hex")}${bytes.toString("hex")}${tag.toString("hex")}`;
+    this.#scratch().fill(0);
+    return wrapped;
+  }
+
+  #unwrapPepper(storeId: Uint8Array, keys: readonly StoreKeyEntry[]): void {
+    const newest = keys.at(-1);
+    if (newest === undefined || newest.pepper === null) return;
+    const wrapped = Buffer.from(newest.pepper, "hex");
+    const [salt, bytes] = [wrapped.subarray(0, SALT_BYTES), wrapped.subarray(SALT_BYTES, SALT_BYTES + PEPPER_BYTES)];
+    const key = this.#scratch().subarray(0, KEY_BYTES);
+    deriveKey(key, this.#slot(this.#ids.indexOf(newest.id)), salt, PEPPER_INFO);
+    const pepper = decrypt(key, 0, storeId, bytes, wrapped.subarray(SALT_BYTES + PEPPER_BYTES));
+    key.fill(0);
+    if (pepper === null) throw tamperedManifest();
+    this.#pepper().set(pepper);
+    pepper.fill(0);
+    this.#hasPepper = true;
   }
 
   /** With its mac, by the newest key that it names. */
@@ -275,7 +334,7 @@ export class StoreKeys {
   veil(name: Uint8Array): Uint8Array {
     this.#assertOpen();
     assert(this.#storeId !== null && this.#encryption !== null, "names are veiled when the keys are known");
-    const memory = this.#memory.bytes.subarray(VEIL_AT);
+    const memory = this.#memory.bytes.subarray(VEIL_AT, PEPPER_AT);
     assert(KEY_BYTES + name.length <= memory.length, "a name fits behind its key");
     if (!this.#isVeilReady) {
       const oldest = this.#ids.indexOf(this.#encryption.keys[0]?.id ?? 0);
@@ -304,6 +363,11 @@ function warnWhereNotLocked({ isLocked }: SecretMemory): void {
   process.emitWarning("the memory of keys cannot be locked (RLIMIT_MEMLOCK), and may be swapped to disk", {
     code: "VARVE_KEY_MEMORY",
   });
+}
+
+function tamperedManifest(): StoreError {
+  const message = "what the manifest says of encryption does not hold its mac: it was not written by this store";
+  return new StoreError("ERR_WAL_TAMPERED", message);
 }
 
 function keyMissing(keyId: number): StoreError {

@@ -1,6 +1,7 @@
 /** The hash chain over the frames of all sealed segments. sealed-format.ts says what is hashed. */
 
 import { createHash, type Hash, hash } from "node:crypto";
+import type { StoreKeys } from "../crypt/store-keys.js";
 import { encodeRunHeader, HASH_BYTES, LEAF_PREFIX_BYTES, RUN_HEADER_BYTES, type SealedRun } from "./sealed-format.js";
 
 /** The chain's value before LSN 1. */
@@ -12,14 +13,17 @@ const COUNT_BYTES = 4;
 
 export class HashChain {
   #value: Buffer;
+  readonly #keys: StoreKeys | null;
   readonly #scratch = Buffer.alloc(RUN_HEADER_BYTES + HASH_BYTES + COPIED_BYTES_MAX);
   readonly #pair = Buffer.alloc(2 * HASH_BYTES);
   /** Of a frame whose next run is to come. */
   #open: Hash | null = null;
   #openCount = 0;
 
-  constructor(value: Buffer) {
+  /** `keys`: of a store that is encrypted. */
+  constructor(value: Buffer, keys: StoreKeys | null) {
     this.#value = value;
+    this.#keys = keys;
   }
 
   /** The value after the frames so far. */
@@ -49,13 +53,14 @@ export class HashChain {
   #leafAfter(run: SealedRun): Buffer | null {
     const { body, header, goesOn } = run;
     if (this.#open === null) {
+      const pepper = this.#keys?.chainPepper ?? null;
       encodeRunHeader(this.#scratch, 0, run);
-      if (!goesOn && body.length <= COPIED_BYTES_MAX) {
+      if (pepper === null && !goesOn && body.length <= COPIED_BYTES_MAX) {
         this.#scratch.set(body, LEAF_PREFIX_BYTES);
         const end = this.#scratch.writeUInt32LE(header.recordCount, LEAF_PREFIX_BYTES + body.length);
         return hash("sha256", this.#scratch.subarray(0, end), "buffer");
       }
-      this.#open = createHash("sha256").update(this.#scratch.subarray(0, LEAF_PREFIX_BYTES));
+      this.#open = leafHash(pepper).update(this.#scratch.subarray(0, LEAF_PREFIX_BYTES));
       this.#openCount = 0;
     }
     this.#open.update(body);
@@ -68,11 +73,16 @@ export class HashChain {
   }
 }
 
+function leafHash(pepper: Uint8Array | null): Hash {
+  const sha = createHash("sha256");
+  return pepper === null ? sha : sha.update(pepper);
+}
+
 /** The leaf of a frame, given as its runs: what they keep when records of them are removed. */
-export function leafOf(runs: readonly SealedRun[]): Buffer {
+export function leafOf(runs: readonly SealedRun[], keys: StoreKeys | null): Buffer {
   const kept = runs[0]?.leaf;
   if (kept !== undefined && kept !== null) return kept;
-  const sha = createHash("sha256");
+  const sha = leafHash(keys?.chainPepper ?? null);
   const header = Buffer.alloc(RUN_HEADER_BYTES);
   let recordCount = 0;
   for (const [index, run] of runs.entries()) {

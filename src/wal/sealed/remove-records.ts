@@ -2,6 +2,7 @@
 
 import { assert } from "../../assert.js";
 import { checksum } from "../checksum.js";
+import type { StoreKeys } from "../crypt/store-keys.js";
 import { RECORD_HEADER_BYTES } from "../format.js";
 import type { KeyOf } from "../record-key.js";
 import { leafOf } from "./hash-chain.js";
@@ -25,12 +26,17 @@ interface KeptRecords {
 }
 
 /** The frame, given as its runs, without the records that the rules take. The same runs when they take none. */
-export function withoutRemoved(frame: readonly SealedRun[], rules: RemovalRules, keyOf: KeyOf): FrameLoss {
+export function withoutRemoved(
+  frame: readonly SealedRun[],
+  rules: RemovalRules,
+  keyOf: KeyOf,
+  keys: StoreKeys | null,
+): FrameLoss {
   const removed: RemovedRecord[] = [];
   const kept = frame.map((run) => keptOf(run, rules, keyOf, removed));
   const isSomethingLeft = kept.some((run) => run.isSomethingLeft);
   if (removed.length === 0) return { runs: frame, removed, isSomethingLeft };
-  const leaf = leafOf(frame);
+  const leaf = leafOf(frame, keys);
   let crc = 0;
   const runs = frame.map((run, index): SealedRun => {
     const { ranges, isSomethingLeft: isLeft } = kept[index] as KeptRecords;

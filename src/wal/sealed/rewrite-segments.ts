@@ -220,7 +220,7 @@ class SegmentCopy {
     this.#plan = plan;
     this.#keyOf = options.keyOf;
     this.#options = options;
-    this.#chain = new HashChain(hashBefore);
+    this.#chain = new HashChain(hashBefore, options.keys ?? null);
   }
 
   async add(source: Source, throughLsn: number = Number.POSITIVE_INFINITY): Promise<void> {
@@ -239,7 +239,7 @@ class SegmentCopy {
   #addFrame(frame: readonly SealedRun[], before: readonly RemovedRecord[]): Promise<void> | null {
     const plan = this.#plan;
     if (plan === null) return this.#write(frame, before);
-    const loss = withoutRemoved(frame, plan.rules, this.#keyOf);
+    const loss = withoutRemoved(frame, plan.rules, this.#keyOf, this.#options.keys ?? null);
     this.removedRecords += loss.removed.length;
     const removed = before.length === 0 ? loss.removed : [...before, ...loss.removed];
     if (plan.isDropping) for (const run of frame) this.#chain.add(run);

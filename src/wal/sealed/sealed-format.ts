@@ -57,7 +57,7 @@
  * value of the hash chain behind the last of them.
  *
  * *Hash chain*: the leaf of a frame is the SHA-256 of bytes 0 … 15 of its first run's header, the records of all its runs, and their number
- * as u32; the chain's value after a frame is the SHA-256 of the value before and the leaf. It begins with 32 zeros at LSN 1. A frame that
+ * as u32, with a secret of 32 bytes before all that in a store that is encrypted (crypt/store-encryption.ts); the chain's value after a frame is the SHA-256 of the value before and the leaf. It begins with 32 zeros at LSN 1. A frame that
  * lost records keeps the leaf that it had, in each of its runs, so the chain of a store never changes, whatever is removed, compressed or
  * compacted: frames are never merged and never divided otherwise. What is left of a frame that lost records is proven by its CRCs only, and
  * of a DROPPED run nothing is proven but that what follows goes on from the value that it states.

@@ -102,7 +102,7 @@ export class SealedWriter {
 
   constructor(options: SealedWriterOptions) {
     this.#options = options;
-    this.#chain = new HashChain(Buffer.from(options.after.hash, "hex"));
+    this.#chain = new HashChain(Buffer.from(options.after.hash, "hex"), options.keys ?? null);
     this.#memory = { buffers: new SinkBuffers(), table: new StreamTable(options.hasher), lsnPages: new LsnPages() };
     this.#nextNumber = options.firstNumber;
     this.#nextLsn = options.after.lsn + 1;

@@ -112,7 +112,7 @@ async function walkBlocks(
 ): Promise<LsnPages> {
   const { path } = segment.file;
   const { knownHash } = segment;
-  const chain = new HashChain(trailer.hashBefore);
+  const chain = new HashChain(trailer.hashBefore, segment.keys);
   const lsnPages = new LsnPages();
   const found = { lastLsn: trailer.firstLsn - 1, runCount: 0, plainBytes: 0 };
   const { number } = trailer;

@@ -1,4 +1,8 @@
-import { isStoreEncryption, type StoreEncryption } from "../../../src/wal/crypt/store-encryption.js";
+import {
+  isStoreEncryption,
+  type StoreEncryption,
+  type StoreKeyEntry,
+} from "../../../src/wal/crypt/store-encryption.js";
 import { checkEncryption, FileKey, StoreKeys as Keys, type StoreKeys } from "../../../src/wal/crypt/store-keys.js";
 import { assert, rejects } from "../../support/assert.js";
 import { suite } from "../../support/suite.js";
@@ -86,6 +90,36 @@ test("another thread's ring has the same keys, and goes on when the first is clo
   borrowed.adopt(STORE_ID, encryption);
   assert.is(hexOf(borrowed, new FileKey(1, Buffer.alloc(32), Buffer.from("a"))), hex);
   await rejects(() => keys.bytesOf(file), "ERR_STORE_CLOSED");
+});
+
+test("the secret of the hash chain is the store's: the same under every key, and none where there was no key at first", async () => {
+  const secretOf = (keys: StoreKeys): string => Buffer.from(keys.chainPepper ?? []).toString("hex");
+  const one = await load(1);
+  const first = one.entered(STORE_ID, undefined);
+  one.adopt(STORE_ID, first);
+  const two = await load(2, 1);
+  two.adopt(STORE_ID, first);
+  const second = two.entered(STORE_ID, first);
+  const again = await load(1, 2);
+  again.adopt(STORE_ID, second);
+  const only = await load(2);
+  only.adopt(STORE_ID, only.signed(STORE_ID, { ...second, keys: second.keys.slice(1) }));
+  assert.is(secretOf(one).length, 64);
+  assert.equal([secretOf(two), secretOf(again), secretOf(only)], [secretOf(one), secretOf(one), secretOf(one)]);
+  assert.is.not(first.keys[0]?.pepper, second.keys[1]?.pepper);
+  const other = await load(1);
+  other.entered(STORE_ID, undefined);
+  assert.is.not(secretOf(other), secretOf(one));
+  const turning = await load(1);
+  turning.turnsPlain = true;
+  const turned = turning.entered(STORE_ID, undefined);
+  turning.adopt(STORE_ID, turned);
+  assert.equal([turned.keys[0]?.pepper, turning.chainPepper], [null, null]);
+  const changed = (first.keys[0]?.pepper ?? "").replace(/.$/, (digit) => (digit === "0" ? "1" : "0"));
+  const forged = one.signed(STORE_ID, { ...first, keys: [{ ...(first.keys[0] as StoreKeyEntry), pepper: changed }] });
+  const fresh = await load(1);
+  await rejects(() => fresh.adopt(STORE_ID, forged), "ERR_WAL_TAMPERED");
+  await rejects(() => fresh.adopt(STORE_ID, { ...first, plainThrough: 5 }), "ERR_WAL_TAMPERED");
 });
 
 test("veiled names differ by name and key, and not by who asks", async () => {

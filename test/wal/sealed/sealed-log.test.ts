@@ -457,7 +457,7 @@ test("a record of length 0 in a run with a leaf is one that was removed", async 
   let kept = 0;
   for (const [index, { header, body }] of made.frames.entries()) {
     const run = { kind: "data", header, body, leaf: null, goesOn: false } as const;
-    const leaf = leafOf([run]);
+    const leaf = leafOf([run], null);
     if (index < 3) {
       await writer.add({ ...run, kind: "removed", body: Buffer.alloc(0), leaf });
     } else if (index < 6) {
