@@ -32,6 +32,8 @@ const PATHS = [
   "scavenge",
   "truncate",
   "verify",
+  "repair",
+  "salvage",
   "stats",
   "inspect",
   "cores",
