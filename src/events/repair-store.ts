@@ -111,7 +111,11 @@ export async function repairStore(directory: string, options: RepairOptions = {}
     onProgress,
   };
   try {
-    if (dryRun) return await examine(place);
+    // Where there is no store none is begun by its lock.
+    if (dryRun || !isStore(path)) {
+      const examined = await examine(place);
+      if (dryRun) return examined;
+    }
     const backup = backupOf(path, options.backup);
     return await withStoreLocked(place, () => repair(place, backup));
   } catch (error) {
@@ -201,8 +205,7 @@ async function repair(place: RepairPlace, backup: string): Promise<RepairReport>
   const problem = await problemOf(directory);
   if (problem === null) return { ...NOTHING, directory, status: "clean", problem: null };
   const examined = await examineStore(place);
-  const { plan, survey } = examined;
-  if (problem.code === "ERR_STORE_NOT_FOUND" && survey.fileCount === 0 && !isStore(directory)) throw problem;
+  const { plan } = examined;
   const report = reportOf(directory, problem, examined);
   if (plan === null) return report;
   const { quarantined } = await repairLog(place, { ...examined, plan }, backup);

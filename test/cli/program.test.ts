@@ -36,6 +36,8 @@ const PATHS = [
   "repair",
   "salvage",
   "verify",
+  "repair",
+  "salvage",
   "stats",
   "inspect",
   "cores",

@@ -51,6 +51,16 @@ test("repair ends as fsck does: 0 for a whole store, 4 where it is left, 1 when 
   assert.is((JSON.parse(absent.stderr) as { error: { code: string } }).error.code, "ERR_STORE_NOT_FOUND");
 });
 
+test("a copy is not made in the store, nor over anything", async () => {
+  const store = await makeStore();
+  damage(store);
+  const inside = await runCli(["repair", store, "--yes", "--backup", join(store, "copy"), "--json"]);
+  assert.equal([inside.exitCode, JSON.parse(inside.stderr).error.code], [2, "ERR_USAGE"]);
+  const taken = await runCli(["repair", store, "--yes", "--backup", temporaryDirectory(), "--json"]);
+  assert.equal([taken.exitCode, JSON.parse(taken.stderr).error.code], [8, "ERR_STORE_EXISTS"]);
+  assert.is((await runCli(["repair", store])).exitCode, 4);
+});
+
 test("a store whose manifests are gone is repaired without a loss", async () => {
   const store = await makeStore();
   for (const name of readdirSync(store)) if (name.startsWith("manifest-")) rmSync(join(store, name));

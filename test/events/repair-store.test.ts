@@ -222,6 +222,28 @@ async function lastFrameLsn(directory: string): Promise<number | null> {
   return lsn;
 }
 
+test("wishes of retention behind a lost one count, and those before it are forgotten", async () => {
+  const directory = await makeStore();
+  const store = await openStore(directory, OPTIONS);
+  await store.truncateStream("a", { before: 3 });
+  await store.truncateStream("b", { before: 3 });
+  await store.truncateStream("c", { before: 3 });
+  await store.close();
+  await damageFrame(directory, EVENTS + 2);
+  const report = await repaired(directory);
+  assert.equal(report.dropped, [{ stream: "$retention", fromVersion: 1, throughVersion: 2, events: 1 }]);
+  const again = await openStore(directory, OPTIONS);
+  const firstVersions = [];
+  for (const stream of STREAMS) {
+    for await (const { version } of again.readStream(stream, { limit: 1 })) firstVersions.push(version);
+  }
+  assert.equal(firstVersions, [1, 1, 3]);
+  await again.truncateStream("a", { before: 4 });
+  await again.scavenge();
+  for await (const { version } of again.readStream("a", { limit: 1 })) assert.is(version, 4);
+  await again.close();
+});
+
 test("a repair that is interrupted at any LSN leaves the store as it was, and the next one does it", async () => {
   const directory = await makeStore(6);
   await damageFrame(directory, 9);
@@ -309,11 +331,15 @@ test("where nothing is left that says which store it is, nothing is done", async
   for (const [name, { bytes }] of snapshot(directory))
     if (bytes.length > 0) writeFileSync(join(directory, name), Buffer.alloc(bytes.length, 0x5a));
   const report = await repairStore(directory, { dryRun: false });
+  assert.equal(readdirSync(dirname(directory)), ["store"], "no copy was made");
   assert.equal([report.status, report.obstacle], ["unrepairable", "no file says which store it is"]);
   const empty = temporaryDirectory();
-  for (const path of [empty, join(empty, "absent")]) {
-    const error = await repairStore(path).catch((thrown: unknown) => thrown);
-    assert.ok(isStoreError(error, "ERR_STORE_NOT_FOUND"), String(error));
+  for (const path of [join(empty, "absent"), empty]) {
+    for (const dryRun of [true, false]) {
+      const error = await repairStore(path, { dryRun }).catch((thrown: unknown) => thrown);
+      assert.ok(isStoreError(error, "ERR_STORE_NOT_FOUND"), String(error));
+    }
+    assert.equal(readdirSync(empty), []);
   }
 });
 

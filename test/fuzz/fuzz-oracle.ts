@@ -11,7 +11,7 @@ import { damagedContent, type Mutation } from "./mutation.js";
 import { type ReadEvent, readGraph, readStream, readWhole, STREAMS, type StoreReading } from "./store-reading.js";
 
 /** `refused` says where; `refused, no file` concerns the store as a whole. */
-export const OUTCOMES = ["identical", "refused", "refused, no file", "cut, reported", "cut, unseen"] as const;
+export const OUTCOMES = ["identical", "refused", "refused, no file", "cut, reported"] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
 /** Something that must never be. */
@@ -75,7 +75,8 @@ async function judgeEnd(
   if (lastLsn < attested) fail(`LSN ${lastLsn + 1} to ${attested} are attested, and were dropped without a word`);
   if (damage.store.name === "closed") fail(`LSN ${lastLsn + 1} to ${expectedLsn} of a closed store were dropped`);
   const isTold = recovery.tornAt !== null || recovery.orphanFrames > 0;
-  return isTold ? "cut, reported" : "cut, unseen";
+  if (!isTold) fail(`LSN ${lastLsn + 1} to ${expectedLsn} were dropped without a word`);
+  return "cut, reported";
 }
 
 /** Of the bits, which are many, each meets one stream. */

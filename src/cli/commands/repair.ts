@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { type RepairReport, repairStore } from "../../index.js";
 import { type CommonOptions, storeCommand } from "../arguments.js";
-import { describeFailure, EXIT_LEFT, EXIT_OPERATIONAL, EXIT_REPAIRED, formatFailure } from "../failure.js";
+import { describeFailure, EXIT_LEFT, EXIT_OPERATIONAL, EXIT_REPAIRED, formatFailure, UsageError } from "../failure.js";
 import { formatRanges } from "../lsn-ranges.js";
 import type { CommandContext } from "../program.js";
 import { formatCount, startProgress } from "../progress.js";
@@ -47,6 +47,7 @@ async function repair(context: CommandContext, store: string, options: RepairCom
     context.exitCode = exitCodeOf(report);
   } catch (error) {
     progress.stop();
+    if (error instanceof TypeError) throw new UsageError(error.message, { cause: error });
     stderr.write(`${formatFailure(describeFailure(error), output.json)}\n`);
     context.exitCode = EXIT_OPERATIONAL;
   } finally {

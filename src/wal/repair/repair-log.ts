@@ -179,6 +179,20 @@ async function commit(
   await writeManifest(directory, { ...repaired, sequence: sequence + 1 });
 }
 
+/** A directory that was not there before: what an earlier repair set aside stays. */
+async function newQuarantine(directory: string, name: string): Promise<string> {
+  await mkdir(join(directory, QUARANTINE), { recursive: true });
+  for (let number = 1; ; number++) {
+    const place = join(directory, QUARANTINE, number === 1 ? name : `${name}-${number}`);
+    try {
+      await mkdir(place);
+      return place;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+  }
+}
+
 /** Moves what is damaged or strange, with checkpoints of projections that know what is lost, and removes what is sealed anew. */
 async function clear(
   directory: string,
@@ -186,8 +200,7 @@ async function clear(
   sealed: readonly SealedEntry[],
   name: string,
 ): Promise<readonly string[]> {
-  const place = join(directory, QUARANTINE, name);
-  await mkdir(place, { recursive: true });
+  const place = await newQuarantine(directory, name);
   const bad = new Set([...survey.damage.map(({ path }) => path), ...survey.foreignFiles]);
   const kept = new Set(sealed.map(({ number }) => number));
   const old = (await listSealed(sealedDirectory(directory))).filter(

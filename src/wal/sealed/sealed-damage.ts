@@ -11,9 +11,9 @@ export interface SealedPlace {
   readonly lastLsn: number;
 }
 
-export function sealedDamage(place: SealedPlace, what: string): StoreError {
-  const message = `the sealed log is damaged: ${place.path} at offset ${place.offset}: ${what} (LSNs ${place.firstLsn} to ${place.lastLsn})`;
-  return new StoreError("ERR_WAL_CORRUPT", message, { ...place });
+export function sealedDamage({ path, offset, firstLsn, lastLsn }: SealedPlace, what: string): StoreError {
+  const message = `the sealed log is damaged: ${path} at offset ${offset}: ${what} (LSNs ${firstLsn} to ${lastLsn})`;
+  return new StoreError("ERR_WAL_CORRUPT", message, { path, offset, firstLsn, lastLsn });
 }
 
 export function undecodable(place: SealedPlace, what: string, problem: Undecodable): StoreError {
