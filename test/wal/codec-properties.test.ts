@@ -159,7 +159,13 @@ test("a body holds its checksums if and only if nothing of it was changed", () =
   forAll(fc.tuple(bodies, fc.nat(), fc.integer({ min: 1, max: 255 })), ([records, at, change]) => {
     const body = bodyOf(records);
     const crc = body.readUInt32LE(body.length - (records.at(-1)?.length ?? 0) - 4);
-    const stamp = { kind: "DATA", cipher: 0, recordCount: records.length, storedBytes: body.length, bodyCrc: crc } as FrameHeader;
+    const stamp = {
+      kind: "DATA",
+      cipher: 0,
+      recordCount: records.length,
+      storedBytes: body.length,
+      bodyCrc: crc,
+    } as FrameHeader;
     assert.ok(isBodyValid(stamp, body));
     const index = at % body.length;
     body[index] = (body[index] as number) ^ change;

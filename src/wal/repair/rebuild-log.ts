@@ -133,7 +133,7 @@ class Rebuild {
   }
 
   async #write(runs: readonly SealedRun[]): Promise<void> {
-    const { runs: kept, removed } = withoutRemoved(runs, this.#rules, this.#place.keyOf);
+    const { runs: kept, removed } = withoutRemoved(runs, this.#rules, this.#place.keyOf, null);
     const last = (runs.at(-1) as SealedRun).header;
     const gone = [...this.#emptiedThrough(last.firstLsn + last.recordCount - 1), ...removed];
     for (const [index, run] of kept.entries()) {
@@ -180,7 +180,7 @@ function removedRun(firstLsn: number, recordCount: number, recordedAt: number): 
     body: NO_BYTES,
     goesOn: false,
   } as const;
-  return { ...run, leaf: leafOf([{ ...run, leaf: null }]) };
+  return { ...run, leaf: leafOf([{ ...run, leaf: null }], null) };
 }
 
 /** Whether its first record is the first of a frame: then its CRC is seeded with nothing. */
@@ -219,5 +219,5 @@ function rewritten(
   }
   const header = { firstLsn, recordCount, recordedAt };
   const run = { kind: "data", header, body: Buffer.concat(parts), leaf: null, goesOn: false } as const;
-  return ranges.includes(null) ? { ...run, leaf: leafOf([run]) } : run;
+  return ranges.includes(null) ? { ...run, leaf: leafOf([run], null) } : run;
 }
