@@ -1,11 +1,10 @@
 /** node:crypto of a simulated process: what is random comes from the seed. */
 
-import { createHash, hash } from "node:crypto";
 import { realmOf } from "../realms.js";
 
 const realm = realmOf(import.meta.url);
 
-export { createHash, hash };
+export { createCipheriv, createDecipheriv, createHash, createHmac, hash, timingSafeEqual } from "node:crypto";
 
 export function randomFillSync<Bytes extends Uint8Array>(bytes: Bytes): Bytes {
   for (let index = 0; index < bytes.length; index++) bytes[index] = realm.process.chance.integer(256);

@@ -6,6 +6,8 @@ import { SimulatedDirectory } from "../simulated-disk.js";
 import { SimulatedHandle } from "../simulated-handle.js";
 import { systemError } from "../system-error.js";
 
+export { constants };
+
 const realm = realmOf(import.meta.url);
 const FLAGS: Readonly<Record<string, number>> = {
   r: constants.O_RDONLY,
@@ -37,6 +39,22 @@ export async function readFile(path: string, encoding: BufferEncoding): Promise<
     return (await handle.readFile()).toString(encoding);
   } finally {
     await handle.close();
+  }
+}
+
+/** The file system has no second names for files. */
+export async function link(from: string): Promise<void> {
+  throw systemError("EPERM", "link", from);
+}
+
+export async function copyFile(from: string, to: string): Promise<void> {
+  const source = await open(from);
+  const target = await open(to, "wx");
+  try {
+    await target.writeFile(await source.readFile());
+  } finally {
+    await source.close();
+    await target.close();
   }
 }
 

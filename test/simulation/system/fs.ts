@@ -34,6 +34,16 @@ export function ftruncateSync(fd: number, size: number): void {
   realm.process.call("truncate", open.path, () => open.file.truncate(size));
 }
 
+export function readSync(fd: number, target: Buffer, offset: number, length: number, position: number): number {
+  const open = realm.process.openFile(fd, "read");
+  return realm.process.call("read", open.path, () => {
+    const bytes = Buffer.alloc(Math.max(0, Math.min(length, open.file.size - position)));
+    open.file.read(bytes, position);
+    target.set(bytes, offset);
+    return bytes.length;
+  });
+}
+
 export function writeSync(fd: number, text: string, position: number): number {
   const open = realm.process.openFile(fd, "write");
   const bytes = Buffer.from(text);

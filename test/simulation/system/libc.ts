@@ -14,6 +14,19 @@ export function mmap(byteLength: number, _protection: number, _flags: number, fd
 
 export function adviseHugePages(): void {}
 
+export function keepFromDumps(): void {}
+
+export function lockMemory(): number {
+  return 0;
+}
+
+/** A thread that seals is a coroutine of the same process. */
+export function copyMemory(target: bigint, source: bigint, byteLength: number): void {
+  const { process } = realm;
+  const [to, from] = [process.memoryAt(target), process.memoryAt(source)];
+  new Uint8Array(to.memory, to.offset, byteLength).set(new Uint8Array(from.memory, from.offset, byteLength));
+}
+
 export function munmap(address: bigint): void {
   realm.process.assertAlive();
   realm.process.unmap(address);
