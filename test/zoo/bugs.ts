@@ -28,6 +28,11 @@ function tests(file: string): Harness {
   return [`${file}.test.js`];
 }
 
+/** Histories with deaths, power cuts and faults, each from its seed. */
+function simulated(seeds: number): Harness {
+  return ["simulation/simulate.js", "--seeds", String(seeds)];
+}
+
 /** The wrong build writes, the right one looks what is there after a power cut. */
 const POWER_CUT = "power-cut/power-cut.js";
 
@@ -111,13 +116,13 @@ export const BUGS: readonly Bug[] = [
         replace: "",
       },
     ],
-    caughtBy: tests("crash/real-disk"),
+    caughtBy: simulated(200),
   },
   {
     name: "takeover-without-waiting",
     what: "a dead writer is judged while its writes are still in flight (P1, P8)",
     edits: [{ file: "src/wal/takeover.js", find: "await waitForWrites(file, place);", replace: "" }],
-    caughtBy: tests("wal/company"),
+    caughtBy: simulated(200),
   },
   {
     name: "failed-write-acknowledged",
