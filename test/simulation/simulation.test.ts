@@ -5,7 +5,7 @@ import { runSeed } from "./scenario.js";
 import { addReport, emptyTotal } from "./total.js";
 import { loadStores } from "./world.js";
 
-const SEEDS = 60;
+const SEEDS = 30;
 /**
  * When they were the first to: a short write while records are written once more (38), errors of the system without a code (56, 86, 105), a W
  * that goes back (60), owner locks that stay when descriptors run out (132), a prepared segment that is replaced (210, 283). What they
@@ -20,7 +20,7 @@ test(
   "the same seed makes the same things happen",
   async () => {
     await loadStores();
-    for (const seed of [1, 24, 107]) {
+    for (const seed of [24, 107]) {
       const first = await runSeed(seed);
       const second = await runSeed(seed);
       assert.equal(second, first);
