@@ -7,6 +7,7 @@ import { Attestation } from "./attestation.js";
 import { type Chance, chance } from "./chance.js";
 import { History, Violation } from "./history.js";
 import { type Inspection, inspectStore, manifestIn, STORE_DIRECTORY } from "./inspection.js";
+import { ReaderSession } from "./reader-session.js";
 import { planOf, type SeedPlan } from "./seed-plan.js";
 import { Session, type SessionPlace } from "./session.js";
 import { SimulatedDisk } from "./simulated-disk.js";
@@ -17,6 +18,9 @@ import { World } from "./world.js";
 const CRASH_KINDS: readonly CrashKind[] = ["none", "all", "each", "torn", "random"];
 const LANDING_US = 3_000_000;
 const LIVES_MAX = 3;
+/** Behind those of the writers. */
+const READER_REALM = 3;
+const READER_DEATH_US_MAX = 150_000;
 
 export interface SeedReport extends Total {
   readonly seed: number;
@@ -115,6 +119,7 @@ class Scenario {
     const lives = Array.from({ length: this.#plan.writers }, (_, realm) =>
       this.#lives(realm, `${generation}-${realm}`),
     );
+    if (this.#plan.hasReader) lives.push(this.#reader(`${generation}-reader`));
     const ended = Promise.all(lives).then(() => machine.disk);
     const disk = await world.until(Promise.race([cut, ended]), `generation ${generation} runs`);
     faults.blows = [];
@@ -140,6 +145,14 @@ class Scenario {
       else if (this.#chance.integer(3) > 0) return;
       await world.timeline.sleep(this.#chance.integer(30_000));
     }
+  }
+
+  async #reader(name: string): Promise<void> {
+    const session = new ReaderSession(this.#place, READER_REALM, name);
+    if (this.#chance.happens(this.#plan.deaths)) {
+      session.process.plan(this.#chance.integer(READER_DEATH_US_MAX), () => session.process.kill());
+    }
+    await Promise.race([session.run(), session.process.killed]);
   }
 
   get #place(): SessionPlace {
@@ -228,7 +241,10 @@ class Scenario {
     }
     this.#counts.recoveries++;
     const { events, watermark, horizon } = inspection;
-    const lostAbove = world.faults.damages.length === 0 ? Number.POSITIVE_INFINITY : this.#attestation.lsn;
+    const { counts, damages } = world.faults;
+    // A block that could not be read while the log was recovered counts as damaged.
+    const isWhole = damages.length === 0 && !counts.has("readError");
+    const lostAbove = isWhole ? Number.POSITIVE_INFINITY : this.#attestation.lsn;
     this.#counts.kept += this.#history.check(events, watermark, { lostAbove, horizon }).unacknowledged;
     return inspection;
   }

@@ -60,13 +60,13 @@ export function planOf(seed: number): SeedPlan {
   const rates = ratesOf(kinds, random);
   return {
     generations: 2 + random.integer(4),
-    writers: random.pick([1, 1, 2, 2, 3]),
+    writers: random.pick([1, 2, 2, 3, 3]),
     hasReader: random.integer(3) === 0,
     segmentBytes: random.pick([64, 64, 128, 256]) * 1024,
     busyWaitMs: random.pick([500, 3000, 30_000]),
     rates,
     isDamaging: DAMAGING.some((name) => rates[name] > 0),
-    deaths: random.pick([0, 0.3, 0.7]),
+    deaths: random.pick([0, 0.4, 0.9]),
     checkpoints: random.pick([0, 0.03, 0.1]),
     async: random.pick([0, 0.1, 0.5]),
     hasProjections: random.integer(3) === 0,

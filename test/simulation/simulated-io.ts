@@ -24,6 +24,7 @@ const WAKE_US_MAX = 40;
 const WRITE_US = { min: 60, spread: 120 };
 const READ_US = { min: 30, spread: 60 };
 const PUBLISH_US_MAX = 8;
+const LATE_US_MAX = 120_000;
 const MISDIRECTED_BYTES = 4096;
 
 const DESCRIPTION: IoDescription = {
@@ -145,7 +146,7 @@ export class SimulatedIo implements BlockIo {
       // Who knows what of it came through.
       open.file.write(bytes.subarray(0, 512 * (1 + machine.chance.integer(length / 512))), fileOffset, false);
     }
-    this.#kernel(this.#delay(WRITE_US) + machine.faults.extraWriteUs(), () => {
+    const landed = (): void => {
       machine.before("block-write", open.path);
       if (machine.isDown) return;
       if (change !== null && !this.#process.isDead && !isSame(bytes, buffer, bufferOffset)) {
@@ -159,6 +160,12 @@ export class SimulatedIo implements BlockIo {
       if (write.publication !== null && outcome.result === length)
         this.#publish(write.publication, write.completion, length);
       else this.#post(write.completion, outcome.result);
+    };
+    this.#kernel(this.#delay(WRITE_US) + machine.faults.extraWriteUs(), () => {
+      // A slow device: what a process had in flight outlives it, and who takes its place.
+      const isLate = this.#process.isDead && machine.chance.integer(2) === 0;
+      if (isLate) this.#kernel(machine.chance.integer(LATE_US_MAX), landed);
+      else landed();
     });
   }
 

@@ -5,8 +5,12 @@ import { runSeed } from "./scenario.js";
 import { addReport, emptyTotal } from "./total.js";
 import { loadStores } from "./world.js";
 
-const SEEDS = 60;
-/** What of production code each was the first to find is said in test/simulation/found.md. */
+const SEEDS = 30;
+/**
+ * When they were the first to: a short write while records are written once more (38), errors of the system without a code (56, 86, 105), a W
+ * that goes back (60), owner locks that stay when descriptors run out (132), a prepared segment that is replaced (210, 283). What they
+ * do changes with the simulation; what they found has tests of its own.
+ */
 const SEEDS_THAT_FOUND = [38, 56, 60, 86, 105, 132, 210, 283];
 const DEADLINE_MS = 240_000;
 
@@ -16,7 +20,7 @@ test(
   "the same seed makes the same things happen",
   async () => {
     await loadStores();
-    for (const seed of [1, 24, 107]) {
+    for (const seed of [24, 107]) {
       const first = await runSeed(seed);
       const second = await runSeed(seed);
       assert.equal(second, first);

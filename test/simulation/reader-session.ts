@@ -1,0 +1,69 @@
+/** The life of a process that only reads, beside writers or without any: what it sees must be true, and stay so. */
+
+import type { StoreReader } from "../../src/index.js";
+import { isStoreError } from "../../src/index.js";
+import { thrownBy } from "./caller.js";
+import { type Chance, chance } from "./chance.js";
+import { seenEvent } from "./read-log.js";
+import type { SessionPlace } from "./session.js";
+import type { SimulatedProcess } from "./simulated-process.js";
+
+const ROUNDS_MAX = 8;
+const PAUSE_MS_MAX = 25;
+
+export class ReaderSession {
+  readonly process: SimulatedProcess;
+  readonly #openReader: (directory: string) => Promise<StoreReader>;
+  readonly #place: SessionPlace;
+  readonly #chance: Chance;
+  #lastWatermark = 0;
+
+  constructor(place: SessionPlace, realm: number, name: string) {
+    const { process, varve } = place.world.start(realm, name);
+    this.process = process;
+    this.#openReader = varve.openReader;
+    this.#place = place;
+    this.#chance = chance(place.world.seed, `reader ${name}`);
+  }
+
+  async run(): Promise<void> {
+    const rounds = 1 + this.#chance.integer(ROUNDS_MAX);
+    for (let round = 0; round < rounds; round++) {
+      await this.process.sleep(this.#chance.next() * PAUSE_MS_MAX);
+      try {
+        await this.#read();
+      } catch (error) {
+        if (!isStoreError(error)) throw thrownBy("openReader", error);
+        if (error.code === "ERR_WAL_CORRUPT") this.#place.onCorrupt(error);
+      }
+    }
+    this.process.exit();
+  }
+
+  async #read(): Promise<void> {
+    const reader = await this.#openReader(this.#place.directory);
+    try {
+      await this.#readOn(reader);
+      for (let looks = this.#chance.integer(4); looks > 0; looks--) {
+        await this.process.sleep(this.#chance.next() * PAUSE_MS_MAX);
+        await reader.refresh();
+        await this.#readOn(reader);
+      }
+    } finally {
+      await reader.close();
+    }
+  }
+
+  async #readOn(reader: StoreReader): Promise<void> {
+    const { watermark, horizon } = reader;
+    const after = Math.max(horizon, Math.min(this.#lastWatermark, watermark) - this.#chance.integer(30));
+    let lastLsn = after;
+    for await (const event of reader.readAll({ after: Math.max(0, after) })) {
+      if (event.lsn <= lastLsn) throw new Error(`a reader: LSN ${event.lsn} after ${lastLsn}`);
+      if (event.lsn > reader.watermark) throw new Error(`a reader: LSN ${event.lsn} above W ${reader.watermark}`);
+      lastLsn = event.lsn;
+      this.#place.history.see(seenEvent(event));
+    }
+    this.#lastWatermark = watermark;
+  }
+}
