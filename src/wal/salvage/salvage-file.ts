@@ -12,7 +12,7 @@ export class SalvageFile {
   readonly path: string;
   readonly byteLength: number;
   /** Blocks that the device has not given back. */
-  readonly unreadable = new Set<number>();
+  readonly unreadable: Set<number> = new Set();
   readonly #handle: FileHandle;
   #window: Buffer = Buffer.alloc(0);
   #windowOffset = 0;

@@ -58,8 +58,8 @@ export interface Survey {
 export class SurveyNotes {
   readonly damage: DamageNote[] = [];
   readonly headless: HeadlessBody[] = [];
-  readonly foreignFiles = new Set<string>();
-  readonly newerFiles = new Set<string>();
+  readonly foreignFiles: Set<string> = new Set();
+  readonly newerFiles: Set<string> = new Set();
   /** By the headers of frames, control frames included. */
   attestedLsn = 0;
 
