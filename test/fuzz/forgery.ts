@@ -84,10 +84,12 @@ function forgesOf(file: string, bytes: Buffer): Forge[] {
   return forges;
 }
 
+/** So many for each header and page; below 1, for so many of them. */
 export function* forgeriesOf(store: FuzzStore, random: SeededRandom, perPlace: number): Generator<Mutation> {
   for (const [file, original] of store.files) {
     for (const forge of forgesOf(file, original)) {
-      for (let round = 0; round < perPlace; round++) {
+      const count = perPlace < 1 ? Number(random.next() < perPlace) : perPlace;
+      for (let round = 0; round < count; round++) {
         const bytes = Buffer.from(original);
         const told = forge(bytes, random);
         yield { kind: "forged", label: `${told} of ${file}`, changes: [{ file, kind: "content", bytes }] };

@@ -34,7 +34,7 @@ export interface FuzzReport {
 
 const LANES = 6;
 const BITS_FOR_EACH_OTHER = 16;
-const FORGERIES_PER_PLACE = 400;
+const FORGERIES_PER_PLACE = 800;
 const FAILURES_MAX = 20;
 const DEADLINE_MS = 20_000;
 
@@ -95,7 +95,7 @@ function* chosen(mutations: Iterable<Mutation>, every: number): Generator<Mutati
 
 /** Lies that hold their checksums, some for each header and page. */
 async function forgeStore(store: FuzzStore, plan: FuzzPlan, tally: Tally, failures: string[]): Promise<number> {
-  const perPlace = Math.ceil(FORGERIES_PER_PLACE / plan.every);
+  const perPlace = FORGERIES_PER_PLACE / plan.every;
   const mutations = forgeriesOf(store, seededRandom(plan.every), perPlace);
   let done = 0;
   const lane = async (number: number): Promise<void> => {

@@ -193,6 +193,7 @@ export class SealedLog {
     let delivered = Math.max(after, this.firstLsn - 1);
     while (delivered < end) {
       const generation = this.#generation;
+      const before = delivered;
       try {
         for await (const { runs } of this.#segmentOf(delivered + 1).blocks(delivered + 1, end)) {
           for (const run of runs) {
@@ -204,6 +205,7 @@ export class SealedLog {
             if (delivered >= end) return;
           }
         }
+        if (delivered === before) throw unreachable(delivered + 1, this.#segmentOf(delivered + 1).path);
       } catch (error) {
         if (generation === this.#generation) throw error;
       }
@@ -220,6 +222,7 @@ export class SealedLog {
     let upper = Math.min(through, this.lastLsn);
     while (upper >= Math.max(this.firstLsn, after + 1)) {
       const generation = this.#generation;
+      const before = upper;
       try {
         for await (const { runs } of this.#segmentOf(upper).blocksBackwards(upper)) {
           for (const run of runs.toReversed()) {
@@ -230,6 +233,7 @@ export class SealedLog {
             if (run.kind === "data") yield run;
           }
         }
+        if (upper === before) throw unreachable(upper, this.#segmentOf(upper).path);
       } catch (error) {
         if (generation === this.#generation) throw error;
       }
@@ -386,7 +390,16 @@ async function headIn(segment: SealedSegment, entry: StreamEntry, through: numbe
 }
 
 function runIn({ runs }: SealedBlock, lsn: number): SealedRun {
-  return runs[floorIndex(runs.length, lsn, (index) => runs[index]?.header.firstLsn ?? 0)] as SealedRun;
+  const run = runs[floorIndex(runs.length, lsn, (index) => runs[index]?.header.firstLsn ?? 0)];
+  if (run === undefined || lsn >= run.header.firstLsn + run.header.recordCount) throw unreachable(lsn);
+  return run;
+}
+
+/** Every page and block holds its CRC, and together they make no sense. */
+function unreachable(lsn: number, path?: string): StoreError {
+  const where = path === undefined ? "the index of the sealed log" : `the index of ${path}`;
+  const message = `LSN ${lsn} is not where ${where} says`;
+  return new StoreError("ERR_WAL_CORRUPT", message, { lsn, ...(path !== undefined && { path }) });
 }
 
 function frameIn(block: SealedBlock, lsn: number): SealedRun {

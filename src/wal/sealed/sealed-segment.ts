@@ -217,8 +217,17 @@ export class SealedSegment {
 
   /** Where block `index` is; 0 is the first. */
   async #location(index: number): Promise<BlockLocation> {
-    const { bytes } = await this.#lsnPage(Math.floor(index / LSN_ENTRIES_PER_PAGE));
-    return locationAt(bytes, index % LSN_ENTRIES_PER_PAGE);
+    const page = Math.floor(index / LSN_ENTRIES_PER_PAGE);
+    const { bytes } = await this.#lsnPage(page);
+    const location = locationAt(bytes, index % LSN_ENTRIES_PER_PAGE);
+    const { fileOffset, storedBytes, firstLsn } = location;
+    // The page holds its CRC: what is not so was written wrong, and would be looked for without an end.
+    const isWithin =
+      fileOffset >= PAGE_BYTES && fileOffset + BLOCK_HEADER_BYTES + storedBytes <= this.trailer.blocksEnd;
+    const isSound = isWithin && firstLsn >= this.firstLsn && firstLsn <= this.lastLsn;
+    if (!isSound)
+      throw sealedDamage(this.#place(this.#parts.lsnPages + page * PAGE_BYTES), "an LSN page that leads nowhere");
+    return location;
   }
 
   /** The last block whose value is at most `value`, 0 when there is none. */
@@ -272,7 +281,8 @@ export class SealedSegment {
     if (!(storedBytes <= bytesLeft - BLOCK_HEADER_BYTES)) throw sealedDamage(place, "a block beyond the last one");
     const bytes = await this.#read(fileOffset, BLOCK_HEADER_BYTES + storedBytes);
     const header = checkBlockHeader(bytes, place);
-    const isIndexed = blockHeaderCrc(bytes) === headerCrc && header.storedBytes === storedBytes;
+    const isSame = header.storedBytes === storedBytes && header.firstLsn === firstLsn;
+    const isIndexed = isSame && blockHeaderCrc(bytes) === headerCrc;
     if (!isIndexed) throw sealedDamage(place, "another block than the index says");
     return decodeBlock(header, bytes.subarray(BLOCK_HEADER_BYTES), place);
   }

@@ -191,3 +191,50 @@ test("a read that fails is no damage, names the place, and passes; a file that e
   await log.close();
   rmSync(sealedPath(bench.directory, entries[0]?.number as number));
 });
+
+// Found by the fuzz's lies: a page that held its CRC and led nowhere was looked through without an end.
+test("an LSN page that holds its CRC and leads elsewhere is refused, forwards, backwards and by stream", async () => {
+  const made = makeLog(seededRandom(3), { frames: 12, streams: 5, recordsMax: 4, payloadMax: 4, voidEvery: 4 });
+  const entries = await bench.merge(made, { blockBytes: 300 });
+  const [entry] = entries as [SealedEntry];
+  const path = sealedPath(bench.directory, entry.number);
+  const whole = readFileSync(path);
+  const page = whole.indexOf("VRVL");
+  assert.is(page % PAGE, 0);
+  const [first, second] = [page + 24, page + 24 + 32];
+  const lies: readonly (readonly [at: number, high: number, low: number])[] = [
+    [first + 8, 0xffff_ffff, 0xffff_ffff], // an offset that is no number
+    [first + 8, 1, 0], // beyond the file
+    [second + 8, 0, 0], // in the preamble
+    [second, 0x1f_ffff, 0], // LSNs that the segment does not have
+    [second, 0, 1], // LSNs of the block before
+    [first + 24, 0, 0], // a header's CRC, and a length of nothing
+  ];
+  for (const [at, high, low] of lies) {
+    const bytes = Buffer.from(whole);
+    bytes.writeUInt32LE(low, at);
+    bytes.writeUInt32LE(high, at + 4);
+    bytes.writeUInt32LE(crc32(bytes.subarray(page, page + PAGE - 4), crc32(STORE_ID)), page + PAGE - 4);
+    writeFileSync(path, bytes);
+    const log = await bench.open(entries);
+    const ends = [
+      async () => {
+        for await (const _ of log.frames(0, log.lastLsn));
+      },
+      async () => {
+        for await (const _ of log.framesBackwards(log.lastLsn));
+      },
+      async () => {
+        for await (const _ of log.framesOf(Array.from({ length: log.lastLsn }, (_, index) => index + 1)));
+      },
+    ];
+    let refused = 0;
+    for (const end of ends) {
+      const outcome = await end().catch((error: StoreError) => error.code);
+      assert.ok(outcome === undefined || outcome === "ERR_WAL_CORRUPT", String(outcome));
+      if (outcome !== undefined) refused++;
+    }
+    assert.ok(refused > 0, `${high}:${low} at ${at}`);
+    await log.close();
+  }
+});
