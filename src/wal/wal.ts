@@ -474,13 +474,13 @@ export class Wal {
 
   /** Writes what is buffered, seals the log, and gives everything back. The second call waits for the first. */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= this.#close().finally(() => this.#keys?.close());
     return this.#closing;
   }
 
   async #close(): Promise<void> {
     let isClean = false;
-    const stopping = Promise.all([this.#backups.stop(), this.#sealedChanges.stop()]);
+    const stopping = Promise.all([this.#backups.stop(), this.#sealedChanges.stop(), this.keyChanges.stop()]);
     try {
       isClean = await this.#writer.close();
     } finally {
@@ -497,7 +497,6 @@ export class Wal {
         this.#exclusiveLock?.release();
         await this.#io.close();
         this.#pool.close();
-        this.#keys?.close();
         // For what a broken ring has in flight the kernel may still store a done word: then the memory stays.
         if (this.#io.inFlightCount === 0) this.#unmap();
       }
