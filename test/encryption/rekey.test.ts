@@ -235,6 +235,27 @@ test("interrupted by a state that cannot be written, everything is there with bo
   await store.close();
 });
 
+test("interrupted on the way from no key, it is read with the key, written to, and gone on with", async () => {
+  let store = await opened(null);
+  await fill(store);
+  await store.close();
+  const file = join(directory, "projections", "counter", "v1.checkpoint");
+  mkdirSync(`${file}.tmp/inside`, { recursive: true });
+  await rejects(rekeyStore(directory, { encryption: one }), (error) => error instanceof Error);
+  rmSync(`${file}.tmp`, { recursive: true });
+  await rejects(opened(null), "ERR_KEY_MISSING");
+  store = await opened(one);
+  assert.is(await eventsOf(store), 40);
+  assert.is((await store.project(counter)).recovery.refused[0]?.reason, "tampered"); // it is not encrypted yet
+  await appendEach(store, 5, "hush-more");
+  await store.close();
+  await rekeyStore(directory, { encryption: one });
+  for (const path of filesIn(directory)) assert.not.ok(readFileSync(path).includes("hush"), `${path} has it in clear`);
+  store = await opened(one);
+  assert.is(await eventsOf(store), 45);
+  await store.close();
+});
+
 test("a state that is damaged is removed, and the rekeying goes on", async () => {
   let store = await opened(one);
   await fill(store);
