@@ -45,6 +45,8 @@ export class KeyChanges {
   readonly #checkpointer: Checkpointer;
   readonly #assertWritable: () => void;
   #last: Promise<unknown> = Promise.resolve();
+  /** A manifest is being written that names a new key. */
+  #naming: Promise<unknown> | null = null;
 
   constructor(place: KeyChangePlace, changes: SealedChanges, checkpointer: Checkpointer, assertWritable: () => void) {
     this.#place = place;
@@ -78,7 +80,6 @@ export class KeyChanges {
   }
 
   async #rotate(source: KeySource): Promise<number> {
-    const { directory, takeAttachLock } = this.#place;
     this.#assertWritable();
     const keys = this.#keys();
     const added = await keys.add(source);
@@ -86,19 +87,33 @@ export class KeyChanges {
     if (slot !== added) keys.removeLast(added); // it is there already
     try {
       this.#assertWritable();
-      const lock = await takeAttachLock();
-      try {
-        // Named durably first: nobody may meet a frame of a key that no manifest knows.
-        adoptKeys(keys, await changeManifest(directory, (manifest) => withNamedKey(manifest, keys, slot)), directory);
-      } finally {
-        lock?.release();
-      }
+      // Whoever closes the log waits for it: a manifest that names a key which its caller believes refused would ask for it at the next opening.
+      this.#naming = this.#name(keys, slot);
+      await this.#naming;
     } catch (error) {
       if (slot === added) keys.removeLast(slot);
       throw error;
+    } finally {
+      this.#naming = null;
     }
-    keys.use(slot);
     return keys.currentId;
+  }
+
+  /** Durably, and then makes it current: nobody may meet a frame of a key that no manifest knows. */
+  async #name(keys: StoreKeys, slot: number): Promise<void> {
+    const { directory, takeAttachLock } = this.#place;
+    const lock = await takeAttachLock();
+    try {
+      adoptKeys(keys, await changeManifest(directory, (manifest) => withNamedKey(manifest, keys, slot)), directory);
+      keys.use(slot);
+    } finally {
+      lock?.release();
+    }
+  }
+
+  /** Waits for a change that has begun to be made durable. */
+  async stop(): Promise<void> {
+    await this.#naming?.catch(() => {}); // its caller is told
   }
 
   /**

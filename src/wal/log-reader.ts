@@ -98,7 +98,7 @@ export class LogReader {
   useManifest(manifest: Manifest, settled: readonly ScannedSegment[]): void {
     const isSame = manifest.incarnations.at(-1)?.incarnation === this.#manifest.incarnations.at(-1)?.incarnation;
     const isCheckpoint = manifest.checkpointLsn > this.#manifest.checkpointLsn;
-    adoptKeys(this.#source.keys ?? null, manifest, this.#source.directory);
+    this.adoptKeys(manifest);
     this.#manifest = manifest;
     this.#voids = voidsOf(manifest);
     if (isCheckpoint) {
@@ -138,7 +138,8 @@ export class LogReader {
           const { position } = cursor;
           if (!position.isVerified) cursor.verify();
           this.#source.index.of(cursor.core).add(firstLsn, position.segment, position.fileOffset);
-          const opened = await this.#opened(frame);
+          const opening = this.#opened(frame);
+          const opened = opening instanceof Promise ? await opening : opening;
           delivered = firstLsn + recordCount - 1;
           cursor.consume();
           yield opened;
@@ -263,9 +264,14 @@ export class LogReader {
   async #readManifest(): Promise<void> {
     const manifest = await currentManifest(this.#source.directory);
     this.#checkOpen();
-    adoptKeys(this.#source.keys ?? null, manifest, this.#source.directory);
+    this.adoptKeys(manifest);
     this.#manifest = manifest;
     this.#voids = voidsOf(manifest);
+  }
+
+  /** Learns the numbers of keys: before anything is read that this manifest is the first to name. */
+  adoptKeys(manifest: Manifest): void {
+    adoptKeys(this.#source.keys ?? null, manifest, this.#source.directory);
   }
 
   /** Its records; another writer may have gone over to a key that a newer manifest names. */

@@ -448,10 +448,13 @@ export class LogView {
     if (this.#lookTimer !== null) clearTimeout(this.#lookTimer);
     await this.#refreshing?.catch(() => {}); // its caller is told
     this.#listeners.tell(this.#watermark);
-    await this.#reader.close();
-    await this.#io.close();
+    try {
+      await this.#reader.close();
+      await this.#io.close();
+    } finally {
+      this.#keys?.close();
+    }
     this.#pool.close();
-    this.#keys?.close();
     this.#live.close();
   }
 }

@@ -77,6 +77,7 @@ export class TieredReader {
   async useManifest(manifest: Manifest, settled: readonly ScannedSegment[]): Promise<void> {
     if (manifest.sequence < this.#manifest.sequence) return;
     const before = this.#manifest.checkpointLsn;
+    this.#hot.adoptKeys(manifest);
     const isSame = JSON.stringify(manifest.sealed) === JSON.stringify(this.#manifest.sealed);
     if (
       !isSame ||

@@ -451,13 +451,13 @@ export class Wal {
 
   /** Writes what is buffered, seals the log, and gives everything back. The second call waits for the first. */
   close(): Promise<void> {
-    this.#closing ??= coded(() => this.#close());
+    this.#closing ??= coded(() => this.#close().finally(() => this.#keys?.close()));
     return this.#closing;
   }
 
   async #close(): Promise<void> {
     let isClean = false;
-    const stopping = Promise.all([this.#backups.stop(), this.#sealedChanges.stop()]);
+    const stopping = Promise.all([this.#backups.stop(), this.#sealedChanges.stop(), this.keyChanges.stop()]);
     try {
       isClean = await this.#writer.close();
     } finally {
@@ -474,7 +474,6 @@ export class Wal {
         this.#exclusiveLock?.release();
         await this.#io.close();
         this.#pool.close();
-        this.#keys?.close();
         // For what a broken ring has in flight the kernel may still store a done word: then the memory stays.
         if (this.#io.inFlightCount === 0) this.#unmap();
       }

@@ -109,6 +109,32 @@ test("rotating while appends are in flight, and several times at once", async ()
   await store.close();
 });
 
+test("a key that comes when the store is closed goes nowhere", async () => {
+  const store = await opened(one);
+  await appendEach(store, 2);
+  const given = Buffer.alloc(32, 7);
+  let give: () => void = () => {};
+  const rotating = store.rotateKey(
+    () =>
+      new Promise((resolve) => {
+        give = () => resolve(given);
+      }),
+  );
+  await new Promise((resolve) => setImmediate(resolve));
+  await store.close();
+  give();
+  await rejects(rotating, "ERR_STORE_CLOSED");
+  assert.ok(given.every((byte) => byte === 0));
+  // Closing while the manifest is written: either it was refused, or it is named and was told.
+  const again = await opened(one);
+  const outcome = again.rotateKey(keyOf(2)).then(
+    () => [1, 2],
+    () => [1],
+  );
+  await again.close();
+  assert.equal(await keyIdsOf(directory), await outcome);
+});
+
 test("other writers and readers follow when they were given the key before; without it they say which one is missing", async () => {
   const first = await opened(one);
   const ready = { key: keyOf(1), otherKeys: [keyOf(2)] };
@@ -122,6 +148,10 @@ test("other writers and readers follow when they were given the key before; with
   await reader.refresh();
   assert.equal([await eventsOf(first), await eventsOf(second), await eventsOf(reader)], [9, 9, 9]);
   assert.is(await second.streamVersion("accounts"), 9);
+  await second.checkpoint();
+  await appendEach(second, 1);
+  await reader.refresh();
+  assert.equal([await eventsOf(first), await eventsOf(second), await eventsOf(reader)], [10, 10, 10]);
   await rejects(async () => {
     await unready.refresh();
     await eventsOf(unready);
@@ -202,6 +232,27 @@ test("interrupted by a state that cannot be written, everything is there with bo
   assert.is((await rekeyStore(directory, { encryption: oneThenTwo })).droppedKeys, 1);
   store = await opened(two);
   assert.is(await eventsOf(store), 40);
+  await store.close();
+});
+
+test("interrupted on the way from no key, it is read with the key, written to, and gone on with", async () => {
+  let store = await opened(null);
+  await fill(store);
+  await store.close();
+  const file = join(directory, "projections", "counter", "v1.checkpoint");
+  mkdirSync(`${file}.tmp/inside`, { recursive: true });
+  await rejects(rekeyStore(directory, { encryption: one }), (error) => error instanceof Error);
+  rmSync(`${file}.tmp`, { recursive: true });
+  await rejects(opened(null), "ERR_KEY_MISSING");
+  store = await opened(one);
+  assert.is(await eventsOf(store), 40);
+  assert.is((await store.project(counter)).recovery.refused[0]?.reason, "tampered"); // it is not encrypted yet
+  await appendEach(store, 5, "hush-more");
+  await store.close();
+  await rekeyStore(directory, { encryption: one });
+  for (const path of filesIn(directory)) assert.not.ok(readFileSync(path).includes("hush"), `${path} has it in clear`);
+  store = await opened(one);
+  assert.is(await eventsOf(store), 45);
   await store.close();
 });
 

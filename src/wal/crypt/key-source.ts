@@ -30,21 +30,34 @@ export function checkKeySource(source: unknown, name: string): asserts source is
   throw new TypeError(`option ${name} must be { file }, { env } or a function`);
 }
 
+/** Pieces of secret memory: where the key goes, and room for its text, which is zeroed in the end. */
+export interface KeyPlace {
+  readonly target: Buffer;
+  readonly scratch: Buffer;
+}
+
 /**
- * Fills `target` with the key. `scratch` has room for its text, and is zeroed in the end; both are secret memory.
+ * Fills the place with the key. It is asked for when the key is there, and may throw: whoever waits for a key service can have closed the store
+ * meanwhile, and its memory is gone then.
  *
  * @throws StoreError `ERR_KEY_MISSING` where there is nothing, `ERR_KEY_WRONG` where there is no key; TypeError for what a function gives
  */
-export async function loadKey(source: KeySource, target: Buffer, scratch: Buffer): Promise<void> {
+export async function loadKey(source: KeySource, placeOf: () => KeyPlace): Promise<void> {
+  const given = typeof source === "function" ? await askFunction(source) : null;
   try {
-    if (typeof source === "function") await loadFromFunction(source, target);
-    else if ("file" in source) loadFromFile(source.file, target, scratch);
-    else loadFromEnvironment(source.env, target, scratch);
-  } catch (error) {
-    target.fill(0);
-    throw error;
+    const { target, scratch } = placeOf();
+    try {
+      if (given !== null) takeGiven(given, target);
+      else if (typeof source !== "function" && "file" in source) loadFromFile(source.file, target, scratch);
+      else if (typeof source !== "function") loadFromEnvironment(source.env, target, scratch);
+    } catch (error) {
+      target.fill(0);
+      throw error;
+    } finally {
+      scratch.fill(0);
+    }
   } finally {
-    scratch.fill(0);
+    given?.fill(0);
   }
 }
 
@@ -86,18 +99,20 @@ function loadFromEnvironment(name: string, target: Buffer, scratch: Buffer): voi
   }
 }
 
-async function loadFromFunction(source: () => Uint8Array | Promise<Uint8Array>, target: Buffer): Promise<void> {
+async function askFunction(source: () => Uint8Array | Promise<Uint8Array>): Promise<Uint8Array> {
   let key: unknown;
   try {
     key = await source();
   } catch (cause) {
     throw new StoreError("ERR_KEY_MISSING", "the function that gives the key failed", {}, { cause });
   }
-  if (!(key instanceof Uint8Array)) throw new TypeError("the function that gives a key must give a Uint8Array");
-  const isKey = key.length === KEY_BYTES;
-  if (isKey) target.set(key);
-  key.fill(0);
-  if (!isKey) throw noKey("what the function gave");
+  if (key instanceof Uint8Array) return key;
+  throw new TypeError("the function that gives a key must give a Uint8Array");
+}
+
+function takeGiven(key: Uint8Array, target: Buffer): void {
+  if (key.length !== KEY_BYTES) throw noKey("what the function gave");
+  target.set(key);
 }
 
 /** Without strings: those would stay on the heap. Ends of lines may follow the digits. */

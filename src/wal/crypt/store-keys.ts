@@ -143,7 +143,10 @@ export class StoreKeys {
     if (slot === KEYS_MAX) throw new RangeError(`a store holds no more than ${KEYS_MAX} keys at once`);
     this.#ids.push(0);
     try {
-      await loadKey(source, this.#slot(slot), this.#scratch());
+      await loadKey(source, () => {
+        this.#assertOpen();
+        return { target: this.#slot(slot), scratch: this.#scratch() };
+      });
     } catch (error) {
       this.#ids.pop();
       throw error;

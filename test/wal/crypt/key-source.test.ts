@@ -11,7 +11,7 @@ const HEX = KEY.toString("hex");
 
 async function loaded(source: KeySource): Promise<Buffer> {
   const [target, scratch] = [Buffer.alloc(32), Buffer.alloc(128)];
-  await loadKey(source, target, scratch);
+  await loadKey(source, () => ({ target, scratch }));
   assert.ok(
     scratch.every((byte) => byte === 0),
     "its text is zeroed",
@@ -43,7 +43,10 @@ test("a file that holds anything else is no key, and leaves none behind", async 
     "0".repeat(5000),
   ]) {
     const target = Buffer.alloc(32, 1);
-    const error = await rejects(loadKey(file(content), target, Buffer.alloc(128)), "ERR_KEY_WRONG");
+    const error = await rejects(
+      loadKey(file(content), () => ({ target, scratch: Buffer.alloc(128) })),
+      "ERR_KEY_WRONG",
+    );
     assert.not.match(error.message, HEX.slice(2, 20));
     assert.ok(target.every((byte) => byte === 0));
   }
