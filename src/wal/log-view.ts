@@ -346,9 +346,20 @@ export class LogView {
     const manifest = await currentManifest(this.directory);
     const isSame = manifest.incarnations.at(-1)?.incarnation === incarnation;
     if (!isSame || !(await this.#catchUp(changed, manifest, attestedLsn, wantedLsn))) await this.#scan();
-    else await this.#reader.useManifest(manifest, []);
+    else await this.#useManifest(manifest);
     this.#seenManifest = manifestName;
     this.#show();
+  }
+
+  async #useManifest(manifest: Manifest): Promise<void> {
+    try {
+      await this.#reader.useManifest(manifest, []);
+    } catch (error) {
+      // Its segments can be gone when there is a later one already.
+      const newest = await currentManifest(this.directory);
+      if (newest.sequence === manifest.sequence) throw error;
+      await this.#scan();
+    }
   }
 
   /** Reads what is new; false when something of what is attested does not turn up. */
