@@ -11,6 +11,7 @@ export type {
   BufferedResult,
   CheckpointReport,
   CoreState,
+  DamageKind,
   DamageNote,
   DeleteStreamOptions,
   Direction,

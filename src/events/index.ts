@@ -5,6 +5,7 @@ export type {
   BackupReport,
   CheckpointReport,
   CoreState,
+  DamageKind,
   DamageNote,
   DroppedVersions,
   EncryptionOptions,

@@ -7,6 +7,7 @@ import {
   checkOptionNames,
   type DamageNote,
   type DroppedVersions,
+  type EncryptionOptions,
   type ExaminedStore,
   examineStore,
   isStore,
@@ -17,7 +18,7 @@ import {
 } from "../wal/index.js";
 import { envelopeKey } from "./envelope-key.js";
 import { EventReader } from "./event-reader.js";
-import { checkDirectory } from "./open-options.js";
+import { checkDirectory, checkedEncryption } from "./open-options.js";
 import { verifyEvents } from "./verify-events.js";
 
 /** How a store is repaired. */
@@ -28,6 +29,11 @@ export interface RepairOptions {
   readonly backup?: string;
   /** Told the LSN that is looked at, now and then. Throwing ends it. */
   readonly onProgress?: (lsn: number) => void;
+  /**
+   * The keys of a store that is encrypted; by the first, `key`, it is encrypted afterwards. They are loaded for each look at the store: a
+   * function is called several times.
+   */
+  readonly encryption?: EncryptionOptions | null;
 }
 
 /** What a repair found, did, or would do. */
@@ -60,7 +66,7 @@ export interface RepairReport {
   readonly quarantined: readonly string[];
 }
 
-const OPTION_NAMES = ["dryRun", "backup", "onProgress"] as const;
+const OPTION_NAMES = ["dryRun", "backup", "onProgress", "encryption"] as const;
 const BUSY_WAIT_MS = 30_000;
 
 function checkRepair(directory: unknown, options: RepairOptions): void {
@@ -72,6 +78,7 @@ function checkRepair(directory: unknown, options: RepairOptions): void {
     throw new TypeError("option backup must be the name of a directory");
   if (onProgress !== undefined && typeof onProgress !== "function")
     throw new TypeError("option onProgress must be a function");
+  checkedEncryption(options.encryption);
 }
 
 /**
@@ -85,12 +92,15 @@ function checkRepair(directory: unknown, options: RepairOptions): void {
  * - of a stream that has lost an event between others, all before the last such loss (`dropped`): streams have no holes;
  * - the versions of a stream whose newest events are lost: nobody can know that there were any, and they are given again.
  *
+ * In an encrypted store, what holds its checksum and not its authentication tag is lost too, and is named in `damage` as `tampered`. The new
+ * segments are encrypted by the current key; the copy, and what is in `quarantine/`, stay as they were.
+ *
  * The log is written anew as a whole: that needs as much room as its intact part. Backups of before do not go on from a repaired store
  * (`ERR_BACKUP_DIVERGED`).
  *
  * @throws TypeError for a wrong argument or option
  * @throws StoreError `ERR_STORE_NOT_FOUND`, `ERR_STORE_LOCKED`, `ERR_STORE_BUSY`, `ERR_STORE_EXISTS` (the copy's place is taken),
- *   `ERR_IO_FAILED`: the store is as it was
+ *   `ERR_KEY_MISSING`, `ERR_KEY_WRONG`, `ERR_IO_FAILED`: the store is as it was
  *
  * @example
  * ```ts
@@ -106,6 +116,7 @@ export async function repairStore(directory: string, options: RepairOptions = {}
   const place: RepairPlace = {
     directory: path,
     keyOf: envelopeKey(),
+    encryption: checkedEncryption(options.encryption),
     busyWaitMs: BUSY_WAIT_MS,
     onWaiting: () => {},
     onProgress,
@@ -149,10 +160,21 @@ function withErrno(error: unknown): unknown {
   return new StoreError("ERR_IO_FAILED", error.message, { errno: code }, { cause: error });
 }
 
+/** What says something of the store. Where a key is missing or wrong is found out by looking at the files: the manifest may be an older one. */
+const PROBLEMS: readonly string[] = [
+  "ERR_WAL_CORRUPT",
+  "ERR_WAL_TAMPERED",
+  "ERR_WAL_VERSION",
+  "ERR_WAL_FOREIGN",
+  "ERR_STORE_NOT_FOUND",
+  "ERR_KEY_MISSING",
+  "ERR_KEY_WRONG",
+];
+
 /** What is wrong with the store; null when nothing is. Throws what says nothing of the store. */
-async function problemOf(directory: string): Promise<StoreError | null> {
+async function problemOf({ directory, encryption }: RepairPlace): Promise<StoreError | null> {
   try {
-    const reader = await EventReader.open(directory, [], new Map());
+    const reader = await EventReader.open(directory, [], new Map(), encryption);
     try {
       await verifyEvents(reader);
       return null;
@@ -160,8 +182,7 @@ async function problemOf(directory: string): Promise<StoreError | null> {
       await reader.close();
     }
   } catch (error) {
-    const isOfTheStore = ["ERR_WAL_CORRUPT", "ERR_WAL_VERSION", "ERR_WAL_FOREIGN", "ERR_STORE_NOT_FOUND"];
-    if (isStoreError(error) && isOfTheStore.includes(error.code)) return error;
+    if (isStoreError(error) && PROBLEMS.includes(error.code)) return error;
     throw error;
   }
 }
@@ -183,9 +204,10 @@ const NOTHING = {
 
 async function examine(place: RepairPlace): Promise<RepairReport> {
   const { directory } = place;
-  const problem = await problemOf(directory);
+  const problem = await problemOf(place);
   if (problem === null) return { ...NOTHING, directory, status: "clean", problem: null };
   const examined = await examineStore(place);
+  examined.survey.keys.close();
   if (problem.code === "ERR_STORE_NOT_FOUND" && examined.survey.fileCount === 0) throw problem;
   return reportOf(directory, problem, examined);
 }
@@ -202,14 +224,19 @@ function reportOf(directory: string, { code, message }: StoreError, examined: Ex
 /** Under the store's locks. */
 async function repair(place: RepairPlace, backup: string): Promise<RepairReport> {
   const { directory } = place;
-  const problem = await problemOf(directory);
+  const problem = await problemOf(place);
   if (problem === null) return { ...NOTHING, directory, status: "clean", problem: null };
   const examined = await examineStore(place);
-  const { plan } = examined;
   const report = reportOf(directory, problem, examined);
-  if (plan === null) return report;
-  const { quarantined } = await repairLog(place, { ...examined, plan }, backup);
-  const left = await problemOf(directory);
+  let quarantined: readonly string[];
+  try {
+    const { plan } = examined;
+    if (plan === null) return report;
+    ({ quarantined } = await repairLog(place, { ...examined, plan }, backup));
+  } finally {
+    examined.survey.keys.close();
+  }
+  const left = await problemOf(place);
   if (left !== null) return { ...report, status: "unrepairable", obstacle: left.message, backup, quarantined };
   return { ...report, status: "repaired", backup, quarantined };
 }

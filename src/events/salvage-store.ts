@@ -4,6 +4,7 @@ import { isStoreError, StoreError } from "../errors.js";
 import {
   checkOptionNames,
   type DamageNote,
+  type EncryptionOptions,
   type LsnRange,
   type SalvagedRun,
   SalvageLog,
@@ -11,7 +12,7 @@ import {
   surveyStore,
 } from "../wal/index.js";
 import { envelopeKey } from "./envelope-key.js";
-import { checkDirectory, checkSchemas } from "./open-options.js";
+import { checkDirectory, checkedEncryption, checkSchemas } from "./open-options.js";
 import { EventDecoder, StoredEvent } from "./recorded-event.js";
 import { retentionCodecs } from "./retention-event.js";
 import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";
@@ -25,6 +26,8 @@ export interface SalvageOptions {
   readonly onEvent?: (event: SalvagedEvent) => void | Promise<void>;
   /** Ends it, by throwing its reason. */
   readonly signal?: AbortSignal;
+  /** The keys of a store that is encrypted; which is current does not matter. Where no manifest says which they are, they are tried. */
+  readonly encryption?: EncryptionOptions | null;
 }
 
 /** An event of a damaged store: each of these fields holds a checksum, or is null. */
@@ -79,7 +82,7 @@ export interface SalvageReport {
   readonly newerFiles: readonly string[];
 }
 
-const OPTION_NAMES = ["schemas", "onEvent", "signal"] as const;
+const OPTION_NAMES = ["schemas", "onEvent", "signal", "encryption"] as const;
 
 /** @throws TypeError */
 function checkSalvage(directory: unknown, options: SalvageOptions): void {
@@ -90,6 +93,7 @@ function checkSalvage(directory: unknown, options: SalvageOptions): void {
     throw new TypeError("option onEvent must be a function");
   if (options.signal !== undefined && !(options.signal instanceof AbortSignal))
     throw new TypeError("option signal must be an AbortSignal");
+  checkedEncryption(options.encryption);
 }
 
 /** With the codecs of event types that this library brings. */
@@ -100,26 +104,29 @@ export async function salvageWith(
 ): Promise<SalvageReport> {
   checkSalvage(directory, options);
   const registry = SchemaRegistry.load(options.schemas ?? [], new Map([...codecs, ...retentionCodecs]), false);
-  const survey = await surveyOf(directory);
+  const survey = await surveyOf(directory, checkedEncryption(options.encryption));
   const log = new SalvageLog(survey);
   try {
     return await new Salvage(directory, survey, log, registry, options).run();
   } finally {
     await log.close();
+    survey.keys.close();
   }
 }
 
-async function surveyOf(directory: string): Promise<Survey> {
+async function surveyOf(directory: string, encryption: EncryptionOptions | null): Promise<Survey> {
   let survey: Survey;
   try {
-    survey = await surveyStore(directory);
+    survey = await surveyStore(directory, encryption);
   } catch (cause) {
     if (isStoreError(cause)) throw cause;
     const { code: errno = "unknown", message } = cause as NodeJS.ErrnoException;
     throw new StoreError("ERR_IO_FAILED", `cannot list ${directory}: ${message}`, { directory, errno }, { cause });
   }
-  if (survey.manifestState === "absent" && survey.fileCount === 0)
+  if (survey.manifestState === "absent" && survey.fileCount === 0) {
+    survey.keys.close();
     throw new StoreError("ERR_STORE_NOT_FOUND", `there is no file of a store in ${directory}`, { directory });
+  }
   return survey;
 }
 

@@ -11,8 +11,12 @@ import { graphEventCodecs } from "./graph/graph-event-codec.js";
  * a manifest: where a recovery cut the log (then: where the next one went on), and which LSNs a dead writer left void (then: none, so that
  * an event that was never acknowledged can be among them).
  *
+ * Of an encrypted store, what holds its checksum and not its authentication tag is named as `tampered` and not read; of a damaged frame or
+ * block nothing can be read then, for only the tag of the whole proves a record.
+ *
  * @throws TypeError for a wrong argument or option
- * @throws StoreError `ERR_STORE_NOT_FOUND` when the directory has no file of a store; `ERR_IO_FAILED` when it cannot be listed
+ * @throws StoreError `ERR_STORE_NOT_FOUND` when the directory has no file of a store; `ERR_KEY_MISSING` and
+ *   `ERR_KEY_WRONG` before any event is told; `ERR_IO_FAILED` when it cannot be listed
  * @throws what `onEvent` throws
  *
  * @example

@@ -27,7 +27,7 @@ export type { KeyOf, RecordKey } from "./record-key.js";
 export { type ExaminedStore, examineStore, type RepairPlace, repairLog, withStoreLocked } from "./repair/repair-log.js";
 export type { DroppedVersions, RepairPlan } from "./repair/repair-plan.js";
 export { type SalvagedRun, SalvageLog } from "./salvage/salvage-log.js";
-export { type DamageNote, type Survey, surveyStore } from "./salvage/survey.js";
+export { type DamageKind, type DamageNote, type Survey, surveyStore } from "./salvage/survey.js";
 export { serveSealing } from "./seal-worker.js";
 export type { Cut, PrefixCut, Removal } from "./sealed/removal.js";
 export type { LogFrame as Frame } from "./sealed/sealed-format.js";

@@ -80,6 +80,10 @@ const FIRST_VERSION = 1;
 export const MANIFEST_NAME: RegExp = /^manifest-(\d{10})$/;
 const KEPT_COUNT = 2;
 
+export function manifestName(sequence: number): string {
+  return `manifest-${String(sequence).padStart(10, "0")}`;
+}
+
 /** The first segment of an incarnation in a core. */
 export function firstSegmentOf(incarnation: Incarnation, core: number): number {
   return incarnation.firstSegments[core] ?? 1;
@@ -186,7 +190,7 @@ export async function listedSegments(directory: string): Promise<SealedEntry[] |
 
 /** Puts the manifest in place durably, reads it back, then removes all but the last two. */
 export async function writeManifest(directory: string, manifest: Manifest): Promise<void> {
-  const path = join(directory, `manifest-${String(manifest.sequence).padStart(10, "0")}`);
+  const path = join(directory, manifestName(manifest.sequence));
   const bytes = encodeManifest(manifest);
   await replaceFile(path, bytes);
   if (!bytes.equals(await readSmallFile(path))) {

@@ -69,3 +69,10 @@ export function mendHeader(segment: Buffer, at: number): void {
 export function mendPage(file: Buffer, at: number, seed: number): void {
   file.writeUInt32LE(crc32(file.subarray(at, at + 4092), seed), at + 4092);
 }
+
+/** The same for a block of a sealed segment; the index of LSNs has its header's CRC too, and is left as it is. */
+export function mendBlock(file: Buffer, at: number): void {
+  const stored = file.subarray(at + 64, at + 64 + file.readUInt32LE(at + 44));
+  file.writeUInt32LE(crc32(stored), at + 56);
+  file.writeUInt32LE(crc32(file.subarray(at, at + 60), crc32(file.subarray(8, 24))), at + 60);
+}

@@ -113,7 +113,7 @@ test("a record that is damaged is lost alone, and its stream is said to lack it"
   assert.equal([report.lost, report.lostLsns], [[[3, 3]], 1]);
   assert.equal(report.gaps, [{ stream: "s0", fromVersion: 1, throughVersion: 1 }]);
   assert.equal(report.damage, [
-    { path, offset: frame?.offset, what: "a frame whose body does not hold its checksums" },
+    { path, offset: frame?.offset, kind: "damaged", what: "a frame whose body does not hold its checksums" },
   ]);
 });
 

@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import { type RepairReport, repairStore } from "../../index.js";
-import { type CommonOptions, storeCommand } from "../arguments.js";
+import { type CommonOptions, encryptionOf, storeCommand } from "../arguments.js";
 import { describeFailure, EXIT_LEFT, EXIT_OPERATIONAL, EXIT_REPAIRED, formatFailure, UsageError } from "../failure.js";
 import { formatRanges } from "../lsn-ranges.js";
 import type { CommandContext } from "../program.js";
@@ -40,6 +40,7 @@ async function repair(context: CommandContext, store: string, options: RepairCom
     const report = await repairStore(store, {
       dryRun: yes !== true,
       onProgress,
+      encryption: encryptionOf(options),
       ...(backup !== undefined && { backup }),
     });
     progress.stop();
@@ -68,8 +69,8 @@ function describe(report: RepairReport): string {
   const isDone = status === "repaired";
   lines.push(`${isDone ? "kept" : "would keep"} ${formatCount(keptEvents)} events up to LSN ${formatCount(lastLsn)}`);
   lines.push(...losses(report));
-  for (const { path, offset, what } of report.damage.slice(0, SHOWN_MAX))
-    lines.push(`  ${path} at offset ${offset}: ${what}`);
+  for (const { path, offset, kind, what } of report.damage.slice(0, SHOWN_MAX))
+    lines.push(`  ${path} at offset ${offset}: ${kind === "damaged" ? "" : `${kind}: `}${what}`);
   for (const path of report.foreignFiles) lines.push(`  ${path} is another store's`);
   if (report.damage.length > SHOWN_MAX)
     lines.push(`  and ${formatCount(report.damage.length - SHOWN_MAX)} more, with --json`);
@@ -82,8 +83,12 @@ function describe(report: RepairReport): string {
 function losses(report: RepairReport): string[] {
   const { lost, lostLsns, dropped, droppedEvents, unacknowledged } = report;
   const lines: string[] = [];
-  if (lostLsns === 0 && droppedEvents === 0 && unacknowledged.length === 0) return ["nothing is lost"];
+  const tampered = report.damage.filter(({ kind }) => kind === "tampered").length;
+  if (lostLsns === 0 && droppedEvents === 0 && unacknowledged.length === 0 && tampered === 0)
+    return ["nothing is lost"];
   if (lostLsns > 0) lines.push(`lost: LSN ${formatRanges(lost)} cannot be read`);
+  if (tampered > 0)
+    lines.push(`dropped: what somebody has changed or put there, in ${formatCount(tampered)} places: see "tampered"`);
   if (droppedEvents > 0)
     lines.push(`dropped: ${formatCount(droppedEvents)} events before one of their stream that is lost`);
   for (const { stream, fromVersion, throughVersion, events } of dropped.slice(0, SHOWN_MAX)) {

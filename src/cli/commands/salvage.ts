@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { type SalvagedEvent, type SalvageReport, salvageStore } from "../../index.js";
-import { type CommonOptions, schemaOption, storeCommand } from "../arguments.js";
+import { type CommonOptions, encryptionOf, schemaOption, storeCommand } from "../arguments.js";
 import { EXIT_LEFT } from "../failure.js";
 import { Interruption } from "../interruption.js";
 import { formatRanges } from "../lsn-ranges.js";
@@ -21,7 +21,7 @@ const HELP = `
 Reads whatever holds its checksums, whether or not the store can be opened, and never writes into it. The lines are those
 of 'varve read --json', and 'varve import ndjson' takes them, but for those of the store's own streams, whose names begin
 with $. Events whose place in the log is not known come last, without lsn. What was truncated or deleted and is still in
-the files is among them. Ends with exit code ${EXIT_LEFT} when something that was durable could not be read.`;
+the files is among them. The events of an encrypted store, for which its key is needed, stand in clear in the file. Ends with exit code ${EXIT_LEFT} when something that was durable could not be read.`;
 
 export function salvageCommand(context: CommandContext): Command {
   return storeCommand("salvage", "read every intact event of a damaged store into a file of JSON lines")
@@ -48,7 +48,12 @@ async function salvage(context: CommandContext, store: string, options: SalvageC
   };
   try {
     const signal = AbortSignal.any([interruption.signal, output.gone]);
-    const report = await salvageStore(store, { schemas: options.schema ?? [], onEvent, signal });
+    const report = await salvageStore(store, {
+      schemas: options.schema ?? [],
+      onEvent,
+      signal,
+      encryption: encryptionOf(options),
+    });
     await target?.finish();
     progress.stop();
     if (isToStdout) stderr.write(`${output.json ? stringify(report) : describe(report, "stdout")}\n`);
@@ -85,8 +90,8 @@ function describe(report: SalvageReport, out: string): string {
   if (undecodable > 0) lines.push(`${formatCount(undecodable)} records are intact and no events`);
   for (const { stream, fromVersion, throughVersion } of report.gaps.slice(0, SHOWN_MAX))
     lines.push(`  ${stream} lacks version ${formatRanges([[fromVersion, throughVersion]])}`);
-  for (const { path, offset, what } of report.damage.slice(0, SHOWN_MAX))
-    lines.push(`  ${path} at offset ${offset}: ${what}`);
+  for (const { path, offset, kind, what } of report.damage.slice(0, SHOWN_MAX))
+    lines.push(`  ${path} at offset ${offset}: ${kind === "damaged" ? "" : `${kind}: `}${what}`);
   for (const path of report.foreignFiles) lines.push(`  ${path} is another store's`);
   for (const path of report.newerFiles) lines.push(`  ${path} was written by a newer version`);
   const more = Math.max(0, report.damage.length - SHOWN_MAX) + Math.max(0, report.gaps.length - SHOWN_MAX);

@@ -19,6 +19,7 @@ import { decrypt, encryptInPlace, TAG_BYTES } from "./gcm.js";
 import { deriveKey, KEY_BYTES } from "./hkdf.js";
 import { checkKeySource, type KeySource, loadKey } from "./key-source.js";
 import {
+  STORE_CIPHER,
   type StoreEncryption,
   type StoreKeyEntry,
   signedBytes,
@@ -240,6 +241,47 @@ export class StoreKeys {
     }
     const pepper = this.#hasPepper ? this.#wrappedPepper(slot, storeId) : null;
     return this.signed(storeId, withKey(encryption, { check, pepper }));
+  }
+
+  /** So many were given. */
+  get count(): number {
+    return this.#ids.length;
+  }
+
+  /** Those of which no manifest says a number. */
+  unnamedSlots(): number[] {
+    return this.#ids.flatMap((id, slot) => (id === 0 ? [slot] : []));
+  }
+
+  /** Takes the key in a slot for the one with that number, where no manifest says it; 0 takes that back. */
+  assume(slot: number, keyId: number): void {
+    this.#assertOpen();
+    this.#ids[slot] = keyId;
+  }
+
+  /**
+   * What a manifest is to say where there was none, or an older one: what it says, with the keys whose numbers were found out, and the
+   * current one.
+   */
+  recovered(storeId: Uint8Array, encryption: StoreEncryption | undefined): StoreEncryption {
+    this.#assertOpen();
+    if (encryption === undefined && !this.#hasPepper) {
+      randomFillSync(this.#pepper());
+      this.#hasPepper = true;
+    }
+    const entries: StoreKeyEntry[] = [...(encryption?.keys ?? [])];
+    const enter = (slot: number, id: number): void => {
+      const check = this.#checkOf(slot, storeId);
+      if (entries.some((entry) => entry.check === check)) return;
+      entries.push({ id, check, pepper: this.#hasPepper ? this.#wrappedPepper(slot, storeId) : null });
+    };
+    for (const [slot, id] of this.#ids.entries()) if (id > 0) enter(slot, id);
+    enter(this.#currentSlot, Math.max(encryption?.lastKeyId ?? 0, ...this.#ids) + 1);
+    if (entries.length === encryption?.keys.length) return encryption;
+    const keys = entries.sort((a, b) => a.id - b.id);
+    const lastKeyId = Math.max(encryption?.lastKeyId ?? 0, ...keys.map(({ id }) => id));
+    const plainThrough = encryption?.plainThrough ?? 0;
+    return this.signed(storeId, { cipher: STORE_CIPHER, lastKeyId, keys, plainThrough });
   }
 
   #pepper(): Buffer {

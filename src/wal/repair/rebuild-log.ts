@@ -7,6 +7,7 @@
 
 import type { BlockIo, BufferPool } from "../../ffi/index.js";
 import { checksum } from "../checksum.js";
+import type { StoreKeys } from "../crypt/store-keys.js";
 import { RECORD_HEADER_BYTES } from "../format.js";
 import type { KeyOf } from "../record-key.js";
 import { type SalvagedRun, SalvageLog } from "../salvage/salvage-log.js";
@@ -30,6 +31,8 @@ export interface RebuildPlace {
   readonly directory: string;
   readonly firstNumber: number;
   readonly keyOf: KeyOf;
+  /** By which the segments are encrypted; null: they are not. */
+  readonly keys: StoreKeys | null;
   /** Called now and then. Throwing ends it. */
   readonly onProgress: (lsn: number) => void;
 }
@@ -78,8 +81,8 @@ class Rebuild {
   }
 
   #newWriter(firstNumber: number, after: { readonly lsn: number; readonly hash: string }): SealedWriter {
-    const { io, pool, directory, keyOf } = this.#place;
-    return new SealedWriter({ io, pool, directory, storeId: this.#storeId, firstNumber, after, keyOf });
+    const { io, pool, directory, keyOf, keys } = this.#place;
+    return new SealedWriter({ io, pool, directory, storeId: this.#storeId, firstNumber, after, keyOf, keys });
   }
 
   async take(run: SalvagedRun): Promise<void> {
@@ -100,7 +103,7 @@ class Rebuild {
       if (run.kind === "removed" && run.isWhole && (run.goesOn || this.#frame.length > 0)) await this.#addToFrame(run);
       else await this.#write([this.#gone(run)]);
     } else if (run.isWhole && (this.#frame.length > 0 || startsFrame(run))) await this.#addToFrame(run);
-    else await this.#write([rewritten(run, run.recordedAt)]);
+    else await this.#write([this.#rewritten(run, run.recordedAt)]);
     if (run.firstLsn + run.recordCount - 1 === this.#horizonLsn && this.#frame.length === 0) await this.#endSegment();
   }
 
@@ -121,19 +124,30 @@ class Rebuild {
   async #endBroken(): Promise<void> {
     for (const run of this.#frame.splice(0)) {
       const { firstLsn, recordCount, recordedAt } = run.header;
-      if (run.kind !== "data") await this.#write([removedRun(firstLsn, recordCount, recordedAt)]);
-      else await this.#write([rewritten({ firstLsn, recordCount, body: run.body, ranges: rangesIn(run) }, recordedAt)]);
+      if (run.kind !== "data") await this.#write([this.#removed(firstLsn, recordCount, recordedAt)]);
+      else
+        await this.#write([
+          this.#rewritten({ firstLsn, recordCount, body: run.body, ranges: rangesIn(run) }, recordedAt),
+        ]);
     }
   }
 
   #gone({ kind, firstLsn, recordCount }: SalvagedRun): SealedRun {
-    if (kind !== "void") return removedRun(firstLsn, recordCount, this.#recordedAt);
+    if (kind !== "void") return this.#removed(firstLsn, recordCount, this.#recordedAt);
     const header = { firstLsn, recordCount, recordedAt: this.#recordedAt };
     return { kind: "void", header, body: NO_BYTES, leaf: null, goesOn: false };
   }
 
+  #removed(firstLsn: number, recordCount: number, recordedAt: number): SealedRun {
+    return removedRun(firstLsn, recordCount, recordedAt, this.#place.keys);
+  }
+
+  #rewritten(run: RewrittenRun, recordedAt: number): SealedRun {
+    return rewritten(run, recordedAt, this.#place.keys);
+  }
+
   async #write(runs: readonly SealedRun[]): Promise<void> {
-    const { runs: kept, removed } = withoutRemoved(runs, this.#rules, this.#place.keyOf, null);
+    const { runs: kept, removed } = withoutRemoved(runs, this.#rules, this.#place.keyOf, this.#place.keys);
     const last = (runs.at(-1) as SealedRun).header;
     const gone = [...this.#emptiedThrough(last.firstLsn + last.recordCount - 1), ...removed];
     for (const [index, run] of kept.entries()) {
@@ -173,14 +187,14 @@ class Rebuild {
   }
 }
 
-function removedRun(firstLsn: number, recordCount: number, recordedAt: number): SealedRun {
+function removedRun(firstLsn: number, recordCount: number, recordedAt: number, keys: StoreKeys | null): SealedRun {
   const run = {
     kind: "removed",
     header: { firstLsn, recordCount, recordedAt },
     body: NO_BYTES,
     goesOn: false,
   } as const;
-  return { ...run, leaf: leafOf([{ ...run, leaf: null }], null) };
+  return { ...run, leaf: leafOf([{ ...run, leaf: null }], keys) };
 }
 
 /** Whether its first record is the first of a frame: then its CRC is seeded with nothing. */
@@ -202,10 +216,13 @@ function rangesIn({ body, header }: SealedRun): (readonly [number, number] | nul
   return ranges;
 }
 
+type RewrittenRun = Pick<SalvagedRun, "firstLsn" | "recordCount" | "body" | "ranges">;
+
 /** The records as a frame of their own. */
 function rewritten(
-  { firstLsn, recordCount, body, ranges }: Pick<SalvagedRun, "firstLsn" | "recordCount" | "body" | "ranges">,
+  { firstLsn, recordCount, body, ranges }: RewrittenRun,
   recordedAt: number,
+  keys: StoreKeys | null,
 ): SealedRun {
   const parts: Buffer[] = [];
   let crc = 0;
@@ -219,5 +236,5 @@ function rewritten(
   }
   const header = { firstLsn, recordCount, recordedAt };
   const run = { kind: "data", header, body: Buffer.concat(parts), leaf: null, goesOn: false } as const;
-  return ranges.includes(null) ? { ...run, leaf: leafOf([run], null) } : run;
+  return ranges.includes(null) ? { ...run, leaf: leafOf([run], keys) } : run;
 }

@@ -18,6 +18,8 @@ import { BufferPool, openIo, replaceFile, syncDirectory } from "../../ffi/index.
 import { AttachLock } from "../attach-lock.js";
 import { copiedIncarnation } from "../backup/copied-incarnation.js";
 import { wallClock } from "../clock.js";
+import type { StoreEncryption } from "../crypt/store-encryption.js";
+import type { EncryptionOptions, StoreKeys } from "../crypt/store-keys.js";
 import { MANIFEST_NAME, type Manifest, writeManifest } from "../manifest.js";
 import { settleWrites } from "../open-log.js";
 import { OwnerLock } from "../owner-lock.js";
@@ -40,6 +42,8 @@ const LOST_AT_ONCE_MAX = 2 ** 31;
 export interface RepairPlace {
   readonly directory: string;
   readonly keyOf: KeyOf;
+  /** Null for a store that is not encrypted. */
+  readonly encryption: EncryptionOptions | null;
   readonly busyWaitMs: number;
   readonly onWaiting: (path: string) => void;
   readonly onProgress: (lsn: number) => void;
@@ -53,9 +57,22 @@ export interface ExaminedStore {
   readonly obstacle: string | null;
 }
 
-/** Looks through all files and plans; changes nothing. */
-export async function examineStore({ directory, keyOf, onProgress }: RepairPlace): Promise<ExaminedStore> {
-  const survey = await surveyStore(directory);
+/**
+ * Looks through all files and plans; changes nothing. The keys of the survey are to be closed.
+ *
+ * @throws StoreError `ERR_KEY_MISSING`, `ERR_KEY_WRONG`
+ */
+export async function examineStore(place: RepairPlace): Promise<ExaminedStore> {
+  const survey = await surveyStore(place.directory, place.encryption);
+  try {
+    return await examineSurvey(survey, place);
+  } catch (error) {
+    survey.keys.close();
+    throw error;
+  }
+}
+
+async function examineSurvey(survey: Survey, { keyOf, onProgress }: RepairPlace): Promise<ExaminedStore> {
   const obstacle = obstacleIn(survey);
   if (obstacle !== null) return { survey, obstacle, plan: null };
   const plan = await planRepair(survey, keyOf, onProgress);
@@ -65,12 +82,15 @@ export async function examineStore({ directory, keyOf, onProgress }: RepairPlace
   return { survey, obstacle: why, plan: null };
 }
 
-function obstacleIn({ storeId, manifest, manifestState, newerFiles }: Survey): string | null {
+function obstacleIn({ storeId, manifest, manifestState, newerFiles, unprovenFiles }: Survey): string | null {
   if (manifestState === "newer") return "a newer version wrote the manifest";
   const [newer] = newerFiles;
   if (newer !== undefined) return `a newer version wrote ${newer}`;
   if (manifest?.backup !== undefined)
     return "it is a backup: make it again, or repair the store that is restored from it";
+  const [unproven] = unprovenFiles;
+  if (unproven !== undefined)
+    return `${unproven} is not encrypted, and no manifest says that it may be: it can be salvaged`;
   return storeId === null ? "no file says which store it is" : null;
 }
 
@@ -120,14 +140,20 @@ export async function repairLog(
   const { directory } = place;
   const { survey, plan } = examined;
   await copyStore(directory, backup);
-  const sealed = await rebuild(place, survey, plan);
-  await commit(directory, survey, plan, sealed);
+  const secret = survey.keys.forWriting(Buffer.from(survey.storeId ?? "", "hex"));
+  const sealed = await rebuild(place, survey, plan, secret?.keys ?? null);
+  await commit(directory, survey, plan, sealed, secret?.encryption);
   await endRepair(directory);
   const quarantined = await clear(directory, examined, sealed, basename(backup));
   return { examined, quarantined };
 }
 
-async function rebuild(place: RepairPlace, survey: Survey, plan: RepairPlan): Promise<readonly SealedEntry[]> {
+async function rebuild(
+  place: RepairPlace,
+  survey: Survey,
+  plan: RepairPlan,
+  keys: StoreKeys | null,
+): Promise<readonly SealedEntry[]> {
   const directory = sealedDirectory(place.directory);
   if ((await mkdir(directory, { recursive: true })) !== undefined) await syncDirectory(place.directory);
   const io = openIo("auto", join(place.directory, "lock"));
@@ -136,7 +162,7 @@ async function rebuild(place: RepairPlace, survey: Survey, plan: RepairPlan): Pr
     const firstNumber = await nextSealedNumber(directory, survey.manifest?.sealed ?? []);
     await beginRepair(place.directory, firstNumber);
     const { keyOf, onProgress } = place;
-    const entries = await rebuildLog(survey, plan, { io, pool, directory, firstNumber, keyOf, onProgress });
+    const entries = await rebuildLog(survey, plan, { io, pool, directory, firstNumber, keyOf, keys, onProgress });
     await syncDirectory(directory);
     return entries;
   } finally {
@@ -151,6 +177,7 @@ async function commit(
   { manifest, storeId, frames }: Survey,
   { lastLsn }: RepairPlan,
   sealed: readonly SealedEntry[],
+  encryption: StoreEncryption | undefined,
 ): Promise<void> {
   const nowUs = wallClock()();
   const sequences = (await readdir(directory)).flatMap((name) => MANIFEST_NAME.exec(name)?.[1] ?? []).map(Number);
@@ -174,6 +201,7 @@ async function commit(
         firstSegments: Array.from(firstSegments, (first = 1) => first),
       },
     ],
+    ...(encryption !== undefined && { encryption }),
   };
   await writeManifest(directory, repaired);
   await writeManifest(directory, { ...repaired, sequence: sequence + 1 });
@@ -222,11 +250,14 @@ async function clear(
     else await unlink(path);
     touched.add(dirname(path));
   }
-  const isLoss = plan.lostLsns > 0 || plan.droppedEvents > 0 || plan.unacknowledged.length > 0;
+  const isTampered = survey.damage.some(({ kind }) => kind === "tampered");
+  const isLoss = isTampered || plan.lostLsns > 0 || plan.droppedEvents > 0 || plan.unacknowledged.length > 0;
   const entries = await readdir(directory);
   if (isLoss && entries.includes("projections")) await quarantine(join(directory, "projections"));
-  const { removal: _, ...named } = plan;
+  const { removal: _, dropped, ...counted } = plan;
   const { damage, foreignFiles, storeId } = survey;
+  // The names of streams are not to stand in clear in an encrypted store.
+  const named = survey.keys.areGiven ? counted : { ...counted, dropped };
   const report = { storeId, ...named, damage, foreignFiles, quarantined };
   await replaceFile(join(place, "report.json"), Buffer.from(`${JSON.stringify(report, null, 2)}\n`));
   for (const path of touched) await syncDirectory(path);

@@ -6,11 +6,12 @@
  * files, of those the latest incarnation, then segments that no manifest lists. Where that copy is damaged the next one does.
  */
 
-import { FRAME_HEADER_BYTES, RECORD_HEADER_BYTES } from "../format.js";
+import { decodeFrameHeader, FRAME_HEADER_BYTES, RECORD_HEADER_BYTES } from "../format.js";
 import { type LsnRange, touches } from "../lsn-ranges.js";
 import { BLOCK_HEADER_BYTES, decodeBlockHeader, decodeRun, storeCrcOf } from "../sealed/sealed-format.js";
 import { intactRecords, leadingRecords, type RecordRange } from "./intact-records.js";
 import { type SalvageFile, SalvageFiles } from "./salvage-file.js";
+import type { SalvageKeys } from "./salvage-keys.js";
 import type { HeadlessBody, Survey } from "./survey.js";
 import type { FramePiece } from "./survey-frames.js";
 import { type BlockPiece, readBlock } from "./survey-segment.js";
@@ -62,6 +63,11 @@ interface LoadedRun extends SalvagedRun {
   readonly damaged: ReadonlySet<number> | null;
 }
 
+interface SurveyedStore {
+  readonly storeId: Uint8Array;
+  readonly keys: SalvageKeys;
+}
+
 function blank(kind: SalvagedRun["kind"], firstLsn: number, recordCount: number): SalvagedRun {
   return {
     kind,
@@ -76,9 +82,10 @@ function blank(kind: SalvagedRun["kind"], firstLsn: number, recordCount: number)
   };
 }
 
-async function loadFrame(file: SalvageFile, piece: FramePiece): Promise<LoadedRun[]> {
+async function loadFrame(file: SalvageFile, piece: FramePiece, keys: SalvageKeys): Promise<LoadedRun[]> {
   const { firstLsn, lastLsn, recordedAt, isWhole } = piece;
-  const body = await file.read(piece.fileOffset + FRAME_HEADER_BYTES, piece.storedBytes);
+  const body = await bodyOf(file, piece, keys);
+  if (body === null) return [];
   const recordCount = lastLsn - firstLsn + 1;
   const ranges = isWhole ? plainRanges(body, recordCount) : intactRecords(body, recordCount);
   const damaged = isWhole ? null : damagedIn(ranges);
@@ -86,11 +93,23 @@ async function loadFrame(file: SalvageFile, piece: FramePiece): Promise<LoadedRu
   return [{ kind: "data", ...found, body, ranges, isWhole, leaf: null, goesOn: false, damaged }];
 }
 
-async function loadBlock(file: SalvageFile, piece: BlockPiece, storeCrc: number): Promise<LoadedRun[]> {
-  const decoded = decodeBlockHeader(await file.read(piece.fileOffset, BLOCK_HEADER_BYTES), storeCrc);
+/** Null where it is encrypted, and not whole: then nothing of it can be read. */
+async function bodyOf(file: SalvageFile, piece: FramePiece, keys: SalvageKeys): Promise<Buffer | null> {
+  const { fileOffset, storedBytes, keyId, isWhole } = piece;
+  const stored = await file.read(fileOffset + FRAME_HEADER_BYTES, storedBytes);
+  if (keyId === 0) return stored;
+  const decoded = isWhole ? decodeFrameHeader(await file.read(fileOffset, FRAME_HEADER_BYTES)) : null;
+  return decoded?.kind === "frame" ? keys.openFrame(decoded.header, stored) : null;
+}
+
+async function loadBlock(file: SalvageFile, piece: BlockPiece, place: SurveyedStore): Promise<LoadedRun[]> {
+  const header = await file.read(piece.fileOffset, BLOCK_HEADER_BYTES);
+  const decoded = decodeBlockHeader(header, storeCrcOf(place.storeId));
   if (decoded.kind !== "block") return [];
-  const runs = await readBlock(file, decoded.header, storeCrc, file.byteLength);
-  if (runs === null) return loadDamagedBlock(file, piece, decoded.header.storedBytes);
+  const runs = await readBlock(file, decoded.header, place, piece.secret, file.byteLength);
+  if (typeof runs === "string") {
+    return piece.keyId === 0 ? loadDamagedBlock(file, piece, decoded.header.storedBytes) : [];
+  }
   return runs.map(({ kind, header, body, leaf, goesOn }): LoadedRun => {
     const { firstLsn, recordCount, recordedAt } = header;
     const shown = kind === "dropped" ? "removed" : kind;
@@ -164,13 +183,13 @@ export class SalvageLog {
   readonly #survey: Survey;
   readonly #files = new SalvageFiles();
   readonly #pieces: readonly Piece[];
-  readonly #storeCrc: number;
+  readonly #store: SurveyedStore;
   #next = 0;
   #active: LoadedPiece[] = [];
 
   constructor(survey: Survey) {
     this.#survey = survey;
-    this.#storeCrc = survey.storeId === null ? 0 : storeCrcOf(Buffer.from(survey.storeId, "hex"));
+    this.#store = { storeId: Buffer.from(survey.storeId ?? "", "hex"), keys: survey.keys };
     const pieces: Piece[] = [...survey.frames, ...survey.blocks];
     this.#pieces = pieces.sort((a, b) => a.firstLsn - b.firstLsn);
   }
@@ -207,7 +226,8 @@ export class SalvageLog {
 
   async #load(piece: Piece): Promise<readonly LoadedRun[]> {
     const file = await this.#files.get(piece.path);
-    return piece.kind === "frame" ? loadFrame(file, piece) : loadBlock(file, piece, this.#storeCrc);
+    const store = this.#store;
+    return piece.kind === "frame" ? loadFrame(file, piece, store.keys) : loadBlock(file, piece, store);
   }
 
   /** The run that says most believably what that LSN holds; null: none does. */

@@ -13,6 +13,7 @@ import {
 } from "../format.js";
 import { leadingRecords } from "./intact-records.js";
 import type { SalvageFile } from "./salvage-file.js";
+import type { PlainVerdict, SalvageKeys } from "./salvage-keys.js";
 import type { SurveyNotes } from "./survey.js";
 
 /** A frame of which the header is intact. */
@@ -24,9 +25,11 @@ export interface FramePiece {
   readonly firstLsn: number;
   readonly lastLsn: number;
   readonly storedBytes: number;
+  /** 0: not encrypted. */
+  readonly keyId: number;
   readonly recordedAt: number;
   readonly incarnation: number;
-  /** Whether the body holds all its checksums. */
+  /** Whether the body holds all its checksums, and its tag. */
   readonly isWhole: boolean;
 }
 
@@ -35,6 +38,7 @@ export interface SegmentPlace {
   readonly storeId: Uint8Array;
   readonly core: number;
   readonly segment: number;
+  readonly keys: SalvageKeys;
 }
 
 /** A body without a header is not looked for beyond so many bytes: a frame is never larger. */
@@ -96,17 +100,35 @@ async function takeFrame(
     notes.note(file.path, fileOffset, "a frame that was written for another place");
     return BLOCK_BYTES;
   }
-  if (header.durableLsn > notes.attestedLsn) notes.attestedLsn = header.durableLsn;
+  const byteLength = frameBytes(Math.min(header.storedBytes, file.byteLength - fileOffset));
   const body = await file.read(fileOffset + FRAME_HEADER_BYTES, header.storedBytes);
   const isWhole = isBodyValid(header, body);
+  const verdict = verdictOn(header, isWhole ? body : null, place.keys);
+  if (verdict === "tampered") {
+    // Nothing that it says is believed, what it attests neither.
+    const why = header.keyId === 0 ? "is not encrypted" : "does not hold its tag";
+    const lsns = `LSN ${header.firstLsn} to ${header.firstLsn + header.recordCount - 1}`;
+    notes.note(file.path, fileOffset, `a whole frame (${lsns}, as it says) that ${why}`, "tampered");
+    return byteLength;
+  }
+  const isAttesting = verdict !== "unproven";
+  if (isAttesting && header.durableLsn > notes.attestedLsn) notes.attestedLsn = header.durableLsn;
   if (!isWhole) notes.note(file.path, fileOffset, "a frame whose body does not hold its checksums");
   if (header.kind === "DATA" && header.recordCount > 0) {
-    const { firstLsn, recordCount, storedBytes, recordedAt, incarnation } = header;
+    const { firstLsn, recordCount, storedBytes, keyId, recordedAt, incarnation } = header;
     const lastLsn = firstLsn + recordCount - 1;
-    const at = { path: file.path, fileOffset, storedBytes };
+    const at = { path: file.path, fileOffset, storedBytes, keyId };
     found.push({ kind: "frame", ...at, firstLsn, lastLsn, recordedAt, incarnation, isWhole });
   }
-  return frameBytes(Math.min(header.storedBytes, file.byteLength - fileOffset));
+  return byteLength;
+}
+
+/** `body`: null of one that does not hold its checksums, and that no tag can prove. */
+function verdictOn(header: FrameHeader, body: Buffer | null, keys: SalvageKeys): PlainVerdict | "encrypted" {
+  if (header.sealed === undefined) return keys.plainVerdict(header.firstLsn + header.recordCount - 1);
+  if (body === null) keys.assertGiven(header.keyId);
+  else if (keys.openFrame(header, body) === null) return "tampered";
+  return "encrypted";
 }
 
 async function lookWithoutHeader(file: SalvageFile, fileOffset: number, notes: SurveyNotes): Promise<number> {

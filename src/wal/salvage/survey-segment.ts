@@ -1,7 +1,9 @@
 /** Finds the blocks of one sealed segment's file, behind damage too, and the streams that it has nothing left of. */
 
 import { crc32 } from "node:zlib";
-import { checkPage } from "../sealed/page.js";
+import { isStoreError } from "../../errors.js";
+import { TAG_BYTES } from "../crypt/gcm.js";
+import { checkPage, contentEndOf, decryptPage, type PageHeader } from "../sealed/page.js";
 import { DEFLATE_RATIO_MAX, decodeBlock } from "../sealed/sealed-block.js";
 import {
   BLOCK_HEADER_BYTES,
@@ -9,11 +11,15 @@ import {
   decodeBlockHeader,
   decodeSealedPreamble,
   PAGE_BYTES,
+  preambleKey,
+  type SaltedKey,
   storeCrcOf,
 } from "../sealed/sealed-format.js";
 import { decodeTrailer, partsOf, ROOT_ENTRY_BYTES, type SealedTrailer } from "../sealed/sealed-trailer.js";
+import type { SegmentCipher } from "../sealed/segment-cipher.js";
 import { decodeEntry, entryName, entryRanges } from "../sealed/stream-page.js";
 import type { SalvageFile } from "./salvage-file.js";
+import type { SalvageKeys } from "./salvage-keys.js";
 import type { SurveyNotes } from "./survey.js";
 
 /** A block of which the header is intact. */
@@ -27,7 +33,11 @@ export interface BlockPiece {
   readonly isListed: boolean;
   readonly firstLsn: number;
   readonly lastLsn: number;
-  /** Whether the body holds its checksum. */
+  /** 0: not encrypted. */
+  readonly keyId: number;
+  /** By which it is decrypted; null where it is not encrypted, or its segment has lost its salt. */
+  readonly secret: SaltedKey | null;
+  /** Whether the body holds its checksum, and its tag. */
   readonly isWhole: boolean;
 }
 
@@ -44,8 +54,10 @@ export interface SealedFilePlace {
   readonly number: number;
   /** Whether the manifest lists it, or there is none to ask. */
   readonly isListed: boolean;
+  readonly keys: SalvageKeys;
 }
 
+const NO_BYTES = Buffer.alloc(0);
 const BLOCK_MAGIC = Buffer.from("VRVB", "latin1");
 const SEARCHED_BYTES = 1024 * 1024;
 
@@ -57,7 +69,8 @@ export async function surveySegment(
   notes: SurveyNotes,
 ): Promise<void> {
   const { storeId } = place;
-  const preamble = decodeSealedPreamble(Buffer.from(await file.read(0, PAGE_BYTES)), storeId);
+  const firstPage = Buffer.from(await file.read(0, PAGE_BYTES));
+  const preamble = decodeSealedPreamble(firstPage, storeId);
   const lastOffset = Math.max(0, file.byteLength - PAGE_BYTES);
   const decoded = decodeTrailer(Buffer.from(await file.read(lastOffset, PAGE_BYTES)), storeId, file.byteLength);
   if (preamble.kind === "foreign" && decoded.kind === "foreign") {
@@ -67,17 +80,36 @@ export async function surveySegment(
   if (preamble.kind === "unsupported" || decoded.kind === "unsupported") notes.newerFiles.add(file.path);
   if (preamble.kind === "damaged") notes.note(file.path, 0, "a preamble that does not hold its checksum");
   if (decoded.kind === "damaged") notes.note(file.path, lastOffset, "a trailer that does not hold its checksum");
-  const trailer = decoded.kind === "trailer" ? decoded.trailer : null;
-  await surveyBlocks(file, place, trailer, found, notes);
+  const secrets: SaltedKey[] = [];
+  if (decoded.kind === "trailer" && decoded.trailer.secret !== null) secrets.push(decoded.trailer.secret);
+  // Each block proves by itself whether the salt is right, so that one of the preamble will do.
+  const named = preamble.kind === "preamble" ? preambleKey(firstPage) : null;
+  if (named !== null) secrets.push(named);
+  let trailer = decoded.kind === "trailer" ? decoded.trailer : null;
+  if (trailer !== null && !isProven(trailer, file.path, place.keys)) {
+    notes.note(file.path, lastOffset, "a whole trailer that was not written by this store", "tampered");
+    trailer = null;
+  }
+  await surveyBlocks(file, place, trailer, secrets, found, notes);
   if (trailer === null) return;
-  await surveyLsnIndex(file, trailer, notes);
-  await surveyStreamPages(file, trailer, emptied, notes);
+  await surveyLsnIndex(file, trailer, place.keys, notes);
+  await surveyStreamPages(file, trailer, place.keys, emptied, notes);
+}
+
+/** Whether a trailer holds its tag, or may be plain. */
+function isProven(trailer: SealedTrailer, path: string, keys: SalvageKeys): boolean {
+  const { secret, fileBytes, firstLsn, lastLsn } = trailer;
+  if (secret === null) return keys.plainVerdict(lastLsn) !== "tampered";
+  const place = { path, offset: fileBytes - PAGE_BYTES, firstLsn, lastLsn };
+  const check = (cipher: SegmentCipher): Buffer => cipher.decrypt(place, secret.covered, NO_BYTES, secret.tag);
+  return keys.withCipher(trailer, secret, check) !== null;
 }
 
 async function surveyBlocks(
   file: SalvageFile,
   place: SealedFilePlace,
   trailer: SealedTrailer | null,
+  secrets: readonly SaltedKey[],
   found: BlockPiece[],
   notes: SurveyNotes,
 ): Promise<void> {
@@ -86,13 +118,8 @@ async function surveyBlocks(
   for (let offset = PAGE_BYTES; offset < end; ) {
     const decoded = decodeBlockHeader(await file.read(offset, BLOCK_HEADER_BYTES), storeCrc);
     if (decoded.kind === "block" && isHere(decoded.header, offset, place.number, end)) {
-      const { header } = decoded;
-      const isWhole = (await readBlock(file, header, storeCrc, end)) !== null;
-      if (!isWhole) notes.note(file.path, offset, "a block that does not hold its checksum");
-      const { firstLsn, lastLsn } = header;
-      const { number, isListed } = place;
-      found.push({ kind: "block", path: file.path, fileOffset: offset, number, isListed, firstLsn, lastLsn, isWhole });
-      offset += BLOCK_HEADER_BYTES + header.storedBytes;
+      await takeBlock(file, decoded.header, { ...place, secrets, end }, found, notes);
+      offset += BLOCK_HEADER_BYTES + decoded.header.storedBytes;
       continue;
     }
     if (decoded.kind === "unsupported") notes.newerFiles.add(file.path);
@@ -101,6 +128,46 @@ async function surveyBlocks(
     if (trailer !== null || next !== null) notes.note(file.path, offset, "no block");
     offset = next ?? end;
   }
+}
+
+async function takeBlock(
+  file: SalvageFile,
+  header: BlockHeader,
+  place: SealedFilePlace & { readonly secrets: readonly SaltedKey[]; readonly end: number },
+  found: BlockPiece[],
+  notes: SurveyNotes,
+): Promise<void> {
+  const { keyId, firstLsn, lastLsn, fileOffset } = header;
+  const { number, isListed, keys, end } = place;
+  const { secret, read } = await readWithAny(file, header, place, end);
+  const isPlainAndTampered = keyId === 0 && keys.plainVerdict(lastLsn) === "tampered";
+  if (read === "tampered" || isPlainAndTampered) {
+    const why = keyId === 0 ? "is not encrypted" : "does not hold its tag";
+    const what = `a whole block (LSN ${firstLsn} to ${lastLsn}, as it says) that ${why}`;
+    notes.note(file.path, fileOffset, what, "tampered");
+    return;
+  }
+  if (read === "saltless") notes.note(file.path, fileOffset, "a block of which the segment has lost the salt");
+  else if (read === "damaged") notes.note(file.path, fileOffset, "a block that does not hold its checksum");
+  const isWhole = typeof read !== "string";
+  const at = { path: file.path, fileOffset, number, isListed };
+  found.push({ kind: "block", ...at, firstLsn, lastLsn, keyId, secret, isWhole });
+}
+
+/** The block by the salts that its segment may have, of which each has a tag for proof. */
+async function readWithAny(
+  file: SalvageFile,
+  header: BlockHeader,
+  place: SealedFilePlace & { readonly secrets: readonly SaltedKey[] },
+  end: number,
+): Promise<{ readonly secret: SaltedKey | null; readonly read: ReadBlock }> {
+  let result: { readonly secret: SaltedKey | null; readonly read: ReadBlock } | null = null;
+  for (const secret of place.secrets) {
+    if (header.keyId === 0 || secret.keyId !== header.keyId) continue;
+    result = { secret, read: await readBlock(file, header, place, secret, end) };
+    if (result.read !== "tampered") return result;
+  }
+  return result ?? { secret: null, read: await readBlock(file, header, place, null, end) };
 }
 
 function isHere(header: BlockHeader, offset: number, number: number, end: number): boolean {
@@ -115,21 +182,34 @@ function isHere(header: BlockHeader, offset: number, number: number, end: number
   );
 }
 
-/** The block's runs and where they lie, or null for one that does not hold its checksum. */
+/** A block's runs; or what is wrong with it: `saltless` is one that is whole, and whose segment has lost what its key is derived with. */
+export type ReadBlock = ReturnType<typeof decodeBlock>["runs"] | "damaged" | "tampered" | "saltless";
+
+/** `secret`: null for a block that is not encrypted, or whose segment has lost its salt. */
 export async function readBlock(
   file: SalvageFile,
   header: BlockHeader,
-  storeCrc: number,
+  { storeId, keys }: { readonly storeId: Uint8Array; readonly keys: SalvageKeys },
+  secret: SaltedKey | null,
   end: number,
-): Promise<ReturnType<typeof decodeBlock>["runs"] | null> {
-  const { fileOffset: offset, firstLsn, lastLsn, number, storedBytes } = header;
+): Promise<ReadBlock> {
+  const { fileOffset: offset, firstLsn, lastLsn, number, storedBytes, keyId } = header;
   const stored = await file.read(offset + BLOCK_HEADER_BYTES, storedBytes);
-  const place = { path: file.path, offset, firstLsn, lastLsn, number, storeCrc, cipher: null, bytesLeft: end - offset };
-  try {
-    return decodeBlock(header, stored, place).runs;
-  } catch {
-    return null;
-  }
+  const bytesLeft = end - offset;
+  const place = { path: file.path, offset, firstLsn, lastLsn, number, storeCrc: storeCrcOf(storeId), bytesLeft };
+  const runsWith = (cipher: SegmentCipher | null): ReadBlock => {
+    try {
+      return decodeBlock(header, stored, { ...place, cipher }).runs;
+    } catch (error) {
+      if (isStoreError(error, "ERR_WAL_TAMPERED")) throw error;
+      return "damaged";
+    }
+  };
+  if (keyId === 0) return runsWith(null);
+  keys.assertGiven(keyId);
+  if (storedBytes < TAG_BYTES || crc32(stored) !== header.bodyCrc) return "damaged";
+  if (secret === null) return "saltless";
+  return keys.withCipher({ storeId, number }, secret, runsWith) ?? "tampered";
 }
 
 /** Blocks lie back to back, at any offset: where the next header begins that is one of this place. */
@@ -150,7 +230,12 @@ async function nextBlock(
   return null;
 }
 
-async function surveyLsnIndex(file: SalvageFile, trailer: SealedTrailer, notes: SurveyNotes): Promise<void> {
+async function surveyLsnIndex(
+  file: SalvageFile,
+  trailer: SealedTrailer,
+  keys: SalvageKeys,
+  notes: SurveyNotes,
+): Promise<void> {
   const { lsnPages, filter, root } = partsOf(trailer);
   const storeCrc = storeCrcOf(trailer.storeId);
   for (let page = 0; page < trailer.lsnPageCount; page++) {
@@ -158,8 +243,16 @@ async function surveyLsnIndex(file: SalvageFile, trailer: SealedTrailer, notes: 
     const bytes = await file.read(offset, PAGE_BYTES);
     if (checkPage(bytes, "lsns", page, trailer.number, storeCrc) === null) notes.note(file.path, offset, "no LSN page");
   }
-  if (crc32(await file.read(filter, trailer.filterBytes)) !== trailer.filterCrc)
+  const names = await file.read(filter, trailer.filterBytes);
+  const { secret, firstLsn, lastLsn } = trailer;
+  const place = { path: file.path, offset: filter, firstLsn, lastLsn };
+  if (crc32(names) !== trailer.filterCrc)
     notes.note(file.path, filter, "a name filter that does not hold its checksum");
+  else if (secret !== null) {
+    const check = (cipher: SegmentCipher): Buffer => cipher.decrypt(place, NO_BYTES, names, secret.filterTag);
+    if (keys.withCipher(trailer, secret, check) === null)
+      notes.note(file.path, filter, "a whole name filter that does not hold its tag", "tampered");
+  }
   if (crc32(await file.read(root, trailer.lsnPageCount * ROOT_ENTRY_BYTES)) !== trailer.rootCrc)
     notes.note(file.path, root, "an LSN root that does not hold its checksum");
 }
@@ -168,6 +261,7 @@ async function surveyLsnIndex(file: SalvageFile, trailer: SealedTrailer, notes: 
 async function surveyStreamPages(
   file: SalvageFile,
   trailer: SealedTrailer,
+  keys: SalvageKeys,
   emptied: EmptiedStream[],
   notes: SurveyNotes,
 ): Promise<void> {
@@ -175,13 +269,18 @@ async function surveyStreamPages(
   const storeCrc = storeCrcOf(trailer.storeId);
   for (let page = 0; page < trailer.streamPageCount; page++) {
     const offset = start + page * PAGE_BYTES;
-    const bytes = await file.read(offset, PAGE_BYTES);
-    const header = checkPage(bytes, "names", page, trailer.number, storeCrc);
-    if (header === null) {
-      if (checkPage(bytes, "postings", page, trailer.number, storeCrc) === null)
-        notes.note(file.path, offset, "no page of the stream index");
+    const bytes = Buffer.from(await file.read(offset, PAGE_BYTES));
+    const names = checkPage(bytes, "names", page, trailer.number, storeCrc);
+    const header = names ?? checkPage(bytes, "postings", page, trailer.number, storeCrc);
+    if (header === null || header.contentEnd > contentEndOf(trailer.secret !== null)) {
+      notes.note(file.path, offset, "no page of the stream index");
       continue;
     }
+    if (!isPageOpened(bytes, header, trailer, { path: file.path, offset }, keys)) {
+      notes.note(file.path, offset, "a whole page of the stream index that does not hold its tag", "tampered");
+      continue;
+    }
+    if (names === null) continue;
     for (const range of entryRanges(bytes, header.contentEnd)) {
       const entry = range === null ? null : decodeEntry(bytes, range[0], range[1]);
       if (range === null || entry === null) break;
@@ -191,4 +290,21 @@ async function surveyStreamPages(
       emptied.push({ name, version: entry.firstVersion - 1, lsn: trailer.firstLsn + entry.lastLsnOffset });
     }
   }
+}
+
+/** Puts the content of a page in its place, where it is encrypted; false when it does not hold its tag. */
+function isPageOpened(
+  page: Buffer,
+  header: PageHeader,
+  trailer: SealedTrailer,
+  { path, offset }: { readonly path: string; readonly offset: number },
+  keys: SalvageKeys,
+): boolean {
+  const { secret, firstLsn, lastLsn } = trailer;
+  if (secret === null) return true;
+  const open = (cipher: SegmentCipher): true => {
+    decryptPage(page, header, cipher, { path, offset, firstLsn, lastLsn });
+    return true;
+  };
+  return keys.withCipher(trailer, secret, open) !== null;
 }

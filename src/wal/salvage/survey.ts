@@ -6,20 +6,30 @@
  * read: where an incarnation was fenced (then: where the next one began), and which LSNs are void (then: none).
  */
 
+import { join } from "node:path";
+import type { EncryptionOptions } from "../crypt/store-keys.js";
 import { type LsnRange, touches } from "../lsn-ranges.js";
-import { type FoundManifest, type Manifest, readManifest, voidsOf } from "../manifest.js";
+import { type FoundManifest, type Manifest, manifestName, readManifest, voidsOf } from "../manifest.js";
 import { unfinishedRepairFrom } from "../repair/unfinished-repair.js";
 import { listSealed, sealedDirectory } from "../sealed/sealed-name.js";
 import { listLog } from "../segment-name.js";
 import { findStoreId } from "./find-store-id.js";
 import { SalvageFile } from "./salvage-file.js";
+import { SalvageKeys } from "./salvage-keys.js";
 import { type FramePiece, surveyFrames } from "./survey-frames.js";
 import { type BlockPiece, type EmptiedStream, surveySegment } from "./survey-segment.js";
+
+/**
+ * `damaged`: it does not hold its checksum, or is not where it belongs. `tampered`: it holds its checksum, and not its authentication tag, or is plain
+ * where everything is encrypted; it was not read. `unproven`: it is plain, and no manifest says whether it may be; it was read.
+ */
+export type DamageKind = "damaged" | "tampered" | "unproven";
 
 /** Something that is not as it should be. */
 export interface DamageNote {
   readonly path: string;
   readonly offset: number;
+  readonly kind: DamageKind;
   readonly what: string;
 }
 
@@ -41,6 +51,10 @@ export interface Survey {
   readonly frames: readonly FramePiece[];
   readonly blocks: readonly BlockPiece[];
   readonly headless: readonly HeadlessBody[];
+  /** By which what was found is read. */
+  readonly keys: SalvageKeys;
+  /** Files that are not encrypted, of a store that is, of which no manifest says whether they may be. */
+  readonly unprovenFiles: readonly string[];
   /** Streams of which a sealed segment has nothing left. */
   readonly emptied: readonly EmptiedStream[];
   readonly voids: readonly LsnRange[];
@@ -63,14 +77,29 @@ export class SurveyNotes {
   /** By the headers of frames, control frames included. */
   attestedLsn = 0;
 
-  note(path: string, offset: number, what: string): void {
-    this.damage.push({ path, offset, what });
+  note(path: string, offset: number, what: string, kind: DamageKind = "damaged"): void {
+    this.damage.push({ path, offset, kind, what });
   }
 }
 
-/** @throws what the file system throws when a directory cannot be listed */
-export async function surveyStore(directory: string): Promise<Survey> {
+/**
+ * The keys that it loads are to be closed (`survey.keys.close()`), with which what was found is read.
+ *
+ * @throws what the file system throws when a directory cannot be listed
+ * @throws StoreError `ERR_KEY_MISSING`, `ERR_KEY_WRONG`
+ */
+export async function surveyStore(directory: string, encryption: EncryptionOptions | null): Promise<Survey> {
   const found = await readManifest(directory);
+  const keys = await SalvageKeys.load(directory, encryption, found.kind === "manifest" ? found.manifest : null);
+  try {
+    return await surveyWith(directory, found, keys);
+  } catch (error) {
+    keys.close();
+    throw error;
+  }
+}
+
+async function surveyWith(directory: string, found: FoundManifest, keys: SalvageKeys): Promise<Survey> {
   const manifest = found.kind === "manifest" ? found.manifest : null;
   const cores = await listLog(directory, 0);
   const listed = new Set(manifest?.sealed.map(({ number }) => number));
@@ -86,6 +115,13 @@ export async function surveyStore(directory: string): Promise<Survey> {
   const notes = new SurveyNotes();
   const badManifests = found.kind === "manifest" ? found.damagedFiles : found.kind === "damaged" ? found.files : [];
   for (const path of badManifests) notes.note(path, 0, "a manifest that does not hold its checksum");
+  if (manifest !== null && keys.isManifestTampered)
+    notes.note(
+      join(directory, manifestName(manifest.sequence)),
+      0,
+      "a whole manifest whose mac does not hold",
+      "tampered",
+    );
   const frames: FramePiece[] = [];
   const blocks: BlockPiece[] = [];
   const emptied: EmptiedStream[] = [];
@@ -93,13 +129,15 @@ export async function surveyStore(directory: string): Promise<Survey> {
     const id = Buffer.from(storeId, "hex");
     for (const { core, segments } of cores) {
       for (const { path, segment } of segments)
-        await withFile(path, notes, (file) => surveyFrames(file, { storeId: id, core, segment }, frames, notes));
+        await withFile(path, notes, (file) => surveyFrames(file, { storeId: id, core, segment, keys }, frames, notes));
     }
     for (const { path, number } of sealed) {
-      const place = { storeId: id, number, isListed: manifest === null || listed.has(number) };
+      const place = { storeId: id, number, isListed: manifest === null || listed.has(number), keys };
       await withFile(path, notes, (file) => surveySegment(file, place, blocks, place.isListed ? emptied : [], notes));
     }
   }
+  keys.settle(frames.length + blocks.length > 0);
+  const unproven = withoutForged(frames, blocks, keys, notes);
   const voids = manifest === null ? [] : voidsOf(manifest);
   const fences = fencesOf(manifest, frames);
   const kept = frames.filter((frame) => !isFenced(frame, fences, voids));
@@ -110,7 +148,10 @@ export async function surveyStore(directory: string): Promise<Survey> {
     fileCount: paths.length,
     frames: kept,
     blocks,
-    headless: notes.headless,
+    // Without an LSN nothing says whether it may be plain.
+    headless: keys.areGiven ? [] : notes.headless,
+    keys,
+    unprovenFiles: unproven,
     emptied,
     voids,
     attestedLsn: attestedLsn(manifest, notes.attestedLsn, blocks),
@@ -119,6 +160,32 @@ export async function surveyStore(directory: string): Promise<Survey> {
     foreignFiles: [...notes.foreignFiles],
     newerFiles: [...notes.newerFiles],
   };
+}
+
+/**
+ * Where no manifest says up to which LSN frames may be plain, one behind an encrypted frame of a core cannot be the store's: it is taken out.
+ * Returns the files with plain frames or blocks that are left.
+ */
+function withoutForged(frames: FramePiece[], blocks: BlockPiece[], keys: SalvageKeys, notes: SurveyNotes): string[] {
+  if (keys.plainVerdict(1) !== "unproven") return [];
+  let firstEncryptedLsn = Number.POSITIVE_INFINITY;
+  for (const { keyId, isWhole, firstLsn } of frames)
+    if (keyId > 0 && isWhole) firstEncryptedLsn = Math.min(firstEncryptedLsn, firstLsn);
+  const files = new Set<string>();
+  const left = <Piece extends FramePiece | BlockPiece>(pieces: Piece[]): Piece[] =>
+    pieces.filter(({ kind, keyId, path, fileOffset, lastLsn }) => {
+      if (keyId > 0) return true;
+      if (lastLsn < firstEncryptedLsn) {
+        files.add(path);
+        return true;
+      }
+      notes.note(path, fileOffset, `a ${kind} that is not encrypted, behind frames that are`, "tampered");
+      return false;
+    });
+  frames.splice(0, frames.length, ...left(frames));
+  blocks.splice(0, blocks.length, ...left(blocks));
+  for (const path of files) notes.note(path, 0, "it is not encrypted, and no manifest says that it may be", "unproven");
+  return [...files];
 }
 
 async function withFile(path: string, notes: SurveyNotes, work: (file: SalvageFile) => Promise<void>): Promise<void> {

@@ -147,7 +147,7 @@
 
 import { crc32 } from "node:zlib";
 import { BLOCK_BYTES } from "../../ffi/index.js";
-import { CIPHER_AES_256_GCM, CIPHER_NONE, STORE_ID_BYTES } from "../format.js";
+import { CIPHER_AES_256_GCM, CIPHER_NONE, SALT_BYTES, STORE_ID_BYTES } from "../format.js";
 import { readI64, readU64, writeI64, writeU64 } from "./number-fields.js";
 
 export const SEALED_VERSION = 1;
@@ -265,6 +265,12 @@ export function decodeSealedPreamble(page: Buffer, storeId: Uint8Array): Decoded
     keyId: page.readUInt32LE(72),
   };
   return { kind: "preamble", preamble };
+}
+
+/** Which key the preamble of an encrypted segment names, of a page that was decoded; null for one that is not encrypted. */
+export function preambleKey(page: Buffer): SaltedKey | null {
+  if (page.readUInt16LE(CIPHER_AT) === CIPHER_NONE) return null;
+  return { keyId: page.readUInt32LE(72), salt: Buffer.from(page.subarray(76, 76 + SALT_BYTES)) };
 }
 
 export interface BlockHeader {
