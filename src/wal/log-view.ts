@@ -6,11 +6,10 @@
  */
 
 import { realpathSync } from "node:fs";
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { assert } from "../assert.js";
-import { isStoreError, StoreError } from "../errors.js";
+import { isStoreError } from "../errors.js";
 import { type BlockIo, BufferPool, type IoDescription, openIo } from "../ffi/index.js";
 import { AdvanceListeners } from "./advance-listeners.js";
 import type { CoreState } from "./control-file.js";
@@ -29,13 +28,14 @@ import type { LogFacts, ScanPosition } from "./log-facts.js";
 import { LogReader } from "./log-reader.js";
 import { scanLog } from "./log-scan.js";
 import type { LsnRange } from "./lsn-ranges.js";
-import { MANIFEST_NAME, type Manifest, readManifest } from "./manifest.js";
+import { type Manifest, readManifest } from "./manifest.js";
 import { currentManifest } from "./manifest-change.js";
 import type { KeyOf } from "./record-key.js";
 import type { LogFrame } from "./sealed/sealed-format.js";
 import { SealedLog } from "./sealed/sealed-log.js";
 import { sealedDirectory } from "./sealed/sealed-name.js";
 import { type CoreFiles, coreDirectory, listLog, segmentPath } from "./segment-name.js";
+import { manifestIn, newestManifestName, noStore } from "./store-directory.js";
 import { TieredReader } from "./tiered-reader.js";
 import { type SealedVerification, verifySealed } from "./verify-sealed.js";
 import { READ_CHUNK_BYTES, READ_CHUNKS_MAX } from "./wal.js";
@@ -483,30 +483,6 @@ const NO_MANIFEST: Manifest = {
   incarnations: [],
 };
 
-/** The newest: older ones may be gone in a moment. Empty where there is none. */
-async function newestManifestName(directory: string): Promise<string> {
-  let names: string[] = [];
-  try {
-    names = await readdir(directory);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== "ENOENT" && code !== "ENOTDIR") throw error;
-  }
-  return (
-    names
-      .filter((entry) => MANIFEST_NAME.test(entry))
-      .sort()
-      .at(-1) ?? ""
-  );
-}
-
-/** A file of the store to judge its file system by; and the proof that there is one. */
-async function manifestIn(directory: string): Promise<string> {
-  const name = await newestManifestName(directory);
-  if (name === "") throw noStore(directory);
-  return join(directory, name);
-}
-
 /**
  * A checkpoint drops files while they are read, and a file can be seen between two writes; a writer can have gone over to a key that was not in
  * the manifest yet when that was read.
@@ -514,8 +490,4 @@ async function manifestIn(directory: string): Promise<string> {
 function mayPass(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === "ENOENT" || isStoreError(error, "ERR_WAL_CORRUPT") || isStoreError(error, "ERR_KEY_MISSING");
-}
-
-function noStore(directory: string): StoreError {
-  return new StoreError("ERR_STORE_NOT_FOUND", `there is no store in ${directory}`, { directory });
 }

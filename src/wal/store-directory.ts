@@ -1,9 +1,11 @@
 /** Making the directory of a store, and knowing one. */
 
 import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { StoreError } from "../errors.js";
 import { isNetworkFileSystem, syncDirectory } from "../ffi/index.js";
+import { MANIFEST_NAME } from "./manifest.js";
 import { asStoreError } from "./write-failure.js";
 
 /** Makes the directory and those above it, durably, and returns its real path. */
@@ -45,4 +47,32 @@ function makeMissing(path: string, made: string[]): void {
 /** Whether there is a store in the directory. */
 export function isStore(directory: string): boolean {
   return existsSync(join(directory, "lock"));
+}
+
+/** The newest: older ones may be gone in a moment. Empty where there is none. */
+export async function newestManifestName(directory: string): Promise<string> {
+  let names: string[] = [];
+  try {
+    names = await readdir(directory);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "ENOENT" && code !== "ENOTDIR") throw error;
+  }
+  return (
+    names
+      .filter((entry) => MANIFEST_NAME.test(entry))
+      .sort()
+      .at(-1) ?? ""
+  );
+}
+
+/** A file of the store to judge its file system by; and the proof that there is one. */
+export async function manifestIn(directory: string): Promise<string> {
+  const name = await newestManifestName(directory);
+  if (name === "") throw noStore(directory);
+  return join(directory, name);
+}
+
+export function noStore(directory: string): StoreError {
+  return new StoreError("ERR_STORE_NOT_FOUND", `there is no store in ${directory}`, { directory });
 }
