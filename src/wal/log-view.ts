@@ -6,7 +6,6 @@
  */
 
 import { realpathSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { assert } from "../assert.js";
 import { isStoreError } from "../errors.js";
