@@ -15,7 +15,7 @@ import { loadStores } from "./world.js";
 const PROCESS_COUNT = 2;
 const PART = "SIMULATE_PART";
 /** Every so many of the crash states is cut again, at each moment of its recovery. */
-const RECOVERY_EVERY = 10;
+const RECOVERY_EVERY = 60;
 
 interface Part {
   readonly total: Total;
