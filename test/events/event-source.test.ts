@@ -200,7 +200,7 @@ test("thousands of readings that are broken off hold neither memory nor descript
     for await (const event of store.readAll({ direction: "backwards" })) if (event.lsn > 0) break;
     for await (const event of store.readStream("a")) if (event.lsn > 0) break;
   }
-  assert.is(descriptors(), before);
+  assert.ok(descriptors() <= before); // a timer of before can have ended
   // Each of the 3,000 held at least 64 KiB.
   const grownMiB = (process.memoryUsage.rss() - rssBefore) / 2 ** 20;
   assert.ok(grownMiB < 150, `${grownMiB} MiB more`);
