@@ -106,7 +106,7 @@ async function forgeStore(store: FuzzStore, plan: FuzzPlan, tally: Tally, failur
       done++;
       apply(mutation, directory);
       try {
-        tally.add(mutation.kind, await withDeadline(judgeForgery(directory, join(scratch, "store"))));
+        tally.add(mutation.kind, await withDeadline(judgeForgery(store, directory, join(scratch, "store"))));
       } catch (error) {
         failures.push(`${store.name}: ${mutation.kind}: ${mutation.label}: ${(error as Error).message}`);
       }

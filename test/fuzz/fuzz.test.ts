@@ -12,10 +12,23 @@ const MEBIBYTE = 1024 * 1024;
 test(
   "damage to any file ends in the same data, a refusal that says where, or a cut of what nobody attests",
   async () => {
-    const report = await runFuzz({ base: temporaryDirectory(), every: EVERY, writeEvery: 10 });
+    const only = ["closed", "crashed"] as const;
+    const report = await runFuzz({ base: temporaryDirectory(), every: EVERY, writeEvery: 10, only });
     assert.equal(report.failures, []);
     assert.ok(report.done > 300, `only ${report.done} kinds of damage`);
     // No more than a file and the window in which it is read.
+    assert.ok(report.largestAllocation <= 2 * MEBIBYTE, `${report.largestAllocation} bytes at once`);
+  },
+  { timeoutMs: 120_000 },
+);
+
+test(
+  "so it does in an encrypted store, and it never looks like tampering",
+  async () => {
+    const only = ["encrypted"] as const;
+    const report = await runFuzz({ base: temporaryDirectory(), every: 4 * EVERY, writeEvery: 4, only });
+    assert.equal(report.failures, []);
+    assert.ok(report.done > 60, `only ${report.done} kinds of damage`);
     assert.ok(report.largestAllocation <= 2 * MEBIBYTE, `${report.largestAllocation} bytes at once`);
   },
   { timeoutMs: 120_000 },
