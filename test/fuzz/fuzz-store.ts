@@ -149,15 +149,22 @@ async function describe(
   return { name, directory, encryption, read, attestedLsn, recovered, graph, files, olderCopies, attesting };
 }
 
-/** Makes the stores below a directory. */
-export async function makeFuzzStores(base: string): Promise<readonly FuzzStore[]> {
-  const plain = await makeCopies(join(base, "plain"), null);
-  const encrypted = await makeCopies(join(base, "encrypted"), BOTH_KEYS);
-  return [
-    await describe("closed", plain.closed, plain.history, null),
-    await describe("crashed", plain.crashed, plain.history, null),
-    await describe("encrypted", encrypted.closed, encrypted.history, BOTH_KEYS),
-  ];
+/** Makes the stores below a directory, or some of them. */
+export async function makeFuzzStores(
+  base: string,
+  only: readonly FuzzStore["name"][] = STORE_NAMES,
+): Promise<readonly FuzzStore[]> {
+  const stores: FuzzStore[] = [];
+  if (only.includes("closed") || only.includes("crashed")) {
+    const { closed, crashed, history } = await makeCopies(join(base, "plain"), null);
+    if (only.includes("closed")) stores.push(await describe("closed", closed, history, null));
+    if (only.includes("crashed")) stores.push(await describe("crashed", crashed, history, null));
+  }
+  if (only.includes("encrypted")) {
+    const { closed, history } = await makeCopies(join(base, "encrypted"), BOTH_KEYS);
+    stores.push(await describe("encrypted", closed, history, BOTH_KEYS));
+  }
+  return stores;
 }
 
 /** The second is current; the first was, until the middle of the history. */

@@ -21,15 +21,3 @@ test(
   },
   { timeoutMs: 120_000 },
 );
-
-test(
-  "so it does in an encrypted store, and it never looks like tampering",
-  async () => {
-    const only = ["encrypted"] as const;
-    const report = await runFuzz({ base: temporaryDirectory(), every: 4 * EVERY, writeEvery: 4, only });
-    assert.equal(report.failures, []);
-    assert.ok(report.done > 60, `only ${report.done} kinds of damage`);
-    assert.ok(report.largestAllocation <= 2 * MEBIBYTE, `${report.largestAllocation} bytes at once`);
-  },
-  { timeoutMs: 120_000 },
-);
