@@ -92,6 +92,34 @@ test("inspect shows frames and blocks that are encrypted as such, and nothing of
   for (const { stdout } of [frames, parts, json]) assert.not.ok(stdout.includes("hush"));
 });
 
+test("salvage and repair take the key; what salvage writes is in clear, and what repair writes is not", async () => {
+  const { store, one, two } = places();
+  for (let index = 0; index < 3; index++) await runJson([...EVENT, "--store", store, "--key-file", one]);
+  const core = join(store, "wal", "core-000");
+  const second = join(core, readdirSync(core).sort()[1] as string);
+  const bytes = readFileSync(second);
+  bytes[4096 + 200] = (bytes[4096 + 200] as number) ^ 1;
+  writeFileSync(second, bytes);
+  const out = join(store, "..", "events.ndjson");
+  assert.is(await code(["salvage", store, "--out", `${out}-none`]), "ERR_KEY_MISSING");
+  assert.is(await code(["salvage", store, "--out", `${out}-wrong`, "--key-file", two]), "ERR_KEY_WRONG");
+  for (const key of [[], ["--key-file", two]]) {
+    const refused = await runCli(["repair", store, "--yes", "--json", ...key]);
+    assert.is(refused.exitCode, 8);
+    assert.match(refused.stderr, key.length === 0 ? "ERR_KEY_MISSING" : "ERR_KEY_WRONG");
+  }
+  const salvaged = await runCli(["salvage", store, "--out", out, "--key-file", one]);
+  assert.is(salvaged.exitCode, 4);
+  assert.is(readFileSync(out, "utf8").split("hush-data").length, 3);
+  const repaired = await runCli(["repair", store, "--yes", "--key-file", one]);
+  assert.is(repaired.exitCode, 1, repaired.stderr);
+  assert.match(repaired.stdout, "lost: LSN 2 cannot be read");
+  for (const name of readdirSync(store, { recursive: true, withFileTypes: true }))
+    if (name.isFile()) assert.not.ok(readFileSync(join(name.parentPath, name.name)).includes("hush"), name.name);
+  assert.is((await runJson(["read", "--store", store, "--key-file", one])).length, 1);
+  assert.is((await runCli(["repair", store, "--key-file", one])).exitCode, 0);
+});
+
 test("rekey goes from no key to one, and from one to another", async () => {
   const { store, one, two } = places();
   await runJson([...EVENT, "--store", store]);

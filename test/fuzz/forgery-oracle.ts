@@ -2,7 +2,7 @@
 
 import { isStoreError, openReader, openStore, repairStore, salvageStore } from "../../src/index.js";
 import { FuzzFailure } from "./fuzz-oracle.js";
-import { copyOf, OPTIONS } from "./fuzz-store.js";
+import { copyOf, type FuzzStore, OPTIONS } from "./fuzz-store.js";
 import { readGraph, readStream, readWhole, STREAMS } from "./store-reading.js";
 
 export type ForgeryOutcome = "answered" | "refused";
@@ -18,10 +18,14 @@ async function attempt(work: () => Promise<unknown>): Promise<ForgeryOutcome> {
 }
 
 /** @throws FuzzFailure */
-export async function judgeForgery(directory: string, scratch: string): Promise<ForgeryOutcome> {
+export async function judgeForgery(
+  { encryption }: FuzzStore,
+  directory: string,
+  scratch: string,
+): Promise<ForgeryOutcome> {
   const outcomes = [
     await attempt(async () => {
-      const reader = await openReader(directory);
+      const reader = await openReader(directory, { encryption });
       try {
         await attempt(() => readWhole(reader));
         for (const [index, stream] of STREAMS.entries())
@@ -32,9 +36,9 @@ export async function judgeForgery(directory: string, scratch: string): Promise<
         await reader.close();
       }
     }),
-    await attempt(() => salvageStore(directory)),
+    await attempt(() => salvageStore(directory, { encryption })),
     await attempt(async () => {
-      const store = await openStore(copyOf(directory, scratch), OPTIONS);
+      const store = await openStore(copyOf(directory, scratch), { ...OPTIONS, encryption });
       try {
         await attempt(() => store.append("account-0", { type: "T", data: 1 }));
         await attempt(() => store.checkpoint());
@@ -42,7 +46,9 @@ export async function judgeForgery(directory: string, scratch: string): Promise<
         await store.close();
       }
     }),
-    await attempt(() => repairStore(copyOf(directory, scratch), { dryRun: false, backup: `${scratch}-${Date.now()}` })),
+    await attempt(() =>
+      repairStore(copyOf(directory, scratch), { dryRun: false, backup: `${scratch}-${Date.now()}`, encryption }),
+    ),
   ];
   return outcomes.includes("refused") ? "refused" : "answered";
 }

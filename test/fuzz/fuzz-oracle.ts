@@ -26,12 +26,14 @@ function fail(what: string, cause?: unknown): never {
 }
 
 /** @throws FuzzFailure for what is no precise refusal */
-function refusalOf(error: unknown): Outcome {
+function refusalOf(error: unknown, { encryption }: FuzzStore): Outcome {
   if (!isStoreError(error)) {
     fail(`an error without a code: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`, error);
   }
   if (error.code === "ERR_STORE_NOT_FOUND" || error.code === "ERR_STORE_EXISTS") return "refused, no file";
   const codes = ["ERR_WAL_CORRUPT", "ERR_WAL_VERSION", "ERR_WAL_FOREIGN", "ERR_PROJECTION_FAILED"];
+  // By an older manifest, which does not name the key that is current. Damage alone never looks like tampering.
+  if (encryption !== null) codes.push("ERR_KEY_MISSING");
   if (!codes.includes(error.code)) fail(`an unexpected refusal: ${error.code}: ${error.message}`, error);
   return typeof error.details["path"] === "string" ? "refused" : "refused, no file";
 }
@@ -73,7 +75,7 @@ async function judgeEnd(
   if (lastLsn >= expectedLsn) return "identical";
   const attested = await attestedLeft(damage.mutation, damage.store, damage.directory);
   if (lastLsn < attested) fail(`LSN ${lastLsn + 1} to ${attested} are attested, and were dropped without a word`);
-  if (damage.store.name === "closed") fail(`LSN ${lastLsn + 1} to ${expectedLsn} of a closed store were dropped`);
+  if (damage.store.name !== "crashed") fail(`LSN ${lastLsn + 1} to ${expectedLsn} of a closed store were dropped`);
   const isTold = recovery.tornAt !== null || recovery.orphanFrames > 0;
   if (!isTold) fail(`LSN ${lastLsn + 1} to ${expectedLsn} were dropped without a word`);
   return "cut, reported";
@@ -89,9 +91,9 @@ function streamsFor({ kind, changes: [change] }: Mutation): readonly string[] {
 export async function judgeReading(mutation: Mutation, store: FuzzStore, directory: string): Promise<Outcome> {
   let reader: StoreReader;
   try {
-    reader = await openReader(directory);
+    reader = await openReader(directory, { encryption: store.encryption });
   } catch (error) {
-    return refusalOf(error);
+    return refusalOf(error, store);
   }
   try {
     // A reader may believe the control file of writers that it takes to be alive, and see more than the log attests.
@@ -105,7 +107,7 @@ export async function judgeReading(mutation: Mutation, store: FuzzStore, directo
         await work();
       } catch (error) {
         if (error instanceof FuzzFailure) throw error;
-        outcome = worse(outcome, refusalOf(error));
+        outcome = worse(outcome, refusalOf(error, store));
       }
     };
     const visible = all.filter(({ lsn }) => lsn <= watermark);
@@ -157,7 +159,7 @@ export async function judgeWriting(
   let outcome: Outcome;
   let reading: StoreReading;
   try {
-    const writer = await openStore(directory, OPTIONS);
+    const writer = await openStore(directory, { ...OPTIONS, encryption: store.encryption });
     try {
       lastLsn = writer.recovery.lastLsn;
       outcome = await judgeEnd(lastLsn, store.recovered.lastLsn, writer.recovery, {
@@ -179,11 +181,11 @@ export async function judgeWriting(
     }
   } catch (error) {
     if (error instanceof FuzzFailure) throw error;
-    const refused = refusalOf(error);
+    const refused = refusalOf(error, store);
     if (lastLsn === 0) expectUntouched(before, directory);
     return refused;
   }
-  const reader = await openReader(directory);
+  const reader = await openReader(directory, { encryption: store.encryption });
   try {
     const after = await readWhole(reader);
     compare(reading.events, after.events, "reading again");

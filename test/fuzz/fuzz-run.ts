@@ -106,7 +106,7 @@ async function forgeStore(store: FuzzStore, plan: FuzzPlan, tally: Tally, failur
       done++;
       apply(mutation, directory);
       try {
-        tally.add(mutation.kind, await withDeadline(judgeForgery(directory, join(scratch, "store"))));
+        tally.add(mutation.kind, await withDeadline(judgeForgery(store, directory, join(scratch, "store"))));
       } catch (error) {
         failures.push(`${store.name}: ${mutation.kind}: ${mutation.label}: ${(error as Error).message}`);
       }
@@ -155,13 +155,12 @@ async function fuzzStore(store: FuzzStore, plan: FuzzPlan, tally: Tally, failure
 export async function runFuzz(plan: FuzzPlan): Promise<FuzzReport> {
   // Of checkpoints that are not used, which is as it should be.
   process.removeAllListeners("warning");
-  const stores = await makeFuzzStores(plan.base);
+  const stores = await makeFuzzStores(plan.base, plan.only);
   const tally = new Tally();
   const failures: string[] = [];
   const watch = watchAllocations();
   let done = 0;
   for (const store of stores) {
-    if (plan.only?.includes(store.name) === false) continue;
     done += await forgeStore(store, plan, tally, failures);
     done += await fuzzStore(store, plan, tally, failures);
   }

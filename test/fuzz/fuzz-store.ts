@@ -2,12 +2,12 @@
  * The stores that the fuzz damages: written by several cores over three incarnations, partly sealed, with voids, a graph and its checkpoint.
  *
  * `closed` was closed by its last writers, so that every record of it is attested. `crashed` is a copy that was made while they had it open:
- * its last records are whole, and nobody attests them.
+ * its last records are whole, and nobody attests them. `encrypted` was closed too, by the second of two keys.
  */
 
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openReader, openStore, type Store } from "../../src/index.js";
+import { type EncryptionOptions, openReader, openStore, type Store } from "../../src/index.js";
 import { inspectSegment } from "../../src/wal/inspect-segment.js";
 import { encodeManifest, type Manifest, readManifest } from "../../src/wal/manifest.js";
 import { readGraph, readWhole, type StoreReading } from "./store-reading.js";
@@ -22,11 +22,12 @@ export interface AttestingHeader {
   readonly durableLsn: number;
 }
 
-export const STORE_NAMES = ["closed", "crashed"] as const;
+export const STORE_NAMES = ["closed", "crashed", "encrypted"] as const;
 
 export interface FuzzStore {
   readonly name: (typeof STORE_NAMES)[number];
   readonly directory: string;
+  readonly encryption: EncryptionOptions | null;
   /** What a reader sees of it. */
   readonly read: StoreReading;
   /** The last LSN that a reader sees of it who has no control file to believe. */
@@ -124,36 +125,68 @@ async function attestingHeaders(directory: string, files: Iterable<string>): Pro
   return found;
 }
 
-async function describe(name: FuzzStore["name"], directory: string, history: History): Promise<FuzzStore> {
-  const reader = await openReader(directory);
+async function describe(
+  name: FuzzStore["name"],
+  directory: string,
+  history: History,
+  encryption: EncryptionOptions | null,
+): Promise<FuzzStore> {
+  const reader = await openReader(directory, { encryption });
   const read = await readWhole(reader);
   const graph = await readGraph(reader);
   await reader.close();
   const copy = copyOf(directory, `${directory}-recovered`);
   rmSync(join(copy, "control"), { force: true });
-  const stranger = await openReader(copy);
+  const stranger = await openReader(copy, { encryption });
   const attestedLsn = stranger.watermark;
   await stranger.close();
-  const writer = await openStore(copy, OPTIONS);
+  const writer = await openStore(copy, { ...OPTIONS, encryption });
   const recovered = await readWhole(writer);
   await writer.close();
   const files = filesOf(directory);
   const olderCopies = history.olderThan(files);
   const attesting = await attestingHeaders(directory, files.keys());
-  return { name, directory, read, attestedLsn, recovered, graph, files, olderCopies, attesting };
+  return { name, directory, encryption, read, attestedLsn, recovered, graph, files, olderCopies, attesting };
 }
 
-/** Makes both stores below a directory. */
-export async function makeFuzzStores(base: string): Promise<readonly FuzzStore[]> {
+/** Makes the stores below a directory, or some of them. */
+export async function makeFuzzStores(
+  base: string,
+  only: readonly FuzzStore["name"][] = STORE_NAMES,
+): Promise<readonly FuzzStore[]> {
+  const stores: FuzzStore[] = [];
+  if (only.includes("closed") || only.includes("crashed")) {
+    const { closed, crashed, history } = await makeCopies(join(base, "plain"), null);
+    if (only.includes("closed")) stores.push(await describe("closed", closed, history, null));
+    if (only.includes("crashed")) stores.push(await describe("crashed", crashed, history, null));
+  }
+  if (only.includes("encrypted")) {
+    const { closed, history } = await makeCopies(join(base, "encrypted"), BOTH_KEYS);
+    stores.push(await describe("encrypted", closed, history, BOTH_KEYS));
+  }
+  return stores;
+}
+
+/** The second is current; the first was, until the middle of the history. */
+const BOTH_KEYS: EncryptionOptions = { key: () => Buffer.alloc(32, 2), otherKeys: [() => Buffer.alloc(32, 1)] };
+const FIRST_KEY: EncryptionOptions = { key: () => Buffer.alloc(32, 1), otherKeys: [() => Buffer.alloc(32, 2)] };
+
+interface MadeCopies {
+  readonly closed: string;
+  readonly crashed: string;
+  readonly history: History;
+}
+
+async function makeCopies(base: string, encryption: EncryptionOptions | null): Promise<MadeCopies> {
   counter = 0;
   const history = new History();
   const working = join(base, "first");
-  const open = async (directory: string): Promise<Store[]> => [
-    await openStore(directory, OPTIONS),
-    await openStore(directory, OPTIONS),
+  const open = async (directory: string, keys = encryption): Promise<Store[]> => [
+    await openStore(directory, { ...OPTIONS, encryption: keys }),
+    await openStore(directory, { ...OPTIONS, encryption: keys }),
   ];
 
-  let writers = await open(working);
+  let writers = await open(working, encryption === null ? null : FIRST_KEY);
   await write(writers, 3);
   const graph = await (writers[0] as Store).graph();
   const ann = await graph.createNode({ label: "Person", properties: { name: "Ann" }, validFrom: 10 });
@@ -182,5 +215,5 @@ export async function makeFuzzStores(base: string): Promise<readonly FuzzStore[]
   const crashed = copyOf(second, join(base, "crashed"));
   for (const writer of writers) await writer.close();
   const closed = copyOf(second, join(base, "closed"));
-  return [await describe("closed", closed, history), await describe("crashed", crashed, history)];
+  return { closed, crashed, history };
 }

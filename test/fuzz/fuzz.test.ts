@@ -12,7 +12,8 @@ const MEBIBYTE = 1024 * 1024;
 test(
   "damage to any file ends in the same data, a refusal that says where, or a cut of what nobody attests",
   async () => {
-    const report = await runFuzz({ base: temporaryDirectory(), every: EVERY, writeEvery: 12 });
+    const only = ["closed", "crashed"] as const;
+    const report = await runFuzz({ base: temporaryDirectory(), every: EVERY, writeEvery: 12, only });
     assert.equal(report.failures, []);
     assert.ok(report.done > 180, `only ${report.done} kinds of damage`);
     // No more than a file and the window in which it is read.

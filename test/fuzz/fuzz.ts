@@ -1,6 +1,6 @@
 /**
  * The corruption fuzz by itself: `npm run fuzz` damages everything there is to damage, `npm run fuzz -- --every N` every n-th bit of it.
- * Each of the two stores is damaged in a process of its own. `--write-every N` opens every n-th damaged store for writing too.
+ * Each of the stores is damaged in a process of its own. `--write-every N` opens every n-th damaged store for writing too.
  */
 
 import { fork } from "node:child_process";

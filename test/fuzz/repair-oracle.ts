@@ -18,8 +18,9 @@ export async function judgeRepair(store: FuzzStore, damaged: string, scratch: st
   const directory = copyOf(damaged, scratch);
   const backup = `${scratch}-backup`;
   rmSync(backup, { recursive: true, force: true });
-  const plan = await repairStore(directory);
-  const report = await repairStore(directory, { dryRun: false, backup });
+  const { encryption } = store;
+  const plan = await repairStore(directory, { encryption });
+  const report = await repairStore(directory, { dryRun: false, backup, encryption });
   if (plan.status !== "damaged" && plan.status !== report.status) fail(`${plan.status}, then ${report.status}`);
   if (plan.status === "damaged" && report.status !== "repaired") fail(`not repaired: ${report.obstacle}`);
   for (const key of ["lost", "dropped", "unacknowledged", "lastLsn", "keptEvents"] as const) {
@@ -47,13 +48,14 @@ function isNamed({ lsn, stream, version }: ReadEvent, report: RepairReport): boo
 }
 
 async function judgeRepaired(store: FuzzStore, directory: string, report: RepairReport): Promise<void> {
-  const reader = await openReader(directory);
+  const { encryption } = store;
+  const reader = await openReader(directory, { encryption });
   try {
     await verifyEvents(reader);
   } finally {
     await reader.close();
   }
-  const writer = await openStore(directory, OPTIONS);
+  const writer = await openStore(directory, { ...OPTIONS, encryption });
   try {
     const left = await readWhole(writer);
     if (left.events.length !== report.keptEvents) fail(`${left.events.length} of ${report.keptEvents} events are left`);
@@ -69,5 +71,6 @@ async function judgeRepaired(store: FuzzStore, directory: string, report: Repair
   } finally {
     await writer.close();
   }
-  if ((await repairStore(directory)).status !== "clean") fail("not clean after the repair and an append");
+  if ((await repairStore(directory, { encryption })).status !== "clean")
+    fail("not clean after the repair and an append");
 }

@@ -16,7 +16,10 @@ export interface Salvaged {
 /** @throws FuzzFailure */
 export async function judgeSalvage(mutation: Mutation, store: FuzzStore, directory: string): Promise<Salvaged> {
   const events: SalvagedEvent[] = [];
-  const report = await salvageStore(directory, { onEvent: (event) => void events.push(event) });
+  const report = await salvageStore(directory, {
+    encryption: store.encryption,
+    onEvent: (event) => void events.push(event),
+  });
   const written = new Map(store.recovered.events.map((event) => [`${event.version} ${event.stream}`, event]));
   const seen = new Set<string>();
   let lsn = 0;

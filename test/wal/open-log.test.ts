@@ -132,6 +132,9 @@ function lastSegmentWithFrames(from: string): string {
 }
 
 /** What a crash leaves that happens when all these appends are on the device and none of them has been told. */
+/** Writes that were started are on the disk by then. */
+const LANDED_AFTER_MS = 150;
+
 async function crashInFlight(names: readonly string[], clock?: () => number): Promise<string> {
   let crashed = "";
   const { wal } = await openLog(directory, {
@@ -140,11 +143,16 @@ async function crashInFlight(names: readonly string[], clock?: () => number): Pr
     openIo: (demand, path) => {
       const faulty = faultyIo(openIo(demand, path));
       faulty.decide = (operation) => (isFrame(operation) ? "tellLater" : null);
-      setTimeout(() => {
+      const crash = (): void => {
         crashed = copyStore(directory);
         faulty.decide = () => null;
         for (const entry of [...faulty.withheld]) entry.release();
-      }, 100);
+      };
+      const look = setInterval(() => {
+        if (faulty.withheld.length < names.length) return;
+        clearInterval(look);
+        setTimeout(crash, LANDED_AFTER_MS);
+      }, 5);
       return faulty.io;
     },
   });
