@@ -131,10 +131,10 @@ function lastSegmentWithFrames(from: string): string {
     .at(-1) as string;
 }
 
-/** What a crash leaves that happens when all these appends are on the device and none of them has been told. */
 /** Writes that were started are on the disk by then. */
 const LANDED_AFTER_MS = 150;
 
+/** What a crash leaves that happens when all these appends are on the device and none of them has been told. */
 async function crashInFlight(names: readonly string[], clock?: () => number): Promise<string> {
   let crashed = "";
   const { wal } = await openLog(directory, {
