@@ -107,18 +107,6 @@ export const BUGS: readonly Bug[] = [
     caughtBy: tests("wal/open-log"),
   },
   {
-    name: "lock-file-only",
-    what: "recovery does not wait for writes that outlive their process (P8)",
-    edits: [
-      {
-        file: "src/wal/open-log.js",
-        find: "await waitForWrites(file, deadlineMs, waitMs, onWaiting);",
-        replace: "",
-      },
-    ],
-    caughtBy: simulated(200),
-  },
-  {
     name: "takeover-without-waiting",
     what: "a dead writer is judged while its writes are still in flight (P1, P8)",
     edits: [{ file: "src/wal/takeover.js", find: "await waitForWrites(file, place);", replace: "" }],
@@ -213,8 +201,8 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: "src/wal/sealed/sealed-writer.js",
-        find: "const trailer = await walkSegment({ file, pool, storeId, number, knownHash: this.#chain.value });",
-        replace: "const trailer = await readTrailer(file, storeId, number); void [walkSegment, pool];",
+        find: "const trailer = await walkSegment({ file, pool, storeId, keys, number, knownHash: this.#chain.value });",
+        replace: "const trailer = await readTrailer(file, storeId, number); void [walkSegment, pool, keys];",
       },
       {
         file: "src/wal/sealed/sealed-writer.js",
