@@ -20,7 +20,7 @@ import {
   HeadLevel,
   hashName,
   INSERT_LOCK_WORD,
-  LEVEL_0_ENTRIES,
+  LEVEL_0_PLACES,
   LEVEL_COUNT_MAX,
   LEVEL_COUNT_WORD,
   LOCK_WORD,
@@ -38,6 +38,7 @@ const SPIN_COUNT_MAX = 256;
 /** In the word `tentative`. */
 const OWNER_MASK = 0xff;
 const IN_RECORD_B = 0x100;
+const SMALL_INTEGER_MAX = 0x3fff_ffff;
 const LEVEL_NAME = /^heads-\d+$/;
 
 /** What the table has instead of a name, where that must not be read on the disk: 1 to 1,024 bytes, the same for the same name. */
@@ -140,9 +141,19 @@ export class HeadTable {
   newestVersion(entry: number): number {
     const level = this.#levelOf(entry);
     const word = level.wordOf(entry);
-    const tentative = Atomics.load(level.int32, word + TENTATIVE_WORD);
+    // A plain load: V8 makes a call of an atomic one, and a word does not tear.
+    const tentative = level.int32[word + TENTATIVE_WORD] as number;
     const claimed = tentative === 0 ? 0 : (level.float64[recordOf(word, tentative)] as number);
     return Math.max(claimed, level.float64[(word >> 1) + COMMITTED_DOUBLE] as number);
+  }
+
+  /**
+   * Whether nobody has the entry's lock at this moment. Asked some time before the lock is taken, it brings the entry into the cache while
+   * the caller goes on with other things: an atomic operation would wait for it (measured: 80 ns).
+   */
+  isFree(entry: number): boolean {
+    const level = this.#levelOf(entry);
+    return level.int32[level.wordOf(entry) + LOCK_WORD] === 0;
   }
 
   /** False when another has it and did not give it back within about 2 µs: try later. */
@@ -159,7 +170,7 @@ export class HeadTable {
   /** This and everything below, up to `settle`: only by who has the entry's lock. */
   committedVersion(entry: number): number {
     const level = this.#levelOf(entry);
-    return level.float64[(level.wordOf(entry) >> 1) + COMMITTED_DOUBLE] as number;
+    return versionOf(level.float64[(level.wordOf(entry) >> 1) + COMMITTED_DOUBLE] as number);
   }
 
   /** 0: there is no tentative version. */
@@ -167,7 +178,7 @@ export class HeadTable {
     const level = this.#levelOf(entry);
     const word = level.wordOf(entry);
     const tentative = level.int32[word + TENTATIVE_WORD] as number;
-    return tentative === 0 ? 0 : (level.float64[recordOf(word, tentative)] as number);
+    return tentative === 0 ? 0 : versionOf(level.float64[recordOf(word, tentative)] as number);
   }
 
   /** The tentative version's owner; −1 when there is none. */
@@ -228,7 +239,7 @@ export class HeadTable {
    * False, with nothing changed: somebody has the lock, the tentative version is not mine, or another waits for it and `epoch` is later.
    */
   extend(entry: number, from: number, to: number, epoch: number, isCommitted: boolean): boolean {
-    const level = this.#levels[levelOfEntry(entry)] as HeadLevel;
+    const level = this.#levelOf(entry);
     const { int32, float64 } = level;
     const word = level.wordOf(entry);
     const mark = this.#mark;
@@ -277,9 +288,9 @@ export class HeadTable {
     this.#mapNewLevels();
     const holders = new Set<number>();
     for (const level of this.#levels) {
-      for (let place = 0; place < level.entryCount; place++) {
-        const entry = level.firstEntry + place;
-        if (!level.isUsed(place) || !concerns(level, entry, dead)) continue;
+      const { firstEntry } = level;
+      for (let entry = firstEntry; entry < firstEntry + level.entryCount; entry++) {
+        if (!concerns(level, entry, dead)) continue;
         const lock = level.wordOf(entry) + LOCK_WORD;
         const isBroken = Atomics.compareExchange(level.int32, lock, dead.slot + 1, this.#mark) === dead.slot + 1;
         if (isBroken || this.tryLock(entry)) this.#settleLocked(level, entry, dead, decide);
@@ -333,7 +344,7 @@ export class HeadTable {
 
   #levelOf(entry: number): HeadLevel {
     // Most entries lie in level 0, and not asking the array saves a sixth of what a locked change costs (measured).
-    return entry < LEVEL_0_ENTRIES ? this.#root : (this.#levels[levelOfEntry(entry)] as HeadLevel);
+    return entry < LEVEL_0_PLACES ? this.#root : (this.#levels[levelOfEntry(entry)] as HeadLevel);
   }
 
   #tryLockWord(int32: Int32Array, word: number): boolean {
@@ -364,6 +375,14 @@ export class HeadTable {
 function checkOwner({ slot, generation }: HeadOwner): void {
   assert(Number.isInteger(slot) && slot >= 0 && slot < SLOT_COUNT_MAX, `slot ${slot}`);
   assert(Number.isInteger(generation) && generation >= 0 && generation <= 0x7fff_ffff, `generation ${generation}`);
+}
+
+/**
+ * A version as V8 keeps small integers. What comes out of a Float64Array is kept as an object of its own by whoever keeps it, and those who
+ * count on from it too: another miss of the cache for each append.
+ */
+function versionOf(double: number): number {
+  return double <= SMALL_INTEGER_MAX ? double | 0 : double;
 }
 
 /** Where the record that `tentative` names begins in `float64`: its version, and then its epoch. */

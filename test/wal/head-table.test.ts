@@ -24,9 +24,10 @@ import {
 } from "./support/head-work.js";
 
 const LEVEL_0_NAMES = 12_288;
-const LEVEL_0_ENTRIES_OFFSET = 4096 + 16_384 * 4;
+const LEVEL_0_ENTRIES_OFFSET = 4096 + 16_384 * 8;
 const ENTRY_BYTES = 64;
 const INSERT_LOCK_OFFSET = 64;
+const ENTRIES_USED_OFFSET = 192;
 const ARENA_USED_OFFSET = 196;
 
 const test = suite("wal/head-table");
@@ -414,15 +415,19 @@ for (const before of [1, 2]) {
   });
 }
 
-for (const arenaUsed of [0, 4]) {
-  test(`death in the middle of an insert, ${arenaUsed === 0 ? "before" : "after"} its name's space was taken, leaves the place free`, () => {
-    const place = hashName(Buffer.from("b")) & 16_383;
-    storeEntry(place, (words, doubles) => {
-      words.fill(77);
+for (const [when, entriesUsed, arenaUsed] of [
+  ["while its entry was written", 0, 0],
+  ["before its name's space was taken", 1, 0],
+  ["before its name could be found", 1, 4],
+] as const) {
+  test(`death in the middle of an insert, ${when}, leaves nothing that anybody finds or settles`, () => {
+    storeEntry(0, (words, doubles) => {
+      words.fill(entriesUsed === 0 ? 77 : 0);
       doubles[2] = 12;
     });
     store(0, ({ int32 }) => {
       int32[INSERT_LOCK_OFFSET / 4] = peer.slot + 1;
+      int32[ENTRIES_USED_OFFSET / 4] = entriesUsed;
       int32[ARENA_USED_OFFSET / 4] = arenaUsed;
     });
     assert.is(table.find(Buffer.from("b")), -1);
@@ -434,7 +439,7 @@ for (const arenaUsed of [0, 4]) {
       [],
     );
     const entry = insert("b", 5);
-    assert.is(entry, place);
+    assert.is(entry, entriesUsed);
     assert.equal(headOf(entry), { committed: 5, ...noTentative });
   });
 }

@@ -3,6 +3,7 @@
 import {
   HeadLevel,
   hashName,
+  LEVEL_0_PLACES,
   LEVEL_COUNT_WORD,
   LOCK_WORD,
   TENTATIVE_WORD,
@@ -31,15 +32,16 @@ export function headEntries(directory: string): HeadEntry[] {
   for (let index = 0; index < levelCount; index++) {
     const level = HeadLevel.open(directory, index);
     const words = level.int32;
-    for (let place = 0; place < level.entryCount; place++) {
-      if (!level.isUsed(place)) continue;
-      const entry = level.firstEntry + place;
+    for (let place = 0; place < LEVEL_0_PLACES << index; place++) {
+      const hash = words[INDEX_WORD + 2 * place] as number;
+      if (hash === 0) continue;
+      const entry = level.firstEntry + (words[INDEX_WORD + 2 * place + 1] as number);
       const word = level.wordOf(entry);
       const name = level.nameOf(entry);
       found.push({
         entry,
         name: name.toString(),
-        hash: words[INDEX_WORD + place] as number,
+        hash,
         expectedHash: hashName(name),
         lock: words[word + LOCK_WORD] as number,
         wanted: words[word + WANTED_WORD] as number,
