@@ -206,7 +206,7 @@ export class Appender {
     const head = this.#index.get(stream);
     const event = Array.isArray(events) ? (events as readonly EventInput[])[0] : (events as EventInput);
     if (head === undefined || head.claimedEpoch === 0 || head.waitingCount > 0) return null;
-    if (!this.#gate.isOpenTo(stream)) return null;
+    if (!this.#claims.isFree(head) || this.#gate.isAnythingSaidOf(stream)) return null;
     if (event === undefined || (Array.isArray(events) && events.length > 1)) return null;
     if ((event as EventInput | null)?.id !== undefined) return null;
     if (expected !== "any") {
@@ -222,7 +222,7 @@ export class Appender {
     const version = head.claimedVersion;
     if (head.waitingCount > 0 || !isAsExpected(version, expected)) return null;
     // Whoever tombstones a stream takes its head away from who claimed it last, so that extending the claim fails.
-    if (head.claimedEpoch === 0 || head.isClaimOwed || !this.#gate.isOpenTo(stream)) return null;
+    if (head.claimedEpoch === 0 || head.isClaimOwed || !this.#gate.isCurrent) return null;
     if (!this.#book.extend(head, batch)) return null;
     const ledger = this.#book.of(batch);
     const recordIndex = batch.recordCount;

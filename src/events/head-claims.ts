@@ -61,6 +61,11 @@ export class HeadClaims {
     return head.entry >= 0;
   }
 
+  /** Whether nobody has the head's lock at this moment. */
+  isFree(head: StreamHead): boolean {
+    return this.#heads.isFree(head.entry);
+  }
+
   lock(head: StreamHead): boolean {
     return this.#heads.tryLock(head.entry);
   }

@@ -7,11 +7,16 @@ import type { HeadClaims } from "./head-claims.js";
 import { LostBatches } from "./lost-batches.js";
 import type { StreamHead, StreamIndex } from "./stream-index.js";
 
+/** A ledger that has kept note of more records than this is not used again. */
+const REUSED_RECORDS_MAX = 16_384;
+
 export class LedgerBook implements LedgerKeeper {
   readonly #index: StreamIndex;
   readonly #claims: HeadClaims;
   readonly #ledgers: BatchLedger[] = [];
   #newest: BatchLedger | null = null;
+  /** To be used again; there were never more ledgers at once than batches in memory. */
+  readonly #idle: BatchLedger[] = [];
   readonly #lostBatches = new LostBatches();
 
   constructor(index: StreamIndex, claims: HeadClaims) {
@@ -35,7 +40,8 @@ export class LedgerBook implements LedgerKeeper {
   of(batch: Batch): BatchLedger {
     const newest = this.#newest;
     if (newest !== null && newest.batch === batch) return newest;
-    const ledger = new BatchLedger(batch, this);
+    const ledger = this.#idle.pop() ?? new BatchLedger(batch, this);
+    ledger.begin(batch);
     batch.tickets.push(ledger);
     this.#ledgers.push(ledger);
     this.#newest = ledger;
@@ -67,8 +73,12 @@ export class LedgerBook implements LedgerKeeper {
 
   committed(ledger: BatchLedger, firstLsn: number): void {
     this.#remove(ledger);
-    this.#index.enterBatch(firstLsn, ledger.heads, ledger.versions);
+    this.#index.enterBatch(firstLsn, ledger.batch.recordCount, ledger.heads, ledger.versions);
     ledger.forEachExtended((head, version) => this.#claims.noteVisible(head, version, ledger.batch.epoch));
+  }
+
+  told(ledger: BatchLedger): void {
+    if (ledger.capacity <= REUSED_RECORDS_MAX) this.#idle.push(ledger);
   }
 
   /** Batches that are refused together are told of the newest first. */
@@ -82,7 +92,8 @@ export class LedgerBook implements LedgerKeeper {
 
   #takeBack(ledger: BatchLedger): void {
     const counts = new Map<StreamHead, number>();
-    for (const head of ledger.heads) counts.set(head, (counts.get(head) ?? 0) + 1);
+    const heads = ledger.heads.slice(0, ledger.batch.recordCount);
+    for (const head of heads) counts.set(head, (counts.get(head) ?? 0) + 1);
     for (const [head, count] of counts) {
       const version = head.claimedVersion - count;
       const earlier = this.#ledgers.findLast((other) => other.isExtended(head, version));

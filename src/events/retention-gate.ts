@@ -51,9 +51,9 @@ export class RetentionGate {
     return this.#entry >= 0 && this.#heads.newestVersion(this.#entry) === this.#follower.version;
   }
 
-  /** Whether an append to the stream can be judged by its version alone. */
-  isOpenTo(stream: string): boolean {
-    return this.isCurrent && (this.state.isEmpty || !this.state.isAnythingSaidOf(stream));
+  /** Whether this writer has heard of anything by which an append to the stream must be judged besides its version. */
+  isAnythingSaidOf(stream: string): boolean {
+    return this.#follower.version > 0 && this.#follower.state.isAnythingSaidOf(stream);
   }
 
   /** Hears what is visible. A writer of a store in which nothing was said reads nothing for it. */

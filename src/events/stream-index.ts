@@ -233,19 +233,19 @@ export class StreamIndex {
   }
 
   /**
-   * Enters a batch of this writer, given the stream and the version of each of its records: with one writer that is all there is to indexing.
+   * Enters a batch of this writer of `count` records, given the stream and the version of each of them: with one writer that is all there is to indexing.
    * Where other writers' events lie before it, or it was read from the log already, nothing is done: it is read, or has been.
    */
-  enterBatch(firstLsn: number, heads: readonly StreamHead[], versions: readonly number[]): void {
+  enterBatch(firstLsn: number, count: number, heads: readonly StreamHead[], versions: readonly number[]): void {
     if (firstLsn !== this.#indexedThrough + 1) return;
-    for (let index = 0; index < heads.length; index++) {
+    for (let index = 0; index < count; index++) {
       const head = this.refreshed(heads[index] as StreamHead);
       const version = versions[index] as number;
       head.enter(version, firstLsn + index);
       // An event with an id is never written upon ids that are not known.
       if (head.idsKnownThrough === version - 1) head.idsKnownThrough = version;
     }
-    this.#indexedThrough += heads.length;
+    this.#indexedThrough += count;
   }
 
   /** All frames up to that LSN were entered. */

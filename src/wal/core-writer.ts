@@ -82,8 +82,7 @@ export class CoreWriter {
   #placingTimer: NodeJS.Immediate | null = null;
   /** W as this writer knows it. */
   #watermark: number;
-  readonly #counts = { frames: 0, records: 0, bytes: 0, pendingRecords: 0, attestations: 0 };
-  #durableEpoch = 0;
+  readonly #counts = { frames: 0, records: 0, bytes: 0, pendingRecords: 0, attestations: 0, durableEpoch: 0 };
 
   constructor(
     io: BlockIo,
@@ -135,7 +134,7 @@ export class CoreWriter {
 
   /** Every batch up to this epoch is durable, but for those that were refused. */
   get durableEpoch(): number {
-    return this.#durableEpoch;
+    return this.#counts.durableEpoch;
   }
 
   get status(): "open" | "closing" | "closed" | "failed" {
@@ -143,7 +142,7 @@ export class CoreWriter {
   }
 
   get stats(): WriterStats {
-    return { ...this.#counts, durableEpoch: this.#durableEpoch };
+    return { ...this.#counts };
   }
 
   /** What its health is judged by. */
@@ -353,7 +352,7 @@ export class CoreWriter {
     while (batch?.status === "durable" && batch.firstLsn + batch.recordCount - 1 <= watermark) {
       this.#inFlight.shift();
       acknowledged++;
-      this.#durableEpoch = batch.epoch;
+      this.#counts.durableEpoch = batch.epoch;
       this.#counts.frames++;
       this.#counts.records += batch.recordCount;
       this.#counts.bytes += batch.byteLength;
@@ -370,7 +369,7 @@ export class CoreWriter {
       batch = this.#inFlight[0];
     }
     if (acknowledged > 0) {
-      this.#control.setCounts(this.#owner.core, this.stats);
+      this.#control.setCounts(this.#owner.core, this.#counts);
       this.#idleTimer.touch();
     }
     if (this.#sealOnCompletion) {

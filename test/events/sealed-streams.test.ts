@@ -495,12 +495,12 @@ test("an index that a checkpoint overtakes begins anew, and knows nothing that i
   const index = new StreamIndex();
   const head = index.add("s");
   head.waitingCount = 1;
-  index.enterBatch(1, [head, head], [1, 2]);
+  index.enterBatch(1, 2, [head, head], [1, 2]);
   assert.equal([head.indexedVersion, head.lsnOf(2), index.indexedThrough], [2, 2, 2]);
   index.trim(10);
   assert.equal([index.indexedThrough, index.sealedThrough], [10, 10]);
   assert.equal([index.get("s")?.isBaseKnown, index.get("s")?.lsnOf(2), head.idsKnownThrough], [false, undefined, -1]);
-  index.enterBatch(11, [head], [8]);
+  index.enterBatch(11, 1, [head], [8]);
   assert.equal([head.indexedVersion, head.lsnOf(8), head.lsnOf(7), head.versionAt(11)], [8, 11, undefined, 8]);
   assert.ok(head.idsKnownThrough < 8, "its ids were not read");
   index.trim(9);
