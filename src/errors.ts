@@ -34,6 +34,11 @@ export const STORE_ERROR_CODES = {
   ERR_WAL_BUFFER_FULL: "the buffers are full and the caller asked not to wait",
   ERR_LOG_TRUNCATED:
     "what is asked for was dropped by a truncation of the log; `details.horizon` is the last LSN that was",
+  ERR_ANCHOR_INVALID: "what was given is no anchor of a store, or of a newer version",
+  ERR_ANCHOR_SIGNATURE: "the anchor is not signed, is signed by another key, or was changed afterwards",
+  ERR_ANCHOR_FOREIGN: "the anchor is of another store",
+  ERR_ANCHOR_ROLLED_BACK: "the store ends, or is sealed, before what the anchor is of: it is an older state of it",
+  ERR_ANCHOR_FORKED: "the store has another history than the one that the anchor is of",
   ERR_WAL_TOO_LARGE: "one append is larger than a frame may be; nothing was written",
   ERR_EVENTS_VERSION_CONFLICT: "the stream is not at the expected version; nothing was written",
   ERR_EVENTS_INVALID_STREAM: "the stream name is empty, too long or not well-formed",

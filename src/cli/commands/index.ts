@@ -2,6 +2,7 @@
 
 import { Command } from "commander";
 import type { CommandBuilder, CommandContext } from "../program.js";
+import { anchorCommand } from "./anchor.js";
 import { appendCommand } from "./append.js";
 import { backupCommand } from "./backup.js";
 import { benchAppendCommand } from "./bench-append.js";
@@ -54,6 +55,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
   scavengeCommand,
   truncateCommand,
   verifyCommand,
+  anchorCommand,
   repairCommand,
   salvageCommand,
   statsCommand,
