@@ -8,7 +8,9 @@ export function graphNodeCommand({ output }: CommandContext): Command {
     async (options: PointOptions & NodeSelection) => {
       await withGraph(options, async (_graph, view) => {
         const node = selectNode(view, options);
-        await output.print(printableNode(node), () => formatEntity(node));
+        const { truncatedBefore } = view;
+        const mark = truncatedBefore === null ? {} : { truncatedBefore };
+        await output.print({ ...printableNode(node), ...mark }, () => formatEntity(node));
       });
     },
   );

@@ -20,6 +20,7 @@ import { graphFindCommand } from "./graph-find.js";
 import { graphHistoryCommand } from "./graph-history.js";
 import { graphNeighborsCommand } from "./graph-neighbors.js";
 import { graphNodeCommand } from "./graph-node.js";
+import { graphPurgeCommand } from "./graph-purge.js";
 import { importGitCommand } from "./import-git.js";
 import { importNdjsonCommand } from "./import-ndjson.js";
 import { inspectCommand } from "./inspect.js";
@@ -45,6 +46,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
     graphNeighborsCommand,
     graphHistoryCommand,
     graphDiffCommand,
+    graphPurgeCommand,
   ]),
   checkpointCommand,
   compactCommand,
