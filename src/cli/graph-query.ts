@@ -36,12 +36,13 @@ export function viewAt(graph: Graph, point: AsOf): GraphView {
  * empty.
  */
 export function printTruncation(output: Output, truncatedBefore: number | null): Promise<void> | undefined {
-  if (truncatedBefore === null) return undefined;
-  const horizon = formatInstant(truncatedBefore);
-  return output.print(
-    { truncatedBefore },
-    () => `what was superseded at or before ${horizon} was purged: some may be missing`,
-  );
+  return truncatedBefore === null
+    ? undefined
+    : output.print({ truncatedBefore }, () => formatTruncation(truncatedBefore));
+}
+
+export function formatTruncation(truncatedBefore: number): string {
+  return `what was superseded at or before ${formatInstant(truncatedBefore)} was purged: some may be missing`;
 }
 
 /** The nodes that the selection means, in the graph's own order. */
