@@ -74,7 +74,8 @@ export class GraphView {
 
   /**
    * The horizon of the last purge, µs since 1970, when the view lies before it on the recorded axis: what was superseded by then may be missing in
-   * all that it answers. Null: nothing is. A view that was made before a purge can come to lie before its horizon: look here when the answer was read.
+   * all that it answers. Null: nothing is. A view that was made before a purge can come to lie before its horizon: look here when the answer
+   * was read.
    */
   get truncatedBefore(): number | null {
     const { before, lsn } = this.tables.purged;
