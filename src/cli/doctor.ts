@@ -5,10 +5,20 @@
  * less; a problem means that it does not work or could lose data.
  */
 
-import { accessSync, constants, mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
 import { release } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileSystemName, type IoDescription, isNetworkFileSystem, openIo } from "../ffi/index.js";
+import { flushesDevice, mountOptions } from "./mount.js";
 
 export interface Finding {
   readonly name: string;
@@ -25,6 +35,8 @@ export interface MachineFacts {
   readonly directory: string;
   readonly fileSystem: string;
   readonly isNetwork: boolean;
+  /** Whether the mount passes flushes on to the device. */
+  readonly flushesDevice: boolean;
   readonly freeBytes: number;
   /** Null where a file can be written, else why not. */
   readonly notWritable: string | null;
@@ -55,6 +67,7 @@ export async function examine(storeDirectory: string): Promise<MachineFacts> {
     directory,
     fileSystem: fileSystemName(directory),
     isNetwork: isNetworkFileSystem(directory),
+    flushesDevice: flushesDevice(mountOptions(readText("/proc/self/mountinfo") ?? "", realpathSync(directory))),
     freeBytes: bavail * bsize,
     notWritable: typeof tried === "string" ? tried : null,
     io: typeof tried === "string" ? null : tried,
@@ -70,6 +83,7 @@ export function diagnose(facts: MachineFacts): Finding[] {
     judgeVersion("kernel", facts.kernel, KERNEL_MIN, "warning", "Linux 5.6 or later has the io_uring that Varve uses"),
     judgeDirectory(facts),
     judgeFileSystem(facts),
+    judgeFlushes(facts),
     judgeIoUring(facts),
     judgeLiburing(facts),
     judgeDirectIo(facts),
@@ -119,6 +133,13 @@ function judgeFileSystem({ fileSystem, isNetwork }: MachineFacts): Finding {
     return { name, status: "warning", found: fileSystem, advice };
   }
   return ok(name, fileSystem);
+}
+
+function judgeFlushes({ flushesDevice }: MachineFacts): Finding {
+  const name = "flushes";
+  if (flushesDevice) return ok(name, "reach the device");
+  const advice = "mount without nobarrier (barrier=0): as it is, a power cut can take appends that were acknowledged";
+  return { name, status: "problem", found: "the mount keeps them from the device", advice };
 }
 
 function judgeIoUring({ io, ioUringDisabled }: MachineFacts): Finding {

@@ -6,6 +6,7 @@
  */
 
 import { StoreError } from "../errors.js";
+import { RepeatedView } from "../wal/index.js";
 
 /** Field tags: number × 8 + wire type. */
 const TAG_STREAM = 0x0a;
@@ -64,22 +65,6 @@ function writeBytes(target: Uint8Array, offset: number, source: Uint8Array, leng
   }
   for (; at < length; at++) target[offset + at] = source[at] as number;
   return offset + length;
-}
-
-/** A view of memory that is used again and again, as that of a batch, or the one that messages are encoded into. Made at second sight. */
-class RepeatedView {
-  #memory: Uint8Array | null = null;
-  #view: DataView | null = null;
-
-  of(memory: Uint8Array): DataView | null {
-    if (memory === this.#memory) {
-      this.#view ??= new DataView(memory.buffer, memory.byteOffset, memory.length);
-    } else {
-      this.#memory = memory;
-      this.#view = null;
-    }
-    return this.#view;
-  }
 }
 
 const targetView = new RepeatedView();

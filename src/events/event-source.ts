@@ -202,7 +202,7 @@ export class EventSource {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
     const { from, to, forwards } = wanted;
-    const { last, left } = await this.#streamAt(stream, through);
+    const { last, left } = await this.#streamAt(stream, through, forwards && from === 1);
     const versions = forwards
       ? { first: Math.max(from, left.firstVersion), final: Math.min(to, last), step: 1 }
       : { first: Math.min(from, last), final: Math.max(to, left.firstVersion), step: -1 };
@@ -210,10 +210,14 @@ export class EventSource {
   }
 
   /** The version that the stream had at an LSN, which is visible, and what is left of it by what was said of it. */
-  async #streamAt(stream: string, lsn: number): Promise<{ readonly last: number; readonly left: StreamRest }> {
+  async #streamAt(
+    stream: string,
+    lsn: number,
+    isAllWanted = false,
+  ): Promise<{ readonly last: number; readonly left: StreamRest }> {
     this.#checkOpen();
     if (!this.retention.isCaughtUp(lsn)) await this.retention.catchUp(lsn);
-    const last = await this.#history.versionAt(stream, lsn);
+    const last = await this.#history.versionAt(stream, lsn, isAllWanted);
     const { state } = this.retention;
     return { last, left: state.isEmpty ? WHOLE_STREAM : restOf(stream, state.of(stream), last, Date.now() * 1000) };
   }

@@ -144,11 +144,17 @@ export class HeadClaims {
 
   /**
    * Claims the next version of a stream that this writer was the last to claim, for the batch `epoch`. False, with nothing changed: it was
-   * not, or the head cannot be had at once.
+   * not, or the head cannot be had at once. `wasFree`: what `isFree` said a moment ago.
    */
-  extend(head: StreamHead, epoch: number): boolean {
+  extend(head: StreamHead, epoch: number, wasFree: boolean): boolean {
     const { entry, claimedVersion, claimedEpoch } = head;
-    const isVisible = claimedEpoch !== epoch && this.#wal.isCommitted(this.#slot, this.#generation, claimedEpoch);
+    if (claimedEpoch === epoch) {
+      this.#heads.raiseTentative(entry, claimedVersion + 1);
+      head.claimedVersion = claimedVersion + 1;
+      return true;
+    }
+    if (!wasFree) return false;
+    const isVisible = this.#wal.isCommitted(this.#slot, this.#generation, claimedEpoch);
     if (!this.#heads.extend(entry, claimedVersion, claimedVersion + 1, epoch, isVisible)) return false;
     head.claimedVersion = claimedVersion + 1;
     head.claimedEpoch = epoch;

@@ -8,7 +8,7 @@ import { LostBatches } from "./lost-batches.js";
 import type { StreamHead, StreamIndex } from "./stream-index.js";
 
 /** A ledger that has kept note of more records than this is not used again. */
-const REUSED_RECORDS_MAX = 16_384;
+const REUSED_RECORDS_MAX = 32_768;
 
 export class LedgerBook implements LedgerKeeper {
   readonly #index: StreamIndex;
@@ -56,9 +56,9 @@ export class LedgerBook implements LedgerKeeper {
   }
 
   /** The same for one event, where this writer was the last to claim the head; false where that cannot be done at once. */
-  extend(head: StreamHead, batch: Batch): boolean {
+  extend(head: StreamHead, batch: Batch, wasFree: boolean): boolean {
     const { claimedVersion, claimedEpoch } = head;
-    if (!this.#claims.extend(head, batch.epoch)) return false;
+    if (!this.#claims.extend(head, batch.epoch, wasFree)) return false;
     this.#noteExtended(head, claimedVersion, claimedEpoch);
     return true;
   }

@@ -15,8 +15,12 @@ import type { StreamHead, StreamIndex } from "./stream-index.js";
 export interface SealedStreams {
   /** False: certainly nothing of the stream is sealed. Reads nothing. */
   mayHold(name: Uint8Array): boolean;
-  /** The newest event of a stream that is sealed and has an LSN up to `through`. */
-  streamHead(name: Uint8Array, through?: number): Promise<{ readonly version: number; readonly lsn: number } | null>;
+  /** The newest event of a stream that is sealed and has an LSN up to `through`. `isAllWanted`: the whole stream is asked for next. */
+  streamHead(
+    name: Uint8Array,
+    through?: number,
+    isAllWanted?: boolean,
+  ): Promise<{ readonly version: number; readonly lsn: number } | null>;
   /** The first version whose event is left; where none that is sealed is, the one behind the last of them. */
   streamStart(name: Uint8Array): Promise<number>;
   /** The LSNs of those events of the stream with versions from `from` to `to` that are sealed and left, in order. */
@@ -49,27 +53,27 @@ export class StreamHistory {
   }
 
   /** The version with which the stream is sealed, by all that is sealed up to an LSN. */
-  async #sealedVersion(stream: string, through: number): Promise<number> {
+  async #sealedVersion(stream: string, through: number, isAllWanted = false): Promise<number> {
     if (through === 0) return 0;
     await this.sealed.whenSealed(through);
     const name = Buffer.from(stream);
     if (!this.sealed.mayHold(name)) return 0;
-    return (await this.sealed.streamHead(name, through))?.version ?? 0;
+    return (await this.sealed.streamHead(name, through, isAllWanted))?.version ?? 0;
   }
 
   /** The version that the stream has below the index. */
-  #baseOf(stream: string): Promise<number> {
+  #baseOf(stream: string, isAllWanted = false): Promise<number> {
     const known = this.#searches.get(stream);
     if (known !== undefined) return known;
-    const search = this.#searchBase(stream).finally(() => this.#searches.delete(stream));
+    const search = this.#searchBase(stream, isAllWanted).finally(() => this.#searches.delete(stream));
     this.#searches.set(stream, search);
     return search;
   }
 
-  async #searchBase(stream: string): Promise<number> {
+  async #searchBase(stream: string, isAllWanted: boolean): Promise<number> {
     for (;;) {
       const { sealedThrough } = this.#index;
-      const version = await this.#sealedVersion(stream, sealedThrough);
+      const version = await this.#sealedVersion(stream, sealedThrough, isAllWanted);
       if (this.#index.sealedThrough !== sealedThrough) continue;
       // At once, before the border can move.
       this.#index.get(stream)?.setBase(version);
@@ -82,16 +86,16 @@ export class StreamHistory {
     await this.#baseOf(head.name);
   }
 
-  /** The version that the stream had at a visible LSN; 0: it had no events. */
-  async versionAt(stream: string, lsn: number): Promise<number> {
+  /** The version that the stream had at a visible LSN; 0: it had no events. `isAllWanted`: all of it is read next, from the beginning. */
+  async versionAt(stream: string, lsn: number, isAllWanted = false): Promise<number> {
     for (;;) {
-      if (lsn < this.#index.sealedThrough) return this.#sealedVersion(stream, lsn);
+      if (lsn < this.#index.sealedThrough) return this.#sealedVersion(stream, lsn, isAllWanted);
       if (this.#index.indexedThrough < lsn) await this.#follower.catchUp(lsn);
       const { sealedThrough } = this.#index;
       if (lsn < sealedThrough) continue;
       const head = this.#index.get(stream);
       if (head?.isBaseKnown === true) return head.versionAt(lsn);
-      const version = await this.#baseOf(stream);
+      const version = await this.#baseOf(stream, isAllWanted);
       if (this.#index.sealedThrough !== sealedThrough) continue;
       const found = this.#index.get(stream);
       return found?.isBaseKnown === true ? found.versionAt(lsn) : version; // no events above what is sealed

@@ -234,6 +234,18 @@ export class HeadTable {
   }
 
   /**
+   * Raises my tentative version within its batch, which is not sealed yet. Without the lock: nobody else touches the tentative version of a
+   * batch that is not committed, nor answers from it, and who settles for me after my death finds a batch that was never sealed.
+   */
+  raiseTentative(entry: number, version: number): void {
+    const level = this.#levelOf(entry);
+    const word = level.wordOf(entry);
+    const tentative = level.int32[word + TENTATIVE_WORD] as number;
+    assert((tentative & OWNER_MASK) === this.#mark, "the tentative version of another writer is raised");
+    level.float64[recordOf(word, tentative)] = version;
+  }
+
+  /**
    * What a writer that is alone does for nearly every append, in one call (measured: 80 ns instead of 190 with lock, looks and unlock one by
    * one): puts `to`, in the batch `epoch`, in the place of my tentative version `from`. With `isCommitted` that one is committed.
    * False, with nothing changed: somebody has the lock, the tentative version is not mine, or another waits for it and `epoch` is later.

@@ -29,6 +29,7 @@ export { checkOptionNames, choiceOption, integerOption } from "./options.js";
 export type { KeyOf, RecordKey } from "./record-key.js";
 export { type ExaminedStore, examineStore, type RepairPlace, repairLog, withStoreLocked } from "./repair/repair-log.js";
 export type { DroppedVersions, RepairPlan } from "./repair/repair-plan.js";
+export { RepeatedView } from "./repeated-view.js";
 export { type SalvagedRun, SalvageLog } from "./salvage/salvage-log.js";
 export { type DamageKind, type DamageNote, type Survey, surveyStore } from "./salvage/survey.js";
 export { serveSealing } from "./seal-worker.js";

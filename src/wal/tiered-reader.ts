@@ -195,8 +195,8 @@ export class TieredReader {
   }
 
   /** The newest record of a stream that is sealed and has an LSN up to `through`, or null. */
-  streamHead(name: Uint8Array, through?: number): Promise<SealedHead | null> {
-    return this.#onNewest(() => this.#sealed.streamHead(name, through));
+  streamHead(name: Uint8Array, through?: number, isAllWanted?: boolean): Promise<SealedHead | null> {
+    return this.#onNewest(() => this.#sealed.streamHead(name, through, isAllWanted));
   }
 
   /** The first version of a stream of which the record is left; where none of those that are sealed is, the one behind the last of them. */

@@ -13,6 +13,7 @@ const GOOD: MachineFacts = {
   directory: "/data",
   fileSystem: "ext4",
   isNetwork: false,
+  flushesDevice: true,
   freeBytes: 1e12,
   notWritable: null,
   io: { backend: "uring", driver: "liburing", direct: true, reason: null, publishes: true },
@@ -64,6 +65,10 @@ test("names what is wrong, and what to do", () => {
     troubles({ io: { backend: "buffered", driver: null, direct: false, reason: "tmpfs", publishes: false } }),
     ["io_uring warning", "O_DIRECT warning"],
   );
+});
+
+test("warns of a mount that does not flush", () => {
+  assert.equal(troubles({ flushesDevice: false }), ["flushes problem"]);
 });
 
 test("names the setting that forbids io_uring", () => {

@@ -103,6 +103,33 @@ test("another writer's version is not answered from before it is visible, whethe
   );
 });
 
+test("a claim grows within its batch, also while another has the lock, and in the next batch only with it", async () => {
+  const mine = [watch(a.append("s", E))];
+  const entry = b.heads.find(Buffer.from("s"));
+  assert.ok(b.heads.tryLock(entry));
+  mine.push(watch(a.append("s", E)), watch(a.append("s", E)));
+  assert.is(b.heads.tentativeVersion(entry), 3);
+  assert.is(b.heads.tentativeEpoch(entry), 1);
+  b.heads.unlock(entry);
+  const waiting = watch(b.append("s", E));
+  await settled();
+  assert.is(waiting.outcome, "waiting");
+  a.commit();
+  await settled();
+  assert.equal(
+    mine.map(({ outcome }) => outcome),
+    [1, 2, 3],
+  );
+  await settled();
+  b.commit();
+  await settled();
+  assert.is(waiting.outcome, 4);
+  assert.equal(
+    events(),
+    [1, 2, 3, 4].map((version) => ["s", version]),
+  );
+});
+
 test("when another writer's version is refused, the waiting append goes on from the one before", async () => {
   void watch(a.append("s", E));
   const cases: [ExpectedVersion, unknown][] = [

@@ -12,6 +12,8 @@ export interface LoopDisk {
   readonly directory: string;
   /** Lets only so many bytes a second be written to it by the process, and from then on by nobody else's leave. */
   throttle(pid: number, writeBytesPerSecond: number): void;
+  /** Unmounts it and mounts it again, as after a fault that made it read-only. Nobody may have a file of it open. */
+  remount(): void;
   /** Unmounts it and gives everything back. Nobody may have a file of it open. */
   remove(): void;
 }
@@ -23,6 +25,14 @@ function run(command: string, ...rest: string[]): string {
 }
 
 const UMOUNT_TRIES_MAX = 50;
+
+/** The kernel gives a ring's files back a while after their process is gone. */
+function unmount(mountPoint: string): void {
+  for (let tries = 0; spawnSync("umount", [mountPoint]).status !== 0; tries++) {
+    if (tries === UMOUNT_TRIES_MAX) run("umount", mountPoint);
+    spawnSync("sleep", ["0.1"]);
+  }
+}
 
 /** Why there can be no loop disk here, or null. */
 export function loopDiskProblem(): string | null {
@@ -37,20 +47,44 @@ export function loopDiskProblem(): string | null {
   }
 }
 
+function fileSystemOf(directory: string): string {
+  return run("stat", "--file-system", "--format=%T", directory);
+}
+
+/** Memory as a file system that can be made larger. */
+export class MemoryDisk {
+  readonly directory: string;
+
+  constructor(mebibytes: number) {
+    this.directory = temporaryDirectory();
+    run("mount", "-t", "tmpfs", "-o", `size=${mebibytes}M`, "tmpfs", this.directory);
+  }
+
+  resize(mebibytes: number): void {
+    run("mount", "-o", `remount,size=${mebibytes}M`, this.directory);
+  }
+
+  remove(): void {
+    run("umount", this.directory);
+  }
+}
+
 /** Why a disk cannot be slowed down here, or null. */
 export function throttleProblem(): string | null {
   return existsSync(join(BLKIO, "blkio.throttle.write_bps_device")) ? null : "there is no blkio control group (v1)";
 }
 
-/** An ext4 of that size in a file, mounted. */
-export function makeLoopDisk(mebibytes: number): LoopDisk {
+/** An ext4 of that size in a file, mounted. `place`: a directory for the file, which takes its space only when it is written to. */
+export function makeLoopDisk(mebibytes: number, place: string = temporaryDirectory()): LoopDisk {
   const directory = temporaryDirectory();
-  const image = join(directory, "image");
+  const image = join(place, "image");
   const mountPoint = join(directory, "disk");
   const group = join(BLKIO, `varve-${process.pid}-${mebibytes}`);
   run("truncate", `--size=${mebibytes}M`, image);
   run("mkfs.ext4", "-q", "-F", "-m", "0", image);
-  const device = run("losetup", "--find", "--show", "--direct-io=on", image);
+  // Memory has no direct I/O.
+  const isDirect = fileSystemOf(place) !== "tmpfs";
+  const device = run("losetup", "--find", "--show", `--direct-io=${isDirect ? "on" : "off"}`, image);
   try {
     mkdirSync(mountPoint);
     run("mount", device, mountPoint);
@@ -68,12 +102,12 @@ export function makeLoopDisk(mebibytes: number): LoopDisk {
       writeFileSync(join(group, "blkio.throttle.write_bps_device"), `${number} ${writeBytesPerSecond}`);
       writeFileSync(join(group, "cgroup.procs"), String(pid));
     },
+    remount: () => {
+      unmount(mountPoint);
+      run("mount", device, mountPoint);
+    },
     remove: () => {
-      // The kernel gives a ring's files back a while after their process is gone.
-      for (let tries = 0; spawnSync("umount", [mountPoint]).status !== 0; tries++) {
-        if (tries === UMOUNT_TRIES_MAX) run("umount", mountPoint);
-        spawnSync("sleep", ["0.1"]);
-      }
+      unmount(mountPoint);
       run("losetup", "--detach", device);
       if (existsSync(group)) rmdirSync(group);
     },

@@ -33,6 +33,15 @@ test("agrees with crc-32 on every length and alignment, from any seed", () => {
   }
 });
 
+test("agrees with crc-32 on memory that it sees for the first time", () => {
+  const bytes = seededRandom(13).bytes(3000);
+  for (const length of [0, 1, 3, 4, 15, 16, 17, 1023, 1024, 1025, 2999]) {
+    const fresh = bytes.slice(1);
+    const expected = crc32c.buf(bytes.subarray(2, 1 + length)) >>> 0;
+    assert.is(checksum(fresh, 1, Math.max(1, length)), length < 2 ? 0 : expected, `${length} bytes`);
+  }
+});
+
 test("of two pieces is that of the whole, when the second is seeded with the first", () => {
   const bytes = seededRandom(12).bytes(1000);
   const whole = checksum(bytes);

@@ -28,6 +28,8 @@ import type { StreamEntry } from "./stream-page.js";
 const MEBIBYTE = 1024 * 1024;
 const CACHE_BYTES_DEFAULT: number = 16 * MEBIBYTE;
 const FILTER_BYTES_DEFAULT: number = 32 * MEBIBYTE;
+/** Pages of the index by LSN kept in memory: those of about 20 million events of 100 bytes. */
+const LSN_PAGES_BYTES: number = 8 * MEBIBYTE;
 /** Segments that are opened, or asked for a stream, at once. */
 const SEGMENTS_AT_ONCE_MAX = 8;
 /** Blocks that are read at once for the records of one stream. */
@@ -44,7 +46,7 @@ export interface SealedLogOptions {
   readonly isMapped?: boolean;
   /** Of a store that is encrypted. */
   readonly keys?: StoreKeys | null;
-  /** Blocks and pages kept in memory. Default 16 MiB. */
+  /** Blocks and pages kept in memory; of those of the index by LSN as much again, at most 8 MiB. Default 16 MiB. */
   readonly cacheBytesMax?: number;
   /** Name filters kept in memory. Default 32 MiB. */
   readonly filterBytesMax?: number;
@@ -63,6 +65,13 @@ interface FoundStream {
   readonly entry: StreamEntry;
 }
 
+/** Where all of a stream is. */
+interface FoundAll {
+  readonly name: Buffer;
+  readonly generation: number;
+  readonly found: readonly FoundStream[];
+}
+
 export class SealedLog {
   readonly #directory: string;
   readonly #reads: SegmentReads;
@@ -72,6 +81,8 @@ export class SealedLog {
   /** Rises with each replacement. */
   #generation = 0;
   #nextSlot = 0;
+  /** What was looked for last: who reads a stream asks for its end first, and then where its events are. */
+  #lastFound: FoundAll | null = null;
 
   private constructor(options: SealedLogOptions) {
     const { io, pool, storeId, isMapped = false, cacheBytesMax, filterBytesMax } = options;
@@ -83,6 +94,7 @@ export class SealedLog {
       storeId,
       keys: options.keys ?? null,
       cache: new ByteLru<Cached>(cacheBytesMax ?? CACHE_BYTES_DEFAULT),
+      lsnPages: new ByteLru<Cached>(Math.min(LSN_PAGES_BYTES, cacheBytesMax ?? LSN_PAGES_BYTES)),
       filters: new ByteLru<CachedBytes>(filterBytesMax ?? FILTER_BYTES_DEFAULT),
       scans: new Set(),
     };
@@ -135,7 +147,7 @@ export class SealedLog {
 
   /** Bytes in the caches of blocks and pages. */
   get cachedBytes(): number {
-    return this.#reads.cache.byteLength;
+    return this.#reads.cache.byteLength + this.#reads.lsnPages.byteLength;
   }
 
   /**
@@ -285,11 +297,25 @@ export class SealedLog {
 
   /**
    * The newest record of a stream that is sealed and has an LSN up to `through`, removed or not; null when there was none. Below the newest one
-   * that is sealed, records that were removed are not known of.
+   * that is sealed, records that were removed are not known of. `isAllWanted`: all of the stream is asked for next, so that all segments are
+   * asked at once: one after the other they take as many times as long.
    */
-  streamHead(name: Uint8Array, through: number = Number.POSITIVE_INFINITY): Promise<SealedHead | null> {
+  streamHead(
+    name: Uint8Array,
+    through: number = Number.POSITIVE_INFINITY,
+    isAllWanted = false,
+  ): Promise<SealedHead | null> {
     const hash = this.#hashOf(name);
     return this.#onCurrent(async () => {
+      if (isAllWanted) {
+        for (const { segment, entry } of await this.#entriesOf(name, hash, 1)) {
+          if (segment.firstLsn > through) continue;
+          const head = headIn(segment, entry, through);
+          const found = head instanceof Promise ? await head : head;
+          if (found !== null) return found;
+        }
+        return null;
+      }
       for (const segment of this.#segments.toReversed()) {
         if (segment.firstLsn > through) continue;
         const looking = segment.stream(name, hash);
@@ -319,6 +345,7 @@ export class SealedLog {
     return this.#onCurrent(async () => {
       const parts: number[][] = [];
       for (const { segment, entry } of await this.#entriesOf(name, hash, fromVersion)) {
+        if (entry.firstVersion > toVersion || entry.firstVersion + entry.count <= fromVersion) continue;
         const lsns = segment.lsnsOf(entry, fromVersion, toVersion);
         parts.push(lsns instanceof Promise ? await lsns : lsns);
       }
@@ -333,7 +360,10 @@ export class SealedLog {
   }
 
   /** Where a stream is, the newest segment first, back to the one that holds `fromVersion`. */
-  async #entriesOf(name: Uint8Array, hash: NameHash, fromVersion: number): Promise<FoundStream[]> {
+  async #entriesOf(name: Uint8Array, hash: NameHash, fromVersion: number): Promise<readonly FoundStream[]> {
+    const last = this.#lastFound;
+    if (last?.generation === this.#generation && last.name.equals(name)) return last.found;
+    const generation = this.#generation;
     const found: FoundStream[] = [];
     const segments = this.#segments.toReversed();
     // The newest alone first, for who wants the end of a stream; who wants all of it has to ask all of them.
@@ -350,6 +380,7 @@ export class SealedLog {
       // Where all records were removed, those before them were as well.
       if (oldest !== undefined && (oldest.count === 0 || oldest.firstVersion <= Math.max(1, fromVersion))) break;
     }
+    if (fromVersion <= 1) this.#lastFound = { name: Buffer.from(name), generation, found };
     return found;
   }
 
@@ -375,16 +406,24 @@ export class SealedLog {
     for (const stream of this.#reads.scans) await stream.close();
     await this.#reads.files.close();
     this.#reads.cache.clear();
+    this.#reads.lsnPages.clear();
     this.#reads.filters.clear();
   }
 }
 
 /** The newest record of a stream in a segment with an LSN up to `through`. */
-async function headIn(segment: SealedSegment, entry: StreamEntry, through: number): Promise<SealedHead | null> {
+function headIn(
+  segment: SealedSegment,
+  entry: StreamEntry,
+  through: number,
+): SealedHead | null | Promise<SealedHead | null> {
+  const last = { version: entry.firstVersion + entry.count - 1, lsn: segment.firstLsn + entry.lastLsnOffset };
+  return last.lsn <= through ? last : headBefore(segment, entry, through);
+}
+
+async function headBefore(segment: SealedSegment, entry: StreamEntry, through: number): Promise<SealedHead | null> {
   const { firstVersion, count } = entry;
-  const last = { version: firstVersion + count - 1, lsn: segment.firstLsn + entry.lastLsnOffset };
-  if (last.lsn <= through) return last;
-  const lsns = await segment.lsnsOf(entry, firstVersion, last.version);
+  const lsns = await segment.lsnsOf(entry, firstVersion, firstVersion + count - 1);
   const at = lsns.findLastIndex((lsn) => lsn <= through);
   return at < 0 ? null : { version: firstVersion + at, lsn: lsns[at] as number };
 }

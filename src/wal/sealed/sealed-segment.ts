@@ -56,6 +56,8 @@ export interface SegmentReads {
   /** Of a store that is encrypted. */
   readonly keys: StoreKeys | null;
   readonly cache: ByteLru<Cached>;
+  /** Pages of the index by LSN, which every look for a record needs: blocks would push them out. */
+  readonly lsnPages: ByteLru<Cached>;
   readonly filters: ByteLru<CachedBytes>;
   /** Streams of those who read in order, which must be closed before the files are. */
   readonly scans: Set<ByteStream>;
@@ -90,6 +92,7 @@ export class SealedSegment {
   readonly #cipher: SegmentCipher | null;
   #root: Buffer | null = null;
   #rootReading: Promise<Buffer> | null = null;
+  #filterReading: Promise<Buffer> | null = null;
   /** Reads in flight, so that two who need the same bytes read them once. */
   readonly #pending = new Map<number, Promise<Cached>>();
 
@@ -156,16 +159,16 @@ export class SealedSegment {
   }
 
   /** What is cached for an offset, or a promise of it. */
-  #cached(offset: number, load: () => Promise<Cached>): Cached | Promise<Cached> {
+  #cached(cache: ByteLru<Cached>, offset: number, load: () => Promise<Cached>): Cached | Promise<Cached> {
     const key = this.#slot + offset;
-    const cached = this.#reads.cache.get(key);
+    const cached = cache.get(key);
     if (cached !== undefined) return cached;
     const pending = this.#pending.get(key);
     if (pending !== undefined) return pending;
     const loading = load().then(
       (loaded) => {
         this.#pending.delete(key);
-        this.#reads.cache.set(key, loaded);
+        cache.set(key, loaded);
         return loaded;
       },
       (error: unknown) => {
@@ -180,7 +183,7 @@ export class SealedSegment {
   async #page(kind: PageKind, first: number, page: number, count: number): Promise<CachedPage> {
     if (!(page < count)) throw sealedDamage(this.#place(first), `page ${page} of ${count}`);
     const offset = first + page * PAGE_BYTES;
-    const item = await this.#cached(offset, async () => {
+    const item = await this.#cached(this.#cacheOf(kind), offset, async () => {
       const bytes = await this.#read(offset, PAGE_BYTES);
       const header = checkPage(bytes, kind, page, this.trailer.number, this.#storeCrc);
       if (header === null) throw sealedDamage(this.#place(offset), "no page of its index");
@@ -191,6 +194,10 @@ export class SealedSegment {
     // A page of one kind that is asked for as another was referred to wrongly.
     if (item.kind !== "page" || item.header.kind !== kind) throw sealedDamage(this.#place(offset), "another page");
     return item;
+  }
+
+  #cacheOf(kind: PageKind): ByteLru<Cached> {
+    return kind === "lsns" ? this.#reads.lsnPages : this.#reads.cache;
   }
 
   #lsnPage(page: number): Promise<CachedPage> {
@@ -252,7 +259,7 @@ export class SealedSegment {
   /** Block `index`, from the cache where it is there. */
   async block(index: number): Promise<SealedBlock> {
     const location = await this.#location(index);
-    const item = await this.#cached(location.fileOffset, () => this.#readBlock(location));
+    const item = await this.#cached(this.#reads.cache, location.fileOffset, () => this.#readBlock(location));
     assert(item.kind === "block", "blocks and pages have offsets of their own");
     return item;
   }
@@ -260,15 +267,15 @@ export class SealedSegment {
   /** The block that holds `lsn`, if nothing has to be read for it. */
   cachedBlock(lsn: number): SealedBlock | null {
     if (this.#root === null) return null;
-    const page = this.#cachedPage(this.#parts.lsnPages, this.#floorPage(this.#root, lsn, BY_LSN));
+    const page = this.#cachedPage("lsns", this.#parts.lsnPages, this.#floorPage(this.#root, lsn, BY_LSN));
     if (page === null) return null;
     const index = floorInPage(page, lsn, BY_LSN) % LSN_ENTRIES_PER_PAGE;
     const item = this.#reads.cache.get(this.#slot + locationAt(page.bytes, index).fileOffset);
     return item?.kind === "block" ? item : null;
   }
 
-  #cachedPage(first: number, page: number): CachedPage | null {
-    const item = this.#reads.cache.get(this.#slot + first + page * PAGE_BYTES);
+  #cachedPage(kind: PageKind, first: number, page: number): CachedPage | null {
+    const item = this.#cacheOf(kind).get(this.#slot + first + page * PAGE_BYTES);
     return item?.kind === "page" ? item : null;
   }
 
@@ -354,7 +361,7 @@ export class SealedSegment {
     if (!mayContain(filter.bytes, hash.low, hash.high)) return null;
     let page = bucketOf(hash.high, bucketCount);
     for (let steps = 0; steps < this.trailer.streamPageCount; steps++) {
-      const cached = this.#cachedPage(this.#parts.streamPages, page);
+      const cached = this.#cachedPage("names", this.#parts.streamPages, page);
       if (cached === null || cached.header.kind !== "names") break;
       const entry = findEntry(cached.bytes, cached.header.contentEnd, hash.low, hash.high, name);
       if (entry === "damaged") break; // told by the promise
@@ -385,15 +392,23 @@ export class SealedSegment {
 
   /** By the name filter, which is read once and kept while there is room. */
   async #isInFilter(hash: NameHash): Promise<boolean> {
-    const { filterBytes, filterCrc } = this.trailer;
     let filter = this.#reads.filters.get(this.#slot)?.bytes;
     if (filter === undefined) {
-      const stored = await this.#read(this.#parts.filter, filterBytes);
-      if (crc32(stored) !== filterCrc) throw sealedDamage(this.#place(this.#parts.filter), "no name filter");
-      filter = plainFilter(stored, this.trailer, this.#cipher, this.path);
-      this.#reads.filters.set(this.#slot, { kind: "bytes", bytes: filter, memoryBytes: filterBytes });
+      this.#filterReading ??= this.#readFilter().finally(() => {
+        this.#filterReading = null;
+      });
+      filter = await this.#filterReading;
     }
     return mayContain(filter, hash.low, hash.high);
+  }
+
+  async #readFilter(): Promise<Buffer> {
+    const { filterBytes, filterCrc } = this.trailer;
+    const stored = await this.#read(this.#parts.filter, filterBytes);
+    if (crc32(stored) !== filterCrc) throw sealedDamage(this.#place(this.#parts.filter), "no name filter");
+    const filter = plainFilter(stored, this.trailer, this.#cipher, this.path);
+    this.#reads.filters.set(this.#slot, { kind: "bytes", bytes: filter, memoryBytes: filterBytes });
+    return filter;
   }
 
   /** LSNs of the stream's records with versions from `from` to `to`, of those that the entry has. */
