@@ -3,6 +3,8 @@
 export { isStoreError, STORE_ERROR_CODES, StoreError, type StoreErrorCode, type StoreErrorDetails } from "./errors.js";
 export type {
   AllPageOptions,
+  Anchor,
+  AnchorOptions,
   AppendOptions,
   AppendResult,
   ArchivedSegment,
@@ -17,6 +19,7 @@ export type {
   Direction,
   DroppedVersions,
   Durability,
+  Ed25519Key,
   EncryptionOptions,
   EventInput,
   EventMap,
@@ -54,6 +57,8 @@ export type {
   TruncateBeforeOptions,
   TruncateStreamOptions,
   TruncationReport,
+  VerifiedAnchor,
+  VerifySealedOptions,
 } from "./events/index.js";
 export { repairStore, restoreStore } from "./events/index.js";
 export {
@@ -68,7 +73,9 @@ export {
   type GraphChange,
   type GraphCommandResult,
   type GraphEdge,
+  type GraphHistory,
   type GraphNode,
+  type GraphPurgeResult,
   type GraphView,
   type HistoryOptions,
   type NodeInput,
@@ -83,6 +90,7 @@ export {
   type ProjectionStatus,
   type Properties,
   type PropertyValue,
+  type PurgeOptions,
   type ReaderOptions,
   type RekeyOptions,
   type RunnerOptions,

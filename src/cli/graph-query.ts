@@ -4,7 +4,7 @@ import { StoreError } from "../errors.js";
 import type { AsOf, Graph, GraphEdge, GraphNode, GraphView } from "../index.js";
 import { UsageError } from "./failure.js";
 import { formatInstant } from "./instant.js";
-import { stringify } from "./output.js";
+import { type Output, stringify } from "./output.js";
 
 type PropertyValue = GraphNode["properties"][string];
 
@@ -31,6 +31,20 @@ export function viewAt(graph: Graph, point: AsOf): GraphView {
   }
 }
 
+/**
+ * Says before a list that something may be missing from it, because it was purged. An item of its own: a list that lacks something can be
+ * empty.
+ */
+export function printTruncation(output: Output, truncatedBefore: number | null): Promise<void> | undefined {
+  return truncatedBefore === null
+    ? undefined
+    : output.print({ truncatedBefore }, () => formatTruncation(truncatedBefore));
+}
+
+export function formatTruncation(truncatedBefore: number): string {
+  return `what was superseded at or before ${formatInstant(truncatedBefore)} was purged: some may be missing`;
+}
+
 /** The nodes that the selection means, in the graph's own order. */
 export function* selectNodes(view: GraphView, { id, label, where = [] }: NodeSelection): Generator<GraphNode, void> {
   if (id !== undefined) {
@@ -48,13 +62,19 @@ export function selectNode(view: GraphView, selection: NodeSelection): GraphNode
   if (selection.id === undefined && selection.label === undefined && selection.where === undefined)
     throw new UsageError("say which node: --id, or --label and --where");
   const [first, second] = selectNodes(view, selection);
-  if (first === undefined)
-    throw new StoreError("ERR_GRAPH_NOT_FOUND", "no such node exists there", { validAt: view.validAt, lsn: view.lsn });
+  if (first === undefined) throw notFound(view);
   if (second !== undefined)
     throw new UsageError(
       `several nodes are like that, among them ${first.id} and ${second.id}: use graph find, or --id`,
     );
   return first;
+}
+
+function notFound({ validAt, lsn, truncatedBefore }: GraphView): StoreError {
+  const details = { validAt, lsn };
+  if (truncatedBefore === null) return new StoreError("ERR_GRAPH_NOT_FOUND", "no such node exists there", details);
+  const message = `no such node is known there: what was superseded at or before ${formatInstant(truncatedBefore)} was purged`;
+  return new StoreError("ERR_GRAPH_NOT_FOUND", message, { ...details, truncatedBefore });
 }
 
 /** The nodes around a node, each once, with the edges that lead there. */

@@ -11,6 +11,7 @@ import {
   type RecoveryReport,
   type SealedVerification,
   type StateCiphers,
+  type VerifySealedOptions,
 } from "../wal/index.js";
 import { envelopeKey } from "./envelope-key.js";
 import type { EventCursor } from "./event-cursor.js";
@@ -113,9 +114,9 @@ export class EventReader {
     return this.#log.voids;
   }
 
-  verifySealed(): Promise<SealedVerification> {
+  verifySealed(options?: VerifySealedOptions): Promise<SealedVerification> {
     this.#checkOpen();
-    return this.#log.verifySealed(envelopeKey());
+    return this.#log.verifySealed(envelopeKey(), options);
   }
 
   cores(): readonly CoreState[] {

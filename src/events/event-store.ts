@@ -2,15 +2,19 @@
 
 import { StoreError } from "../errors.js";
 import {
+  type Anchor,
+  type AnchorOptions,
   type BackupReport,
   type CheckpointReport,
   CheckpointSchedule,
   type CoreState,
+  checkAnchorOptions,
   checkKeySource,
   type Frame,
   type HeadTable,
   type IoDescription,
   type KeySource,
+  makeAnchor,
   type RecoveryReport,
   type RekeyReport,
   type StateCiphers,
@@ -307,6 +311,14 @@ export class EventStore {
    */
   checkpoint(): Promise<CheckpointReport | null> {
     return this.#wal.checkpoint();
+  }
+
+  /** The head of the hash chain, when everything up to the watermark is sealed. */
+  async anchor(options: AnchorOptions = {}): Promise<Anchor> {
+    const key = checkAnchorOptions(options);
+    const wal = this.#wal;
+    const watermark = (): number => wal.watermark;
+    return makeAnchor({ directory: wal.directory, watermark, checkpoint: () => wal.checkpoint() }, key);
   }
 
   async backup(directory: string, options: BackupOptions = {}): Promise<BackupReport> {

@@ -1,6 +1,8 @@
 /** What projections may use of events. */
 
 export type {
+  Anchor,
+  AnchorOptions,
   ArchivedSegment,
   BackupReport,
   CheckpointReport,
@@ -8,6 +10,7 @@ export type {
   DamageKind,
   DamageNote,
   DroppedVersions,
+  Ed25519Key,
   EncryptionOptions,
   IoDemand,
   IoDescription,
@@ -24,6 +27,8 @@ export type {
   StateCiphers,
   StoreHealth,
   TruncationReport,
+  VerifiedAnchor,
+  VerifySealedOptions,
 } from "../wal/index.js";
 export { checkEncryption, checkOptionNames, choiceOption, integerOption, isStore } from "../wal/index.js";
 export type { AppendOptions, StreamAppend } from "./appender.js";

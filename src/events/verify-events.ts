@@ -1,14 +1,14 @@
 /** Reads a whole store and checks that nothing in it is damaged or missing: what `varve verify` does. */
 
 import { StoreError } from "../errors.js";
-import type { LsnRange, RecoveryReport, SealedVerification } from "../wal/index.js";
+import type { LsnRange, RecoveryReport, SealedVerification, VerifySealedOptions } from "../wal/index.js";
 
 /** What of a reader is used. */
 export interface VerifiedReader<Event> {
   readonly watermark: number;
   readonly voids: readonly LsnRange[];
   readonly recovery: RecoveryReport;
-  verifySealed(): Promise<SealedVerification>;
+  verifySealed(options?: VerifySealedOptions): Promise<SealedVerification>;
   readBatches(after: number): AsyncIterable<readonly Event[]>;
 }
 
@@ -33,13 +33,14 @@ export interface Verification {
  * Opening has checked every checksum of what is not sealed and that no LSN is missing; `verifySealed` does so for what is. What is left are the
  * events themselves, over both.
  *
- * @throws StoreError `ERR_WAL_CORRUPT` and what reading throws
+ * @throws StoreError `ERR_WAL_CORRUPT`, what reading throws, and what `verifySealed` throws for an anchor
  */
 export async function verifyEvents<Event extends VerifiedEvent>(
   reader: VerifiedReader<Event>,
   onEvent: (event: Event) => void = () => {},
+  options: VerifySealedOptions = {},
 ): Promise<Verification> {
-  const sealed = await reader.verifySealed();
+  const sealed = await reader.verifySealed(options);
   let sealedCount = 0;
   const versions = new Map<string, number>();
   let lsn = sealed.horizon;

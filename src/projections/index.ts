@@ -5,8 +5,16 @@ export type { ParkedEvent } from "./checkpoint-format.js";
 export type { EventFeed, FeedEvent } from "./event-feed.js";
 export type { GraphEdge, GraphNode } from "./graph/entity.js";
 export type { Graph } from "./graph/graph.js";
-export type { Detach, EdgeInput, GraphCommandResult, NodeInput, ValidPeriod } from "./graph/graph-commands.js";
-export type { GraphChange, HistoryOptions } from "./graph/graph-history.js";
+export type {
+  Detach,
+  EdgeInput,
+  GraphCommandResult,
+  GraphPurgeResult,
+  NodeInput,
+  PurgeOptions,
+  ValidPeriod,
+} from "./graph/graph-commands.js";
+export type { GraphChange, GraphHistory, HistoryOptions } from "./graph/graph-history.js";
 export type { AsOf } from "./graph/graph-state.js";
 export type { EdgeQuery, GraphView, NodeQuery, TraverseQuery, TraverseStep } from "./graph/graph-view.js";
 export type { Properties, PropertyValue } from "./graph/property.js";

@@ -12,6 +12,7 @@ import type {
   RecoveryReport,
   SealedVerification,
   SubscribeOptions,
+  VerifySealedOptions,
 } from "../events/index.js";
 import {
   type AllPageOptions,
@@ -83,12 +84,17 @@ export class StoreReader<Events extends EventMap = EventMap> {
 
   /**
    * Reads every byte of what is sealed and checks it: checksums, that no LSN is missing, the hash chain, and the index of streams against the
-   * events.
+   * events. With an anchor (`store.anchor()`) also that this is the history which the anchor is of: the chain has the anchor's value at the
+   * anchor's LSN.
    *
    * @throws StoreError `ERR_WAL_CORRUPT` with path, offset and LSNs of the first thing that is wrong; `ERR_IO_FAILED`
+   * @throws StoreError `ERR_ANCHOR_INVALID`, `ERR_ANCHOR_SIGNATURE`: what was given is no anchor, or not the key's; nothing was read
+   * @throws StoreError `ERR_ANCHOR_FOREIGN`, `ERR_ANCHOR_ROLLED_BACK`, `ERR_ANCHOR_FORKED`: the store does not have that history
+   * @throws StoreError `ERR_LOG_TRUNCATED`: what the anchor is of was dropped, and nothing is left to compare
+   * @throws TypeError for a wrong option
    */
-  verifySealed(): Promise<SealedVerification> {
-    return this.#events.verifySealed();
+  verifySealed(options?: VerifySealedOptions): Promise<SealedVerification> {
+    return this.#events.verifySealed(options);
   }
 
   stats(): { readonly lastLsn: number; readonly segments: number; readonly tailStreams: number } {

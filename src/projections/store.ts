@@ -2,6 +2,8 @@
 
 import {
   type AllPageOptions,
+  type Anchor,
+  type AnchorOptions,
   type AppendOptions,
   type AppendResult,
   type BackupOptions,
@@ -359,6 +361,26 @@ export class Store<Events extends EventMap = EventMap> {
    */
   compact(): Promise<CheckpointReport | null> {
     return this.#events.compact();
+  }
+
+  /**
+   * Seals the log, and resolves with the head of its hash chain: a few strings and numbers, to be kept where who can write the store cannot.
+   * `openReader(dir).verifySealed({ anchor })` and `varve verify --anchor` tell later whether the store still has this history.
+   *
+   * The anchor is of everything that was acknowledged when this was called, and perhaps of more: `lsn` says. Its hash tells nothing of the
+   * events of an encrypted store; of another one it lets somebody check a guess at all of them.
+   *
+   * @throws TypeError for a wrong option, or a key that is no private Ed25519 key
+   * @throws StoreError as `checkpoint`
+   *
+   * @example
+   * ```ts
+   * const anchor = await store.anchor({ signWith: readFileSync("anchor-key.pem", "utf8") });
+   * await writeFile("/elsewhere/shop.anchor.json", JSON.stringify(anchor));
+   * ```
+   */
+  anchor(options?: AnchorOptions): Promise<Anchor> {
+    return this.#events.anchor(options);
   }
 
   /**

@@ -1,6 +1,9 @@
 /** What events may use of the log: bytes in, LSNs out, durable order. */
 
 export type { IoDemand, IoDescription } from "../ffi/index.js";
+export type { Anchor } from "./anchor/anchor.js";
+export type { Ed25519Key } from "./anchor/anchor-signature.js";
+export { type AnchorOptions, checkAnchorOptions, makeAnchor } from "./anchor/make-anchor.js";
 export type { BackupReport } from "./backup/backup.js";
 export { type RestoreReport, restoreLog } from "./backup/restore.js";
 export type { LogExtent, PlannedSegment } from "./backup/restore-plan.js";
@@ -36,7 +39,7 @@ export { coreDirectory, segmentPath } from "./segment-name.js";
 export { isStore } from "./store-directory.js";
 export type { TieredReader } from "./tiered-reader.js";
 export { isEncrypted, type KeylessVerification, verifyWithoutKeys } from "./verify-keyless.js";
-export type { SealedVerification } from "./verify-sealed.js";
+export type { SealedVerification, VerifiedAnchor, VerifySealedOptions } from "./verify-sealed.js";
 export { Wal } from "./wal.js";
 export type { WalOptions, WalStats } from "./wal-options.js";
 export type { SealDemand } from "./writer-contract.js";

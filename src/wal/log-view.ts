@@ -8,7 +8,7 @@
 import { realpathSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { assert } from "../assert.js";
-import { isStoreError } from "../errors.js";
+import { isStoreError, StoreError } from "../errors.js";
 import { type BlockIo, BufferPool, type IoDescription, openIo } from "../ffi/index.js";
 import { AdvanceListeners } from "./advance-listeners.js";
 import type { CoreState } from "./control-file.js";
@@ -36,7 +36,7 @@ import { sealedDirectory } from "./sealed/sealed-name.js";
 import { type CoreFiles, coreDirectory, listLog, segmentPath } from "./segment-name.js";
 import { manifestIn, newestManifestName, noStore } from "./store-directory.js";
 import { TieredReader } from "./tiered-reader.js";
-import { type SealedVerification, verifySealed } from "./verify-sealed.js";
+import { type SealedVerification, type VerifySealedOptions, verifySealed } from "./verify-sealed.js";
 import { READ_CHUNK_BYTES, READ_CHUNKS_MAX } from "./wal.js";
 import { coded } from "./write-failure.js";
 
@@ -408,9 +408,15 @@ export class LogView {
     return this.#reader.manifest.horizonLsn;
   }
 
-  /** Reads and checks every byte of what is sealed. */
-  verifySealed(keyOf: KeyOf): Promise<SealedVerification> {
-    return verifySealed({ io: this.#io, directory: this.directory, keyOf, keys: this.#keys });
+  /** Reads and checks every byte of what is sealed; with an anchor also that it is the history which that is of. */
+  verifySealed(keyOf: KeyOf, options?: VerifySealedOptions): Promise<SealedVerification> {
+    const lastLsn = (): number => this.#watermark;
+    const place = { io: this.#io, directory: this.directory, keyOf, keys: this.#keys, lastLsn };
+    return verifySealed(place, options).catch((error: unknown) => {
+      if (this.#status === "open" || isStoreError(error)) throw error;
+      // What it was reading was closed under it.
+      throw new StoreError("ERR_STORE_CLOSED", "the store was closed while it was verified", {}, { cause: error });
+    });
   }
 
   /** LSNs that writers took and lost: no record has them. Ascending. */

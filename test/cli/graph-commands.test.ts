@@ -202,6 +202,54 @@ test("text for people has one line per node", async () => {
   }
 });
 
+test("after a purge every answer from before its horizon says so, also one that is empty", async () => {
+  const { store, lsns } = await makeStore();
+  const all = await runJson(["graph", "history", "--store", store, "--id", "1"]);
+  const horizon = all.find(({ supersededBy }) => supersededBy === lsns[2])?.["recordedTo"] as number;
+  const purge = ["graph", "purge", "--store", store, "--recorded-before", String(horizon)];
+  const [purged] = await runJson(purge);
+  assert.equal([purged?.["truncatedBefore"], purged?.["purgedVersions"]], [horizon, 2]);
+  const ask = (...parameters: string[]) => runJson(["graph", ...parameters, "--store", store]);
+  const early = ["--valid", "2020-06-01", "--recorded", `lsn:${lsns[0]}`];
+  const mark = { truncatedBefore: horizon };
+  assert.equal(await ask("find", ...early), [mark]);
+  assert.equal(await ask("diff", "--since-valid", "2020-06-01", "--since-recorded", "lsn:0", ...early), [mark]);
+  const [first, ...left] = await ask("history", "--id", "1");
+  assert.equal(first, mark);
+  assert.equal(
+    left,
+    all.filter(({ supersededBy }) => supersededBy === null || (supersededBy as number) > (lsns[2] ?? 0)),
+  );
+  assert.equal(
+    (await ask("history", "--id", "1", "--at", "valid")).filter((each) => "truncatedBefore" in each),
+    [],
+  );
+  const missing = await runFailing(["graph", "node", "--store", store, "--id", "1", ...early]);
+  assert.equal([missing.code, (missing["details"] as JsonObject)["truncatedBefore"]], ["ERR_GRAPH_NOT_FOUND", horizon]);
+  // An early question that is still answered: what it names was in force at the horizon.
+  const later = ["--valid", "2021-06-01", "--recorded", `lsn:${lsns[1]}`, "--id", "1"];
+  const [node] = await ask("node", ...later);
+  assert.equal([node?.["truncatedBefore"], node?.["id"]], [horizon, 1]);
+  assert.equal(await ask("neighbors", ...later), [mark]);
+  assert.match(
+    (await runCli(["graph", "node", "--store", store, ...later])).stdout,
+    "was purged: some may be missing\n",
+  );
+  assert.match((await runCli(["graph", "find", "--store", store, ...early])).stdout, "was purged: some may be missing");
+  // From the horizon on everything is as it was.
+  for (const parameters of [["find"], ["find", "--recorded", `lsn:${lsns[2]}`], ["neighbors", "--id", "3"]])
+    assert.ok((await ask(...parameters)).every((each) => !("truncatedBefore" in each)));
+
+  assert.match((await runCli(purge)).stdout, "0 versions dropped that were superseded at or before ");
+  const failing = async (time: string): Promise<unknown> => (await runFailing([...purge.slice(0, -1), time])).code;
+  assert.equal([await failing("2000-01-01"), await failing("2200-01-01")], ["ERR_GRAPH_HORIZON", "ERR_GRAPH_HORIZON"]);
+  assert.equal([await failing("soon")], ["ERR_USAGE"]);
+  assert.is(
+    (await runFailing(["graph", "purge", "--store", `${store}-none`, "--recorded-before", "0"])).code,
+    "ERR_STORE_NOT_FOUND",
+  );
+});
+
 test("answers the same after a checkpoint, and after the checkpoint is deleted", async () => {
   const { store } = await makeStore();
   const ask = () => runJson(["graph", "find", "--valid", "2022-01-01", "--store", store]);

@@ -10,7 +10,7 @@ import {
   recordedAt,
   withGraph,
 } from "../graph-arguments.js";
-import { formatEntity, printableEdge, printableNode, viewAt } from "../graph-query.js";
+import { formatEntity, printableEdge, printableNode, printTruncation, viewAt } from "../graph-query.js";
 import type { CommandContext } from "../program.js";
 
 interface DiffOptions extends PointOptions {
@@ -37,6 +37,7 @@ export function graphDiffCommand({ output }: CommandContext): Command {
         throw new UsageError("say what to compare with: --since-valid, --since-recorded, or both");
       await withGraph(options, async (graph, after) => {
         const before = viewAt(graph, pointOf(sinceValid ?? after.validAt, sinceRecorded ?? { lsn: after.lsn }));
+        await printTruncation(output, before.truncatedBefore ?? after.truncatedBefore);
         for (const change of graph.diff(before, after)) {
           if (output.gone.aborted) break;
           if (options.only !== undefined && options.only !== change.kind) continue;

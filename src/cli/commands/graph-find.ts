@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { wholeNumber } from "../arguments.js";
 import { addSelection, graphCommand, type PointOptions, withGraph } from "../graph-arguments.js";
-import { formatEntity, type NodeSelection, printableNode, selectNodes } from "../graph-query.js";
+import { formatEntity, type NodeSelection, printableNode, printTruncation, selectNodes } from "../graph-query.js";
 import type { CommandContext } from "../program.js";
 
 type FindOptions = PointOptions & NodeSelection & { readonly limit?: number };
@@ -11,6 +11,7 @@ export function graphFindCommand({ output }: CommandContext): Command {
     .option("--limit <count>", "at most so many nodes", wholeNumber(0))
     .action(async (options: FindOptions) => {
       await withGraph(options, async (_graph, view) => {
+        await printTruncation(output, view.truncatedBefore);
         let left = options.limit ?? Number.POSITIVE_INFINITY;
         for (const node of selectNodes(view, options)) {
           if (left === 0 || output.gone.aborted) break;

@@ -9,6 +9,7 @@ import {
   type NodeSelection,
   printableEdge,
   printableNode,
+  printTruncation,
   selectNode,
 } from "../graph-query.js";
 import type { CommandContext } from "../program.js";
@@ -41,6 +42,7 @@ export function graphHistoryCommand({ output }: CommandContext): Command {
           edgeId === undefined
             ? graph.history("node", options.id ?? selectNode(view, options).id, how)
             : graph.history("edge", edgeId, how);
+        await printTruncation(output, rectangles.truncatedBefore);
         for (const rectangle of rectangles) {
           if (output.gone.aborted) break;
           await output.print(printableRectangle(rectangle), () => formatRectangle(rectangle));

@@ -6,6 +6,7 @@ import {
   neighborsOf,
   printableEdge,
   printableNode,
+  printTruncation,
   selectNode,
 } from "../graph-query.js";
 import type { CommandContext } from "../program.js";
@@ -31,6 +32,7 @@ export function graphNeighborsCommand({ output }: CommandContext): Command {
       const { direction, edge: label } = options;
       await withGraph(options, async (_graph, view) => {
         const center = selectNode(view, options);
+        await printTruncation(output, view.truncatedBefore);
         const query = { direction, ...(label !== undefined && { label }) };
         for (const { node, edges } of neighborsOf(view, center.id, query)) {
           if (output.gone.aborted) break;

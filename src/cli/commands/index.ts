@@ -2,6 +2,7 @@
 
 import { Command } from "commander";
 import type { CommandBuilder, CommandContext } from "../program.js";
+import { anchorCommand } from "./anchor.js";
 import { appendCommand } from "./append.js";
 import { backupCommand } from "./backup.js";
 import { benchAppendCommand } from "./bench-append.js";
@@ -19,6 +20,7 @@ import { graphFindCommand } from "./graph-find.js";
 import { graphHistoryCommand } from "./graph-history.js";
 import { graphNeighborsCommand } from "./graph-neighbors.js";
 import { graphNodeCommand } from "./graph-node.js";
+import { graphPurgeCommand } from "./graph-purge.js";
 import { importGitCommand } from "./import-git.js";
 import { importNdjsonCommand } from "./import-ndjson.js";
 import { inspectCommand } from "./inspect.js";
@@ -44,6 +46,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
     graphNeighborsCommand,
     graphHistoryCommand,
     graphDiffCommand,
+    graphPurgeCommand,
   ]),
   checkpointCommand,
   compactCommand,
@@ -54,6 +57,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
   scavengeCommand,
   truncateCommand,
   verifyCommand,
+  anchorCommand,
   repairCommand,
   salvageCommand,
   statsCommand,

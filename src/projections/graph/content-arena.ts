@@ -6,7 +6,7 @@
  *
  *       <varint label> <varint length> <length bytes of canonical properties> <0–3 bytes of padding>
  *
- * - Records are written once and never moved, so a reference stays good and several rectangles share one.
+ * - Records are written once, so a reference stays good and several rectangles share one. Only a purge moves them.
  * - Chunks are 4 MiB; a record that is larger has a chunk of its own, and the chunk before it goes on being filled.
  */
 
@@ -29,8 +29,8 @@ export class ContentArena {
   start = 0;
   end = 0;
   label = 0;
-  readonly #chunks: Uint8Array[] = [];
-  readonly #used: number[] = [];
+  #chunks: Uint8Array[] = [];
+  #used: number[] = [];
   /** The chunk that is being filled, or −1. */
   #filling = -1;
 
@@ -90,6 +90,36 @@ export class ContentArena {
     return label === this.label && sameProperties(bytes, start, end, this.bytes, this.start, this.end);
   }
 
+  /**
+   * Keeps those records of which `visit` asks the new place, in the order in which it first does, and gives the room of all others back.
+   * Shared ones stay shared.
+   */
+  keepOnly(visit: (newPlaceOf: (reference: number) => number) => void): void {
+    const kept = new ContentArena();
+    // Where a record was there is its new place, and a bit says so.
+    const isMoved = this.#used.map((used) => new Uint8Array(Math.ceil(used / (1 << WORD_SHIFT) / 8)));
+    visit((reference) => {
+      if (reference < 0) return reference;
+      const word = reference & WORD_MASK;
+      const bits = isMoved[reference >>> WORD_BITS] as Uint8Array;
+      const bit = 1 << (word & 7);
+      const chunk = this.#chunks[reference >>> WORD_BITS] as Uint8Array;
+      const at = word << WORD_SHIFT;
+      if (((bits[word >>> 3] as number) & bit) !== 0) return int32At(chunk, at);
+      this.open(reference);
+      const moved = kept.store(this.label, this.bytes, this.start, this.end);
+      bits[word >>> 3] = (bits[word >>> 3] as number) | bit;
+      putInt32(chunk, at, moved);
+      return moved;
+    });
+    this.#chunks = kept.#chunks;
+    this.#used = kept.#used;
+    this.#filling = kept.#filling;
+    this.bytes = NO_BYTES;
+    this.start = 0;
+    this.end = 0;
+  }
+
   /** The used parts of the chunks, in order: views, valid until the next `store`. */
   *used(): Generator<Uint8Array, void, undefined> {
     for (const [index, chunk] of this.#chunks.entries()) yield chunk.subarray(0, this.#used[index]);
@@ -143,6 +173,14 @@ export class ContentArena {
 
 function roundedToWords(bytes: number): number {
   return (bytes + (1 << WORD_SHIFT) - 1) & -(1 << WORD_SHIFT);
+}
+
+function int32At(bytes: Uint8Array, at: number): number {
+  return new DataView(bytes.buffer, bytes.byteOffset).getInt32(at, true);
+}
+
+function putInt32(bytes: Uint8Array, at: number, value: number): void {
+  new DataView(bytes.buffer, bytes.byteOffset).setInt32(at, value, true);
 }
 
 function putVarint(target: Uint8Array, start: number, value: number): number {

@@ -1,5 +1,5 @@
 /**
- * The graph's checkpoint, format version 1.
+ * The graph's checkpoint, format version 2. Version 1 knew no purges: it is not read, the graph is built anew.
  *
  *     "VARVEGRF"              8 bytes
  *     byte order mark         u32 0x01020304 as the writing machine holds it; a reader of the other order refuses
@@ -20,7 +20,7 @@ import { GraphTables } from "./graph-tables.js";
 import type { Records } from "./records.js";
 import type { Rejection } from "./rejection-list.js";
 
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
 const MAGIC = "VARVEGRF";
 const ORDER_MARK = 0x01020304;
 const PREAMBLE_BYTES = 16;
@@ -38,6 +38,8 @@ interface Header {
   readonly labelled: number;
   /** The first free live row of the nodes' and of the edges' timelines. */
   readonly free: { readonly node: number; readonly edge: number };
+  /** Of the last purge; `before` is null where there was none. */
+  readonly purged: { readonly before: number | null; readonly lsn: number; readonly removedCount: number };
   readonly rows: readonly number[];
   readonly arena: { readonly filling: number; readonly sizes: readonly number[] };
 }
@@ -83,7 +85,7 @@ function tablesOf({ nodes, edges, clock, labelled }: GraphTables): readonly (Rec
 }
 
 function headerOf(tables: GraphTables): Header {
-  const { nodes, edges, clock, labels, contents, rejections } = tables;
+  const { nodes, edges, clock, labels, contents, rejections, purged } = tables;
   return {
     version: FORMAT_VERSION,
     lsn: clock.lsn,
@@ -93,6 +95,7 @@ function headerOf(tables: GraphTables): Header {
     labels: labels.names,
     labelled: tables.labelled.length,
     free: { node: nodes.timelines.free, edge: edges.timelines.free },
+    purged: { before: purged.before, lsn: purged.lsn, removedCount: purged.removedCount },
     rows: tablesOf(tables).map((table) => table.length),
     arena: { filling: contents.filling, sizes: Array.from(contents.used(), (chunk) => chunk.length) },
   };
@@ -119,7 +122,7 @@ function isCount(value: unknown): value is number {
 
 /** The file around it has a checksum: this is for one that lies, so that nothing is allocated for it. */
 function isHeader(header: Header): boolean {
-  const { lsn, time, rejectedCount, rejections, labels, labelled, free, rows, arena } = header;
+  const { lsn, time, rejectedCount, rejections, labels, labelled, free, purged, rows, arena } = header;
   return (
     isCount(lsn) &&
     (time === null || Number.isFinite(time)) &&
@@ -132,6 +135,9 @@ function isHeader(header: Header): boolean {
     labelled <= labels.length &&
     isCount(free?.node) &&
     isCount(free?.edge) &&
+    (purged?.before === null || Number.isSafeInteger(purged?.before)) &&
+    isCount(purged.lsn) &&
+    isCount(purged.removedCount) &&
     Array.isArray(rows) &&
     rows.every(isCount) &&
     Number.isSafeInteger(arena?.filling) &&
@@ -155,6 +161,10 @@ function restoreSmallParts(tables: GraphTables, header: Header): void {
     tables.labels.intern(bytes, 0, bytes.length);
   }
   for (let label = 0; label < header.labelled; label += 1) tables.labelled.push(new Int32Column());
+  const { purged } = tables;
+  purged.before = header.purged.before;
+  purged.lsn = header.purged.lsn;
+  purged.removedCount = header.purged.removedCount;
   tables.nodes.timelines.free = header.free.node;
   tables.edges.timelines.free = header.free.edge;
 }

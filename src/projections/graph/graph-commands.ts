@@ -6,8 +6,8 @@
  */
 
 import type { AppendResult, BufferedResult, EventInput } from "../../events/index.js";
-import { encodeGraphEvent, type GraphEventData } from "./graph-event-codec.js";
-import type { EntityKind } from "./graph-event-kind.js";
+import { encodeGraphEvent, type GraphEventData, type GraphPurgedData } from "./graph-event-codec.js";
+import { type EntityKind, PURGED_TYPE } from "./graph-event-kind.js";
 import { checkKnownKeys, checkRecord } from "./graph-input.js";
 import { type GraphState, refusal } from "./graph-state.js";
 import type { Properties } from "./property.js";
@@ -36,6 +36,22 @@ export interface Detach {
   readonly detach?: boolean;
 }
 
+/** Up to where superseded versions are purged. */
+export interface PurgeOptions {
+  /** µs since 1970, at most now: what was superseded at or before that recorded time goes. */
+  readonly recordedBefore: number;
+}
+
+/** What a purge answers. */
+export interface GraphPurgeResult {
+  /** Of the event that was written. */
+  readonly lsn: number;
+  /** The graph's horizon now. */
+  readonly truncatedBefore: number;
+  /** How many versions all purges so far have removed from the graph. */
+  readonly purgedVersions: number;
+}
+
 /** What every command answers: the entity's id, and the LSN of the event that was written. */
 export interface GraphCommandResult {
   readonly id: number;
@@ -54,7 +70,7 @@ export interface GraphCommandStore {
 
 /** What commands need of the running projection. */
 export interface AppliedGraph {
-  readonly state: Pick<GraphState, "foresee" | "lsn" | "rejectionAt">;
+  readonly state: Pick<GraphState, "foresee" | "lsn" | "purgedVersions" | "rejectionAt" | "truncatedBefore">;
   whenProcessed(lsn: number): Promise<void>;
 }
 
@@ -115,8 +131,25 @@ export class GraphCommands {
     return this.#run("edge", "Retracted", { id });
   }
 
+  async purge(options: PurgeOptions): Promise<GraphPurgeResult> {
+    checkKnownKeys("purge", checkRecord("purge", options), ["recordedBefore"]);
+    const { recordedBefore } = options;
+    const lsn = await this.#write({ kind: "graph", id: 0 }, PURGED_TYPE, { recordedBefore });
+    const { purgedVersions, truncatedBefore } = this.#applied.state;
+    return { lsn, truncatedBefore: truncatedBefore ?? recordedBefore, purgedVersions };
+  }
+
   async #run(kind: EntityKind, operation: Operation, data: GraphEventData): Promise<GraphCommandResult> {
-    const type = typeOf(kind, operation);
+    const { id } = data;
+    return { id, lsn: await this.#write({ kind, id }, typeOf(kind, operation), data) };
+  }
+
+  /** The LSN of the event, when the graph reflects it. */
+  async #write(
+    { kind, id }: { readonly kind: EntityKind | "graph"; readonly id: number },
+    type: string,
+    data: GraphEventData | GraphPurgedData,
+  ): Promise<number> {
     const payload = encodeGraphEvent(type, data);
     let foreseen = this.#applied.state.foresee(type, payload);
     if (foreseen !== null && this.#applied.state.lsn < this.#store.watermark) {
@@ -124,13 +157,13 @@ export class GraphCommands {
       await this.#applied.whenProcessed(this.#store.watermark);
       foreseen = this.#applied.state.foresee(type, payload);
     }
-    if (foreseen !== null) throw refusal(foreseen.code, kind, data.id, foreseen.edges, null);
+    if (foreseen !== null) throw refusal(foreseen.code, kind, id, foreseen.edges, null);
     // `as`: a group append answers with its LSN.
     const { lsn } = (await this.#store.append(GRAPH_STREAM, { type, data }, { durability: "group" })) as AppendResult;
     await this.#applied.whenProcessed(lsn);
     const rejected = this.#applied.state.rejectionAt(lsn);
-    if (rejected !== undefined) throw refusal(rejected.code, kind, data.id, rejected.edges, lsn);
-    return { id: data.id, lsn };
+    if (rejected !== undefined) throw refusal(rejected.code, kind, id, rejected.edges, lsn);
+    return lsn;
   }
 }
 

@@ -1,7 +1,7 @@
 /** The graph's events as objects: what users append and read as `data`. graph.proto is the contract. */
 
 import { StoreError } from "../../errors.js";
-import { GraphEventFields, readReservation } from "./graph-event-fields.js";
+import { GraphEventFields, RECORDED_BEFORE_TAG, readPurge, readReservation } from "./graph-event-fields.js";
 import {
   type EntityKind,
   FIELD_DETACH,
@@ -16,8 +16,9 @@ import {
   type GraphEventKind,
   hasField,
   IDS_RESERVED_TYPE,
+  PURGED_TYPE,
 } from "./graph-event-kind.js";
-import { checkId, checkKnownKeys, checkLabel, checkPeriod, checkRecord } from "./graph-input.js";
+import { checkId, checkKnownKeys, checkLabel, checkPeriod, checkRecord, checkTime } from "./graph-input.js";
 import { decodeProperties, decodeText, type Properties, writeProperties } from "./property.js";
 import { WIRE_BYTES, WIRE_FIXED64, WIRE_VARINT, WireWriter } from "./wire.js";
 
@@ -41,6 +42,12 @@ export interface IdsReservedData {
   readonly through: number;
 }
 
+/** `data` of `varve.v1.GraphPurged`. */
+export interface GraphPurgedData {
+  /** µs since 1970. */
+  readonly recordedBefore: number;
+}
+
 export interface GraphEventCodec {
   encode(data: unknown): Uint8Array;
   decode(bytes: Uint8Array): unknown;
@@ -48,7 +55,7 @@ export interface GraphEventCodec {
 
 /** The codecs of all types of graph.proto, for the event store's registry. */
 export const graphEventCodecs: ReadonlyMap<string, GraphEventCodec> = new Map(
-  [...GRAPH_EVENT_KINDS.keys(), IDS_RESERVED_TYPE].map((type) => [
+  [...GRAPH_EVENT_KINDS.keys(), IDS_RESERVED_TYPE, PURGED_TYPE].map((type) => [
     type,
     {
       encode: (data: unknown) => encodeGraphEvent(type, data),
@@ -72,6 +79,7 @@ export function encodeGraphEvent(type: string, data: unknown): Uint8Array {
   try {
     writer.clear();
     if (type === IDS_RESERVED_TYPE) writeReservation(writer, data);
+    else if (type === PURGED_TYPE) writePurge(writer, data);
     else writeEvent(writer, kindOf(type), data);
     return writer.finish();
   } finally {
@@ -80,7 +88,12 @@ export function encodeGraphEvent(type: string, data: unknown): Uint8Array {
 }
 
 /** Decodes one graph event; throws ERR_EVENTS_SCHEMA, or the code of what is wrong with its period or properties. */
-export function decodeGraphEvent(type: string, bytes: Uint8Array): GraphEventData | IdsReservedData {
+export function decodeGraphEvent(type: string, bytes: Uint8Array): GraphEventData | IdsReservedData | GraphPurgedData {
+  if (type === PURGED_TYPE) {
+    const recordedBefore = readPurge(bytes, 0, bytes.length);
+    if (typeof recordedBefore !== "number") throw malformed(recordedBefore, type);
+    return { recordedBefore };
+  }
   if (type === IDS_RESERVED_TYPE) {
     const reservation = readReservation(bytes, 0, bytes.length);
     if (reservation === null) throw malformed("ERR_EVENTS_SCHEMA", type);
@@ -142,6 +155,14 @@ function writeReservation(writer: WireWriter, data: unknown): void {
   }
   writeTag(writer, 2, WIRE_VARINT);
   writer.varint(through);
+}
+
+function writePurge(writer: WireWriter, data: unknown): void {
+  const record = checkRecord(PURGED_TYPE, data);
+  checkKnownKeys(PURGED_TYPE, record, ["recordedBefore"]);
+  const recordedBefore = checkTime("recordedBefore", record["recordedBefore"]);
+  writer.byte(RECORDED_BEFORE_TAG);
+  writer.fixed64(recordedBefore);
 }
 
 function writeTime(writer: WireWriter, field: number, time: number | undefined): void {

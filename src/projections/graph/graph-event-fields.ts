@@ -29,6 +29,8 @@ const VALID_TO_TAG = (FIELD_VALID_TO << 3) | WIRE_FIXED64;
 const DETACH_TAG = (FIELD_DETACH << 3) | WIRE_VARINT;
 const SOURCE_TAG = (FIELD_SOURCE << 3) | WIRE_VARINT;
 const TARGET_TAG = (FIELD_TARGET << 3) | WIRE_VARINT;
+/** Of `GraphPurged`. */
+export const RECORDED_BEFORE_TAG: number = (1 << 3) | WIRE_FIXED64;
 
 export class GraphEventFields {
   /** Set by whoever reads ahead: the event these are the fields of, what `read` answered, and slots known already, or 0. */
@@ -175,6 +177,21 @@ export class GraphEventFields {
 function skipField(reader: WireReader): boolean {
   const tag = reader.varint();
   return tag >= 8 && reader.skip(tag & 7);
+}
+
+/** The horizon that a `GraphPurged` sets, µs since 1970, or why the bytes are none. */
+export function readPurge(bytes: Uint8Array, start: number, end: number): number | StoreErrorCode {
+  const reader = new WireReader();
+  reader.open(bytes, start, end);
+  const found = new Float64Array([Number.NaN]);
+  while (reader.at < end) {
+    const tag = reader.varint();
+    const isRead = tag === RECORDED_BEFORE_TAG ? reader.fixed64(found, 0) : tag >= 8 && reader.skip(tag & 7);
+    if (!isRead) return "ERR_EVENTS_SCHEMA";
+  }
+  const [recordedBefore = Number.NaN] = found;
+  if (Number.isNaN(recordedBefore)) return "ERR_EVENTS_SCHEMA";
+  return Number.isSafeInteger(recordedBefore) ? recordedBefore : "ERR_GRAPH_INVALID_PERIOD";
 }
 
 /** Takes a `GraphIdsReserved` apart; null when it is none. */

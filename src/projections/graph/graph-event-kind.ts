@@ -14,6 +14,7 @@ export interface GraphEventKind {
 }
 
 export const IDS_RESERVED_TYPE = "varve.v1.GraphIdsReserved";
+export const PURGED_TYPE = "varve.v1.GraphPurged";
 
 // Field numbers of graph.proto, the same in every message that has the field.
 export const FIELD_ID = 1;
@@ -43,7 +44,7 @@ const KINDS: readonly GraphEventKind[] = [
   kind("EdgeRetracted", "edge", "retract", []),
 ];
 
-/** The kinds by type name, without `GraphIdsReserved`, which is about no entity. */
+/** The kinds by type name, without `GraphIdsReserved` and `GraphPurged`, which are about no entity. */
 export const GRAPH_EVENT_KINDS: ReadonlyMap<string, GraphEventKind> = new Map(KINDS.map((each) => [each.type, each]));
 
 export function hasField(kind: GraphEventKind, field: number): boolean {

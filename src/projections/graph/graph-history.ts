@@ -20,6 +20,15 @@ export interface HistoryOptions {
   readonly coalesce?: boolean;
 }
 
+/** An entity's rectangles, and whether there were more. */
+export type GraphHistory<Entity> = Entity[] & {
+  /**
+   * Rectangles that were superseded at or before this recorded time (µs since 1970) may be missing, because they were purged; null: all are
+   * there. A property of the array, which JSON leaves out.
+   */
+  readonly truncatedBefore: number | null;
+};
+
 /** What is different about one entity in the second view: null where it does not exist. */
 export interface Change<Kind extends EntityKind, Entity> {
   readonly kind: Kind;

@@ -6,7 +6,8 @@ import type { RawEvent } from "./raw-event.js";
 
 export const GRAPH_PROJECTION: Projection<GraphState, RawEvent> = {
   name: "graph",
-  version: 1,
+  // 2: purges.
+  version: 2,
   // Every event moves the graph's LSN and time, whatever its type.
   handles: "all",
   init: () => new GraphState(),

@@ -10,10 +10,11 @@ import { assert } from "../../assert.js";
 import { StoreError, type StoreErrorCode } from "../../errors.js";
 import type { GraphEdge, GraphNode } from "./entity.js";
 import { decodeTables, encodeTables } from "./graph-checkpoint.js";
-import { GraphEventFields } from "./graph-event-fields.js";
-import { type EntityKind, GRAPH_EVENT_KINDS, type GraphEventKind } from "./graph-event-kind.js";
-import { differences, type GraphChange, type HistoryOptions, historyOf } from "./graph-history.js";
+import { GraphEventFields, readPurge } from "./graph-event-fields.js";
+import { type EntityKind, GRAPH_EVENT_KINDS, type GraphEventKind, PURGED_TYPE } from "./graph-event-kind.js";
+import { differences, type GraphChange, type GraphHistory, type HistoryOptions, historyOf } from "./graph-history.js";
 import { checkChoice, checkId, checkKnownKeys, checkRecord, checkTime } from "./graph-input.js";
+import { judgePurge, purge } from "./graph-purge.js";
 import { GraphTables } from "./graph-tables.js";
 import { GraphView } from "./graph-view.js";
 import { GraphWriter } from "./graph-writer.js";
@@ -69,6 +70,16 @@ export class GraphState {
     return { nodes: this.#tables.nodes.records.length - 1, edges: this.#tables.edges.records.length - 1 };
   }
 
+  /** Up to where superseded versions were purged, µs since 1970; null: nothing ever was. */
+  get truncatedBefore(): number | null {
+    return this.#tables.purged.before;
+  }
+
+  /** How many superseded versions purges have removed so far. */
+  get purgedVersions(): number {
+    return this.#tables.purged.removedCount;
+  }
+
   /** How many events were rejected. */
   get rejectedCount(): number {
     return this.#tables.rejections.count;
@@ -122,7 +133,10 @@ export class GraphState {
     assert(event.lsn > clock.lsn, "events are applied in LSN order");
     clock.advance(event.lsn, event.recordedAt);
     const kind = this.#kindOf(event.type);
-    if (kind === undefined) return;
+    if (kind === undefined) {
+      if (event.type === PURGED_TYPE) this.#purge(event);
+      return;
+    }
     clock.anchor();
     const fields = this.#fieldsOf(kind, event);
     const code = fields.malformed ?? this.#judge(kind, fields, clock.time);
@@ -136,8 +150,12 @@ export class GraphState {
    */
   foresee(type: string, payload: Uint8Array): { code: StoreErrorCode; edges: number } | null {
     const kind = this.#kindOf(type);
-    if (kind === undefined) return null;
     const time = Math.max(this.#clock(), this.#tables.clock.time);
+    if (type === PURGED_TYPE) {
+      const code = this.#judgePurge(readPurge(payload, 0, payload.length), time);
+      return code === null ? null : { code, edges: 0 };
+    }
+    if (kind === undefined) return null;
     const fields = this.#fields;
     const code = fields.read(kind, payload, 0, payload.length) ?? this.#judge(kind, fields, time);
     return code === null ? null : { code, edges: this.#edgesInTheWay(fields, code) };
@@ -150,24 +168,28 @@ export class GraphState {
    */
   asOf(point: AsOf = {}): GraphView {
     checkKnownKeys("asOf", checkRecord("asOf", point), ["validAt", "recordedAt"]);
-    const lsn = this.#lsnOf(point.recordedAt);
+    const { recordedAt } = point;
+    const lsn = this.#lsnOf(recordedAt);
     const validAt =
       point.validAt === undefined
         ? Math.max(this.#clock(), this.#tables.clock.timeOf(lsn))
         : checkTime("validAt", point.validAt);
-    return new GraphView(this.#tables, validAt, lsn);
+    return new GraphView(this.#tables, validAt, lsn, typeof recordedAt === "number" ? recordedAt : null);
   }
 
   /** Everything the graph knows or knew about a node or an edge: its rectangles in the order (recordedFrom, validFrom). */
-  history(kind: "node", id: number, options?: HistoryOptions): GraphNode[];
-  history(kind: "edge", id: number, options?: HistoryOptions): GraphEdge[];
-  history(kind: EntityKind, id: number, options: HistoryOptions = {}): GraphNode[] {
+  history(kind: "node", id: number, options?: HistoryOptions): GraphHistory<GraphNode>;
+  history(kind: "edge", id: number, options?: HistoryOptions): GraphHistory<GraphEdge>;
+  history(kind: EntityKind, id: number, options: HistoryOptions = {}): GraphHistory<GraphNode> {
     checkChoice("kind", kind, ["node", "edge"]);
     checkKnownKeys("history", checkRecord("history", options), ["at", "coalesce"]);
     if (options.at !== undefined) checkChoice("at", options.at, ["valid", "recorded"]);
     const slot = this.#tables.of(kind).ids.slotOf(checkId("id", id));
-    if (slot === 0) return [];
-    return historyOf(this.#tables, kind, slot, Math.max(this.#clock(), this.#tables.clock.time), options);
+    const now = Math.max(this.#clock(), this.#tables.clock.time);
+    const rectangles = slot === 0 ? [] : historyOf(this.#tables, kind, slot, now, options);
+    // What is in force along valid time is there whatever was purged.
+    const truncatedBefore = options.at === "valid" ? null : this.truncatedBefore;
+    return Object.assign(rectangles, { truncatedBefore });
   }
 
   /** What is different in the second view: entities that exist in one only, or hold something else. One at a time. */
@@ -211,6 +233,20 @@ export class GraphState {
     return this.#writer.judge(kind, fields);
   }
 
+  /** At its own LSN: a purge is judged by when it was recorded, wherever it is applied. */
+  #purge({ lsn, bytes, payloadStart, payloadEnd }: RawEvent): void {
+    const { clock, rejections } = this.#tables;
+    clock.anchor();
+    const recordedBefore = readPurge(bytes, payloadStart, payloadEnd);
+    const code = this.#judgePurge(recordedBefore, clock.time);
+    if (code !== null) rejections.add({ lsn, code, kind: "graph", id: 0, edges: 0 });
+    else purge(this.#tables, recordedBefore as number); // what is no number was refused
+  }
+
+  #judgePurge(recordedBefore: number | StoreErrorCode, recordedAt: number): StoreErrorCode | null {
+    return typeof recordedBefore === "number" ? judgePurge(this.#tables, recordedBefore, recordedAt) : recordedBefore;
+  }
+
   #reject(kind: GraphEventKind, fields: GraphEventFields, code: StoreErrorCode, lsn: number): void {
     const id = Math.max(fields.id, 0);
     this.#tables.rejections.add({ lsn, code, kind: kind.entity, id, edges: this.#edgesInTheWay(fields, code) });
@@ -231,15 +267,20 @@ export class GraphState {
   }
 }
 
+const REASONS: ReadonlyMap<StoreErrorCode, string> = new Map([
+  ["ERR_GRAPH_HORIZON", "its horizon lies in the future, or before that of an earlier purge"],
+]);
+
 /** The error that a command fails with. */
 export function refusal(
   code: StoreErrorCode,
-  kind: EntityKind,
+  kind: Rejection["kind"],
   id: number,
   edges: number,
   lsn: number | null,
 ): StoreError {
-  const reason = code === "ERR_GRAPH_HAS_EDGES" ? `${edges} edges are in force there` : code;
+  const reason = REASONS.get(code) ?? (code === "ERR_GRAPH_HAS_EDGES" ? `${edges} edges are in force there` : code);
   const where = lsn === null ? "" : ` at LSN ${lsn}`;
-  return new StoreError(code, `${kind} ${id} was refused${where}: ${reason}`, { kind, id, lsn, edges });
+  const what = kind === "graph" ? "the purge" : `${kind} ${id}`;
+  return new StoreError(code, `${what} was refused${where}: ${reason}`, { kind, id, lsn, edges });
 }

@@ -1,10 +1,11 @@
-/** The graph's data: nodes, edges, what they hold, and when it was recorded. Only graph-writer.ts changes it. */
+/** The graph's data: nodes, edges, what they hold, and when it was recorded. Only graph-writer.ts and graph-purge.ts change it. */
 
 import type { Int32Column } from "./column.js";
 import { ContentArena } from "./content-arena.js";
 import type { EntityKind } from "./graph-event-kind.js";
 import { IdIndex } from "./id-index.js";
 import { LabelTable } from "./label-table.js";
+import { PurgeHorizon } from "./purge-horizon.js";
 import { RecordedClock } from "./recorded-clock.js";
 import { Records } from "./records.js";
 import { RejectionList } from "./rejection-list.js";
@@ -115,13 +116,24 @@ export class GraphTables {
   readonly edges: EdgeTable = new EdgeTable();
   readonly contents: ContentArena = new ContentArena();
   readonly labels: LabelTable = new LabelTable();
-  /** Per label: every node slot that ever bore it, in the order in which it first did. */
+  /** Per label: every node slot that bore it in any version that is left, in the order in which it first did. */
   readonly labelled: Int32Column[] = [];
   readonly clock: RecordedClock = new RecordedClock();
   readonly rejections: RejectionList = new RejectionList();
+  readonly purged: PurgeHorizon = new PurgeHorizon();
 
   of(kind: EntityKind): NodeTable | EdgeTable {
     return kind === "node" ? this.nodes : this.edges;
+  }
+
+  /** Whether a node bore a label in any version that is left. */
+  bore(slot: number, label: number): boolean {
+    const { nodes, contents } = this;
+    for (const row of nodes.timelines.rows(slot)) {
+      contents.open(nodes.timelines.content(slot, row));
+      if (contents.label === label) return true;
+    }
+    return false;
   }
 
   /** The edge slots at a node, whatever their time, the last created first. Edges created meanwhile are not among them. */

@@ -3,7 +3,7 @@
  *
  * A view is fixed when it is made. Events applied later are not in it, and what it answers does not change, although it
  * holds no copy: rectangles are keyed by LSN, and what a later event takes away stays readable. An iterator of a view may
- * be left lying while events are applied.
+ * be left lying while events are applied. Only a purge takes something from views that lie before its horizon, and they say so.
  *
  * Nodes and edges come out in an order that is the same for the same log: edges and neighbours with the last created
  * first, `find` with the first created first, `traverse` breadth first.
@@ -59,14 +59,29 @@ export class GraphView {
   readonly tables: GraphTables;
   /** The last LSN that was applied when the view was made: what it may know of a rectangle's end. */
   readonly #known: number;
+  /** The recorded time that was asked for; null: an LSN, or now. */
+  readonly #askedAt: number | null;
 
   /** @internal */
-  constructor(tables: GraphTables, validAt: number, lsn: number) {
+  constructor(tables: GraphTables, validAt: number, lsn: number, askedAt: number | null) {
+    this.#askedAt = askedAt;
     this.tables = tables;
     this.validAt = validAt;
     this.lsn = lsn;
     this.recordedAt = tables.clock.timeOf(lsn);
     this.#known = tables.clock.lsn;
+  }
+
+  /**
+   * The horizon of the last purge, µs since 1970, when the view lies before it on the recorded axis: what was superseded by then may be missing in
+   * all that it answers. Null: nothing is. A view that was made before a purge can come to lie before its horizon: look here when the answer
+   * was read.
+   */
+  get truncatedBefore(): number | null {
+    const { before, lsn } = this.tables.purged;
+    if (before === null) return null;
+    const liesBefore = this.lsn < lsn || (this.#askedAt !== null && this.#askedAt < before);
+    return liesBefore ? before : null;
   }
 
   /**

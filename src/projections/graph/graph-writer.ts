@@ -95,7 +95,7 @@ export class GraphWriter {
     if (this.#slot === 0) {
       this.#slot = nodes.insert(fields.id);
       this.#postings(label).push(this.#slot);
-    } else if (!this.#everBore(label)) this.#postings(label).push(this.#slot);
+    } else if (!this.#tables.bore(this.#slot, label)) this.#postings(label).push(this.#slot);
     const content = this.#store(label, fields);
     nodes.timelines.cut(this.#slot, fields.period, lsn);
     nodes.timelines.fill(this.#slot, fields.period, lsn, content);
@@ -170,14 +170,5 @@ export class GraphWriter {
     const { labelled } = this.#tables;
     while (labelled.length <= label) labelled.push(new Int32Column());
     return labelled[label] as Int32Column;
-  }
-
-  #everBore(label: number): boolean {
-    const { nodes, contents } = this.#tables;
-    for (const row of nodes.timelines.rows(this.#slot)) {
-      contents.open(nodes.timelines.content(this.#slot, row));
-      if (contents.label === label) return true;
-    }
-    return false;
   }
 }

@@ -3,8 +3,17 @@
 import { StoreError } from "../../errors.js";
 import type { ProjectionRunner } from "../runner.js";
 import type { GraphEdge, GraphNode } from "./entity.js";
-import type { Detach, EdgeInput, GraphCommandResult, GraphCommands, NodeInput, ValidPeriod } from "./graph-commands.js";
-import type { GraphChange, HistoryOptions } from "./graph-history.js";
+import type {
+  Detach,
+  EdgeInput,
+  GraphCommandResult,
+  GraphCommands,
+  GraphPurgeResult,
+  NodeInput,
+  PurgeOptions,
+  ValidPeriod,
+} from "./graph-commands.js";
+import type { GraphChange, GraphHistory, HistoryOptions } from "./graph-history.js";
 import type { AsOf, GraphState } from "./graph-state.js";
 import type { GraphView } from "./graph-view.js";
 import type { Properties } from "./property.js";
@@ -38,6 +47,19 @@ export class Graph {
     return this.#runner.state.counts;
   }
 
+  /**
+   * The horizon of the last purge, µs since 1970; null: nothing was ever purged. Views, and what `history` gives, have a `truncatedBefore` of their own
+   * where that touches them.
+   */
+  get truncatedBefore(): number | null {
+    return this.#runner.state.truncatedBefore;
+  }
+
+  /** How many superseded versions purges have removed so far. */
+  get purgedVersions(): number {
+    return this.#runner.state.purgedVersions;
+  }
+
   /** The most recent events that the graph's rules refused, the oldest first; they changed nothing. */
   get rejections(): readonly Rejection[] {
     return this.#runner.state.rejections;
@@ -64,9 +86,9 @@ export class Graph {
   }
 
   /** Everything the graph knows or knew about a node or an edge: its rectangles in the order (recordedFrom, validFrom). */
-  history(kind: "node", id: number, options?: HistoryOptions): GraphNode[];
-  history(kind: "edge", id: number, options?: HistoryOptions): GraphEdge[];
-  history(kind: "node" | "edge", id: number, options?: HistoryOptions): GraphNode[] {
+  history(kind: "node", id: number, options?: HistoryOptions): GraphHistory<GraphNode>;
+  history(kind: "edge", id: number, options?: HistoryOptions): GraphHistory<GraphEdge>;
+  history(kind: "node" | "edge", id: number, options?: HistoryOptions): GraphHistory<GraphNode> {
     return kind === "node"
       ? this.#runner.state.history(kind, id, options)
       : this.#runner.state.history(kind, id, options);
@@ -155,5 +177,26 @@ export class Graph {
   /** As `retractNode`, for an edge. */
   async retractEdge(id: number): Promise<GraphCommandResult> {
     return await this.#commands.retractEdge(id);
+  }
+
+  /**
+   * Drops the versions of nodes and edges that were superseded at or before a recorded time, and gives their memory back. What is in force
+   * stays, and all that is asked as of that time or later is answered as before; what is asked as of an earlier time may lack something, and says
+   * so by `truncatedBefore`. It cannot be taken back. The events stay in the log.
+   *
+   * The purge is an event: replay, other processes and checkpoints come to the same. Each process that has the graph goes over all of it once
+   * when it applies that, in one turn of its event loop.
+   *
+   * @throws TypeError for wrong types and unknown fields.
+   * @throws StoreError `ERR_GRAPH_HORIZON` for a time in the future or before the horizon of an earlier purge, `ERR_GRAPH_INVALID_PERIOD` for one
+   *   outside ±(2^53 − 1) µs, `ERR_STORE_READ_ONLY`, and what an append throws: nothing was purged.
+   *
+   * @example
+   * ```ts
+   * await graph.purge({ recordedBefore: (Date.now() - 90 * 24 * 3_600_000) * 1000 });
+   * ```
+   */
+  async purge(options: PurgeOptions): Promise<GraphPurgeResult> {
+    return await this.#commands.purge(options);
   }
 }

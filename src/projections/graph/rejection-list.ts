@@ -6,8 +6,9 @@ import type { EntityKind } from "./graph-event-kind.js";
 export interface Rejection {
   readonly lsn: number;
   readonly code: StoreErrorCode;
-  readonly kind: EntityKind;
-  /** The id the event gave, or 0 when its bytes have none. */
+  /** What the event was about; a purge is about the whole graph. */
+  readonly kind: EntityKind | "graph";
+  /** The id the event gave, or 0 when it has none. */
   readonly id: number;
   /** With ERR_GRAPH_HAS_EDGES: how many edges; otherwise 0. */
   readonly edges: number;

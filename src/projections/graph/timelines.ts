@@ -14,8 +14,8 @@
  * - Live rectangles, those that nothing has taken away yet, are a chain per entity from the latest valid period to the earliest,
  *   without overlap. The first is in the entity's own record: "now" is there or near it, and so is what happens next, and
  *   asking whether a node exists costs one cache miss. The others are rows of `#more`, reused once they are closed.
- * - Closed ones are rows of `#closed`, written once: a chain per entity from the last closed to the first, so that reading a
- *   recent LSN stops early, and reading the present never starts.
+ * - Closed ones are rows of `#closed`, written once, in the order in which they were closed: a chain per entity from the last closed to
+ *   the first, so that reading a recent LSN stops early, and reading the present never starts. A purge drops the first rows.
  * - `cut` takes a period away and leaves a gap in the chain; `fill` puts rectangles into it, the latest first.
  * - Live rectangles of one assertion that touch and hold the same are always one.
  *
@@ -84,7 +84,7 @@ export class Timelines {
   readonly cutParts: CutParts = new CutParts();
   readonly #entities: Records;
   readonly #more = new Records(RECTANGLE_BYTES);
-  readonly #closed = new Records(CLOSED_BYTES);
+  #closed = new Records(CLOSED_BYTES);
   /** Rows of `#more` to be reused, chained by NEXT. */
   free = 0;
   /** The live row before the gap that `cut` left; 0: the gap is before all. */
@@ -141,9 +141,49 @@ export class Timelines {
 
   /** Every row of an entity, live and closed. */
   *rows(slot: number): Generator<number, void, undefined> {
-    const nothing = this.#entities.double(slot, VALID_TO) === NOTHING_LIVE;
-    for (let row = nothing ? 0 : HEAD; row !== 0; row = this.#next(slot, row)) yield row;
-    for (let row = this.#entities.int(slot, LAST_CLOSED); row !== 0; row = this.#closed.int(row, NEXT)) yield -row;
+    for (let row = this.#firstRow(slot); row !== 0; row = this.#rowAfter(slot, row)) yield row;
+  }
+
+  /** The last LSN up to a limit at which anything was asserted or taken away, as far as it is known; 0: none. */
+  lastChangeAtMost(limit: number): number {
+    let last = this.#closed.double(this.#lastClosedAtMost(limit), UNTIL);
+    for (let slot = 1; slot < this.#entities.length; slot += 1) {
+      for (let row = this.#firstRow(slot); row !== 0; row = this.#rowAfter(slot, row)) {
+        const lsn = this.lsn(slot, row);
+        if (lsn <= limit && lsn > last) last = lsn;
+      }
+    }
+    return last;
+  }
+
+  /** Forgets what was taken away up to an LSN; gives the number of rows. Rows below 0 are others afterwards. */
+  dropClosedThrough(lsn: number): number {
+    const closed = this.#closed;
+    const dropped = this.#lastClosedAtMost(lsn);
+    if (dropped === 0) return 0;
+    const kept = new Records(CLOSED_BYTES);
+    for (let row = dropped + 1; row < closed.length; row += 1) {
+      const added = kept.add();
+      copy(closed, row, kept, added);
+      kept.setDouble(added, UNTIL, closed.double(row, UNTIL));
+      kept.setInt(added, NEXT, Math.max(0, closed.int(row, NEXT) - dropped));
+    }
+    this.#closed = kept;
+    const entities = this.#entities;
+    for (let slot = 1; slot < entities.length; slot += 1)
+      entities.setInt(slot, LAST_CLOSED, Math.max(0, entities.int(slot, LAST_CLOSED) - dropped));
+    return dropped;
+  }
+
+  /** Replaces every reference into the content arena. */
+  moveContents(newPlaceOf: (reference: number) => number): void {
+    for (let slot = 1; slot < this.#entities.length; slot += 1) {
+      for (let row = this.#firstRow(slot); row !== 0; row = this.#rowAfter(slot, row)) {
+        const table = this.#tableOf(row);
+        const index = this.#indexOf(slot, row);
+        table.setInt(index, CONTENT, newPlaceOf(table.int(index, CONTENT)));
+      }
+    }
   }
 
   validFrom(slot: number, row: number): number {
@@ -225,6 +265,30 @@ export class Timelines {
       row = closed.int(row, NEXT);
     }
     return 0;
+  }
+
+  #firstRow(slot: number): number {
+    const nothing = this.#entities.double(slot, VALID_TO) === NOTHING_LIVE;
+    return nothing ? -this.#entities.int(slot, LAST_CLOSED) : HEAD;
+  }
+
+  /** First the live ones, then the closed. */
+  #rowAfter(slot: number, row: number): number {
+    if (row < 0) return -this.#closed.int(-row, NEXT);
+    const next = this.#next(slot, row);
+    return next === 0 ? -this.#entities.int(slot, LAST_CLOSED) : next;
+  }
+
+  /** The last row of `#closed` that was taken away up to an LSN, or 0. */
+  #lastClosedAtMost(lsn: number): number {
+    let low = 1;
+    let high = this.#closed.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#closed.double(middle, UNTIL) <= lsn) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
   }
 
   #tableOf(row: number): Records {

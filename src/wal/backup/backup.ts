@@ -12,7 +12,6 @@
  */
 
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { isStoreError, StoreError } from "../../errors.js";
 import { type BlockIo, type BufferPool, openIo } from "../../ffi/index.js";
 import { AttachLock } from "../attach-lock.js";
@@ -22,6 +21,7 @@ import type { StoreKeys } from "../crypt/store-keys.js";
 import { listedSegments, type Manifest, writeManifest } from "../manifest.js";
 import { currentManifest } from "../manifest-change.js";
 import { SEAL_WORD, type SealWords } from "../seal-log.js";
+import { sealThroughNow } from "../seal-through.js";
 import type { SealedEntry } from "../sealed/sealed-entry.js";
 import { removeUnlisted, sealedDirectory } from "../sealed/sealed-name.js";
 import type { Sealer } from "../sealed-changes.js";
@@ -33,8 +33,6 @@ import { segmentMissing } from "./copy-segments.js";
 import { beginCopy, endCopy, judgeTarget, targetTaken } from "./copy-target.js";
 import { missingSegments } from "./missing-segments.js";
 
-/** Another writer's checkpoint is waited for so long at a time. */
-const CHECKPOINT_RETRY_MS = 20;
 /** How often segments may be replaced while they are copied. Each time takes a compaction of its own, and the large ones stay. */
 const ROUNDS_MAX = 100;
 /** Two writers' clocks follow the system's, each to within 2 ms. */
@@ -137,11 +135,17 @@ export class Backups {
   }
 
   async #run(target: string, words: SealWords): Promise<Made> {
-    const { busyWaitMs, clock, directory, takenLsn } = this.#place;
+    const { busyWaitMs, checkpoint, clock, directory, takenLsn, watermark } = this.#place;
     // In this order: who takes an LSN above this one records it later than this.
     const order = { target, words, takenAt: clock() - CLOCKS_APART_US, takenLsn: takenLsn() };
     await this.#onCurrentManifest((manifest) => this.#assertFits(order, manifest));
-    await this.#checkpoint(words);
+    await sealThroughNow({
+      watermark,
+      checkpoint: () => {
+        this.#checkGoesOn(words);
+        return checkpoint();
+      },
+    });
     const path = await beginCopyWhereNone(target, await currentManifest(directory));
     const lock = await AttachLock.take(path, false, busyWaitMs);
     try {
@@ -149,18 +153,6 @@ export class Backups {
       return await this.#onCurrentManifest((manifest) => this.#copy({ ...order, target: path }, manifest, copied));
     } finally {
       lock.release();
-    }
-  }
-
-  /** Everything that was acknowledged when this was called is sealed when it resolves. */
-  async #checkpoint(words: SealWords): Promise<void> {
-    const { checkpoint, watermark } = this.#place;
-    const through = watermark();
-    for (;;) {
-      this.#checkGoesOn(words);
-      const report = await checkpoint();
-      if (report !== null && report.lsn >= through) return;
-      if (report === null) await delay(CHECKPOINT_RETRY_MS);
     }
   }
 

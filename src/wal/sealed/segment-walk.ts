@@ -36,7 +36,8 @@ interface Access {
 }
 
 export interface SegmentVisitor {
-  run?(run: SealedRun, trailer: SealedTrailer): void;
+  /** `chain`: behind the run, unless its last hash is known. */
+  run?(run: SealedRun, trailer: SealedTrailer, chain: HashChain): void;
   /** A valid page of the stream index. */
   streamPage?(page: Buffer, header: PageHeader, trailer: SealedTrailer): void;
   filter?(filter: Buffer, trailer: SealedTrailer): void;
@@ -125,7 +126,7 @@ async function walkBlocks(
     lsnPages.add({ ...place, firstLsn, recordedAt });
     for (const run of runs) {
       if (knownHash === undefined) chain.add(run);
-      visitor.run?.(run, trailer);
+      visitor.run?.(run, trailer, chain);
     }
     found.lastLsn = lastLsn;
     found.runCount += place.runCount;

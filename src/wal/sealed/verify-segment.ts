@@ -4,6 +4,7 @@ import { type BlockIo, BufferPool, DirectFile } from "../../ffi/index.js";
 import type { StoreKeys } from "../crypt/store-keys.js";
 import { RECORD_HEADER_BYTES } from "../format.js";
 import type { KeyOf } from "../record-key.js";
+import type { HashChain } from "./hash-chain.js";
 import { floorIndex } from "./lsn-pages.js";
 import { filterBytes, mayContain } from "./name-filter.js";
 import { hashName, type NameHash, type NameHasher } from "./name-hash.js";
@@ -28,6 +29,8 @@ export interface VerifyOptions {
   readonly keyOf: KeyOf;
   /** Of a store that is encrypted. */
   readonly keys?: StoreKeys | null;
+  /** Told of each run, with the hash chain behind it. */
+  readonly onRun?: (run: SealedRun, chain: HashChain) => void;
   /** For tests that need collisions. */
   readonly hasher?: NameHasher;
 }
@@ -117,7 +120,8 @@ class IndexCheck {
     this.#lost = new StreamTable(options.hasher ?? hashName);
   }
 
-  run(run: Parameters<typeof noteRecords>[1], trailer: SealedTrailer): void {
+  run(run: SealedRun, trailer: SealedTrailer, chain: HashChain): void {
+    this.#options.onRun?.(run, chain);
     this.#removedCount += noteRecords(this.#table, run, trailer.firstLsn, this.#options.keyOf);
     this.#removed.note(run, trailer.firstLsn);
     if (run.kind === "void") this.#voidCount += run.header.recordCount;

@@ -71,6 +71,33 @@ test("goes on after a checkpoint exactly as it would have without", () => {
   sameBytes(Buffer.concat([...restored.used()]), Buffer.concat([...arena.used()]));
 });
 
+test("keeps only what is asked for, shared records once, and goes on as one that was never fuller", () => {
+  const arena = new ContentArena();
+  const all = stored(arena);
+  const bare = store(arena, 12, new Uint8Array(0));
+  const wanted = [...all.filter((_, index) => index % 3 === 0), bare];
+  // Some of them are asked for more than once.
+  const asked = [...wanted, ...wanted.slice(0, 50)];
+  const moved: Stored[] = [];
+  arena.keepOnly((newPlaceOf) => {
+    for (const each of asked) moved.push({ ...each, reference: newPlaceOf(each.reference) });
+  });
+  for (const each of moved) check(arena, each);
+  const fresh = new ContentArena();
+  const references = wanted.map(({ label, bytes }) => store(fresh, label, bytes).reference);
+  assert.equal(
+    moved.map(({ reference }) => reference),
+    [...references, ...references.slice(0, 50)],
+  );
+  for (let count = 0; count < 100; count += 1) {
+    const bytes = random.bytes(1 + random.integer(30_000));
+    assert.is(store(arena, count, bytes).reference, store(fresh, count, bytes).reference);
+  }
+  sameBytes(Buffer.concat([...arena.used()]), Buffer.concat([...fresh.used()]));
+  arena.keepOnly(() => {});
+  assert.equal([...arena.used()], []);
+});
+
 test("equal is what holds the same label and properties, in whatever order", () => {
   const arena = new ContentArena();
   const reference = (label: number, properties: object): number => {

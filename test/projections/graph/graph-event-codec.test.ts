@@ -41,6 +41,7 @@ type Data = Record<string, unknown>;
 
 function randomData(type: string): Data {
   if (type.endsWith("GraphIdsReserved")) return { kind: random.pick(["node", "edge"]), through: random.pick(IDS) };
+  if (type.endsWith("GraphPurged")) return { recordedBefore: random.pick(TIMES) };
   const data: Data = { id: random.pick(IDS) };
   const isNode = type.includes(".Node");
   if (/Created|Put/.test(type)) data["label"] = random.pick(["A", "__proto__", "Größe", "L".repeat(150)]);
@@ -63,6 +64,7 @@ function randomData(type: string): Data {
 function asMessage(type: string, data: Data): Data {
   if (type.endsWith("GraphIdsReserved"))
     return { kind: data["kind"] === "node" ? 0 : 1, through: String(data["through"]) };
+  if (type.endsWith("GraphPurged")) return { recordedBefore: String(data["recordedBefore"]) };
   const message: Data = { id: String(data["id"]) };
   if (data["label"] !== undefined) message["label"] = data["label"];
   if (data["properties"] !== undefined) {

@@ -42,6 +42,10 @@ export class NaiveGraph {
   readonly rejected = new Map<number, string>();
   readonly nodeIds = new Set<number>();
   readonly edgesById = new Map<number, NaiveEdge>();
+  /** Of the last purge that was accepted; it takes nothing from this model. */
+  horizon: number | null = null;
+  /** The last LSN at which the graph had changed by then. */
+  horizonLsn = 0;
   readonly #accepted: Accepted[] = [];
   readonly #times: number[] = [];
 
@@ -62,6 +66,10 @@ export class NaiveGraph {
   apply(event: TestEvent): void {
     this.#times.push(event.recordedAt);
     const { data, type } = event;
+    if (type === "GraphPurged") {
+      this.#purge(event.lsn, data["recordedBefore"] as number);
+      return;
+    }
     const whole = type.endsWith("Retracted");
     const accepted = {
       event,
@@ -77,6 +85,21 @@ export class NaiveGraph {
     const id = data["id"] as number;
     if (/^Node(Created|Put)$/.test(type)) this.nodeIds.add(id);
     if (/^Edge(Created|Put)$/.test(type)) this.edgesById.set(id, edgeFrom(event));
+  }
+
+  /** Whether what is asked as of an LSN, or of a time that leads to it, lies before the horizon. */
+  liesBeforeHorizon(lsn: number, askedAt: number | null): boolean {
+    return lsn < this.horizonLsn || (this.horizon !== null && askedAt !== null && askedAt < this.horizon);
+  }
+
+  #purge(lsn: number, recordedBefore: number): void {
+    if (recordedBefore > this.timeOf(lsn) || (this.horizon !== null && recordedBefore < this.horizon)) {
+      this.rejected.set(lsn, "ERR_GRAPH_HORIZON");
+      return;
+    }
+    this.horizon = recordedBefore;
+    for (const { event } of this.#accepted)
+      if (this.timeOf(event.lsn) <= recordedBefore) this.horizonLsn = Math.max(this.horizonLsn, event.lsn);
   }
 
   /** What is asserted about an entity at a point, whatever its ends; null where it is absent. */

@@ -1,0 +1,10 @@
+/** Up to where superseded versions were purged, and how far back answers are whole because of it. */
+
+export class PurgeHorizon {
+  /** The latest `recordedBefore` of a purge, µs since 1970; null: nothing was ever purged. */
+  before: number | null = null;
+  /** The last LSN at which the graph had changed by then: as of any LSN from here on everything is there. */
+  lsn = 0;
+  /** How many versions purges have removed in all. */
+  removedCount = 0;
+}
