@@ -82,6 +82,7 @@ export class LogView {
   #seenManifest = "";
   #status: "open" | "closed" = "open";
   #refreshing: Promise<boolean> | null = null;
+  #refreshingNext: Promise<boolean> | null = null;
 
   /**
    * Reads what is not sealed of the log once, and tells of it. `isMapped`: single sealed events are read through mapped files.
@@ -285,12 +286,23 @@ export class LogView {
     return this.#segmentPaths.size;
   }
 
-  /** Looks whether writers have gone on; true when there is more to read. Who asks meanwhile gets the same answer. */
+  /**
+   * Looks whether writers have gone on; true when there is more to read. Everything that was durable when it was asked is there afterwards: who
+   * asks while the files are looked at is answered by another look, one for all who ask meanwhile.
+   */
   refresh(): Promise<boolean> {
-    this.#refreshing ??= coded(() => this.#refresh()).finally(() => {
-      this.#refreshing = null;
-    });
-    return this.#refreshing;
+    if (this.#refreshing === null) {
+      this.#refreshing = coded(() => this.#refresh()).finally(() => {
+        this.#refreshing = null;
+      });
+      return this.#refreshing;
+    }
+    const next = (): Promise<boolean> => {
+      this.#refreshingNext = null;
+      return this.refresh();
+    };
+    this.#refreshingNext ??= this.#refreshing.then(next, next);
+    return this.#refreshingNext;
   }
 
   async #refresh(): Promise<boolean> {

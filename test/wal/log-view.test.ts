@@ -200,6 +200,18 @@ test("a writer under load is never taken for a damaged store", async () => {
   await view.close();
 });
 
+test("who asks while it looks hears of what became durable before he asked", async () => {
+  const { wal } = await openLog(directory);
+  const { view } = await openView();
+  for (let index = 0; index < 300; index++) await append(wal, ["x".repeat(5000)], "now");
+  const first = view.refresh();
+  await append(wal, ["last"], "now");
+  await view.refresh();
+  assert.is(view.watermark, 301);
+  await Promise.all([first, view.refresh(), view.refresh(), view.close()]);
+  await wal.close();
+});
+
 test("while it is closed reading and looking again end at once", async () => {
   const { wal } = await openLog(directory);
   await append(wal, ["a"]);
