@@ -12,6 +12,7 @@ export type {
   BackupReport,
   BufferedResult,
   CheckpointReport,
+  Compression,
   CoreState,
   DamageKind,
   DamageNote,

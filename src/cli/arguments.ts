@@ -1,7 +1,13 @@
 /** Arguments that several commands take, and how their text is read. A wrong one ends with a usage error that names it. */
 
 import { Command, InvalidArgumentError, Option } from "commander";
-import type { Durability, EncryptionOptions, ExpectedVersion } from "../events/index.js";
+import {
+  COMPRESSIONS,
+  type Compression,
+  type Durability,
+  type EncryptionOptions,
+  type ExpectedVersion,
+} from "../events/index.js";
 import { parseInstant } from "./instant.js";
 
 export const DEFAULT_STORE = "./varve-data";
@@ -53,6 +59,17 @@ export type KeyArguments = Pick<CommonOptions, "keyFile" | "keyEnv">;
 
 export function jsonOption(): Option {
   return new Option("--json", "print JSON: one object for a result, one object per line for a list");
+}
+
+/** Of the sealed segments that a command makes. */
+export interface CompressionArguments {
+  readonly compression: Compression;
+}
+
+export function compressionOption(): Option {
+  return new Option("--compression <how>", "how blocks of the segments are packed that it makes")
+    .choices(COMPRESSIONS)
+    .default("none");
 }
 
 export function durabilityOption(): Option {

@@ -1,6 +1,8 @@
 /** The process that seals what another wrote, for the merge benchmark, and appends before and while it does. */
 
-import { openStore, type Store } from "../index.js";
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { type Compression, openStore, type Store } from "../index.js";
 import { AppendWindow } from "./append-window.js";
 import { servePeer } from "./peer-parent.js";
 import { dataOf, SEALED_TYPE } from "./sealed-event.js";
@@ -8,11 +10,14 @@ import { dataOf, SEALED_TYPE } from "./sealed-event.js";
 export interface MergeTask {
   readonly store: string;
   readonly payloadBytes: number;
+  readonly compression: Compression;
 }
 
 export interface MergeReport {
   readonly sealedRecords: number;
   readonly sealedBytes: number;
+  /** What the segments take on the disk. */
+  readonly fileBytes: number;
   readonly mergeSeconds: number;
   /** Without a merge. */
   readonly appendsPerSecond: number;
@@ -42,8 +47,8 @@ async function append(store: Store, payloadBytes: number, isOver: () => boolean)
   return Math.round((count * 1000) / (performance.now() - startedMs));
 }
 
-await servePeer<MergeTask, never, MergeReport>(async ({ store: directory, payloadBytes }, parent) => {
-  const store = await openStore(directory, { checkpointWalBytes: 0, checkpointEntries: 0 });
+await servePeer<MergeTask, never, MergeReport>(async ({ store: directory, payloadBytes, compression }, parent) => {
+  const store = await openStore(directory, { checkpointWalBytes: 0, checkpointEntries: 0, compression });
   try {
     const endMs = performance.now() + ALONE_MS;
     const appendsPerSecond = await append(store, payloadBytes, () => performance.now() >= endMs);
@@ -64,7 +69,16 @@ await servePeer<MergeTask, never, MergeReport>(async ({ store: directory, payloa
     if (log === null) throw new Error("another writer made the checkpoint");
     const { durationMs, sealedBytes, sealedRecords } = log;
     const mergeSeconds = durationMs / 1000;
-    const figures = { sealedRecords, sealedBytes, mergeSeconds, appendsPerSecond, appendsPerSecondWhileMerging };
+    const sealed = join(directory, "log");
+    const fileBytes = readdirSync(sealed).reduce((sum, name) => sum + statSync(join(sealed, name)).size, 0);
+    const figures = {
+      sealedRecords,
+      sealedBytes,
+      fileBytes,
+      mergeSeconds,
+      appendsPerSecond,
+      appendsPerSecondWhileMerging,
+    };
     parent.tell({ ...figures, rssMiB, peakRssMiB });
   } finally {
     await store.close();

@@ -1,7 +1,7 @@
 /** The benchmarks of sealed segments: opening and reading a store that is all sealed, and sealing one. */
 
 import { join } from "node:path";
-import { openReader } from "../index.js";
+import { type Compression, openReader } from "../index.js";
 import type { MergeReport, MergeTask } from "./bench-merge-writer.js";
 import type { OpenReadReport, OpenReadTask } from "./bench-open-reader.js";
 import type { SealedFillReport, SealedFillTask } from "./bench-sealed-filler.js";
@@ -11,6 +11,10 @@ export interface SealedPlan {
   readonly events: number;
   readonly streams: number;
   readonly payloadBytes: number;
+}
+
+export interface MergePlan extends SealedPlan {
+  readonly compression: Compression;
 }
 
 export interface MergeFigures extends MergeReport {
@@ -54,14 +58,14 @@ export async function measureOpening(
 /** Fills a fresh store below `directory`, seals it in a process that also appends, and verifies what was sealed. */
 export async function measureMerging(
   directory: string,
-  plan: SealedPlan,
+  { compression, ...plan }: MergePlan,
   signal: AbortSignal,
   onFilled: () => void,
 ): Promise<MergeFigures> {
   const store = join(directory, "store");
   await fill({ ...plan, store, isSealed: false }, signal);
   onFilled();
-  const task = { store, payloadBytes: plan.payloadBytes };
+  const task = { store, payloadBytes: plan.payloadBytes, compression };
   const report = await run<MergeTask, MergeReport>("./bench-merge-writer.js", task, signal);
   const reader = await openReader(store);
   try {

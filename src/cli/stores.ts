@@ -33,11 +33,12 @@ export async function withExistingStore<Result>(
   place: StorePlace,
   stderr: NodeJS.WriteStream,
   work: (store: Store) => Promise<Result>,
+  options: StoreOptions = {},
 ): Promise<Result> {
   const { store: directory } = place;
   if (!isStore(directory))
     throw new StoreError("ERR_STORE_NOT_FOUND", `there is no store in ${directory}`, { directory });
-  return withStore(place, stderr, {}, work);
+  return withStore(place, stderr, options, work);
 }
 
 /** Runs work on a store that is open for reading only; nothing in its directory changes. */

@@ -6,6 +6,7 @@ export type {
   ArchivedSegment,
   BackupReport,
   CheckpointReport,
+  Compression,
   CoreState,
   DamageKind,
   DamageNote,
@@ -39,7 +40,7 @@ export { EventCursor } from "./event-cursor.js";
 export { EventReader } from "./event-reader.js";
 export type { Direction, ReadAllOptions, ReadStreamOptions, SubscribeOptions } from "./event-source.js";
 export { EventStore, type EventStoreStats } from "./event-store.js";
-export { checkDirectory, type EventStoreOptions } from "./open-options.js";
+export { COMPRESSIONS, checkDirectory, type EventStoreOptions } from "./open-options.js";
 export { type AllPageOptions, type Page, readAllPage, readStreamPage, type StreamPageOptions } from "./read-page.js";
 export { StoredEvent } from "./recorded-event.js";
 export { type RepairOptions, type RepairReport, repairStore } from "./repair-store.js";

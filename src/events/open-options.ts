@@ -2,6 +2,7 @@
 
 import type { StoreError } from "../errors.js";
 import {
+  type Compression,
   checkEncryption,
   checkOptionNames,
   choiceOption,
@@ -54,6 +55,11 @@ export interface EventStoreOptions {
   /** Make a checkpoint when the last one is so long ago and something was written since. Default 0: never for that reason. */
   readonly checkpointIntervalMs?: number;
   /**
+   * How blocks of sealed segments are packed that this writer makes, in checkpoints, compactions and scavenges: `"deflate"` where that saves an
+   * eighth or more. Default `"none"`. Whatever there is is read.
+   */
+  readonly compression?: Compression;
+  /**
    * The key of a store that is encrypted, or that is to be made so by creating it: see README § Encryption. Default: none, for a store that
    * is not.
    */
@@ -77,10 +83,12 @@ const OPTION_NAMES = [
   "checkpointWalBytes",
   "checkpointEntries",
   "checkpointIntervalMs",
+  "compression",
   "encryption",
   "onCheckpointError",
   "onWaiting",
 ] as const satisfies readonly (keyof EventStoreOptions)[];
+export const COMPRESSIONS: readonly Compression[] = ["none", "deflate"];
 const IO_DEMANDS = ["auto", "uring", "threadpool", "buffered"] as const;
 const SEGMENT_BYTES = { min: 64 * 1024, max: 1024 * MEBIBYTE, default: 64 * MEBIBYTE };
 const FLUSH_INTERVAL_MS = { min: 1, max: 60_000, default: 10 };
@@ -144,6 +152,7 @@ export function checkedOptions(options: EventStoreOptions): CheckedOptions {
     checkpointWalBytes: integerOption(options.checkpointWalBytes, "checkpointWalBytes", CHECKPOINT_WAL_BYTES),
     checkpointEntries: integerOption(options.checkpointEntries, "checkpointEntries", CHECKPOINT_ENTRIES),
     checkpointIntervalMs: integerOption(options.checkpointIntervalMs, "checkpointIntervalMs", CHECKPOINT_INTERVAL_MS),
+    compression: choiceOption(options.compression, "compression", COMPRESSIONS, "none"),
     encryption: checkedEncryption(options.encryption),
     onCheckpointError,
     segmentBytes,

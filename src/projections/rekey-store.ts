@@ -4,9 +4,12 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { StoreError } from "../errors.js";
 import {
+  COMPRESSIONS,
+  type Compression,
   checkDirectory,
   checkEncryption,
   checkOptionNames,
+  choiceOption,
   type EncryptionOptions,
   EventStore,
   isStore,
@@ -21,6 +24,8 @@ import { graphEventCodecs } from "./graph/graph-event-codec.js";
 export interface RekeyOptions {
   /** `key`: the new one. `otherKeys`: those by which the store is encrypted now; none for a store that is not. */
   readonly encryption: EncryptionOptions;
+  /** Of the segments that are written anew, as `openStore` has it. Default `"none"`. */
+  readonly compression?: Compression;
 }
 
 /** What was done. */
@@ -48,15 +53,16 @@ export interface StoreRekeyReport extends RekeyReport {
  */
 export async function rekeyStore(directory: string, options: RekeyOptions): Promise<StoreRekeyReport> {
   checkDirectory(directory);
-  checkOptionNames(options, ["encryption"], "rekeyStore");
+  checkOptionNames(options, ["encryption", "compression"], "rekeyStore");
   checkEncryption(options.encryption);
+  const compression = choiceOption(options.compression, "compression", COMPRESSIONS, "none");
   if (!isStore(directory)) {
     throw new StoreError("ERR_STORE_NOT_FOUND", `there is no store in ${directory}`, { directory });
   }
   const { encryption } = options;
   // It makes its own checkpoint, and no other one is to come between.
-  const never = { checkpointWalBytes: 0, checkpointEntries: 0 };
-  const store = await EventStore.open(directory, { encryption, exclusive: true, ...never }, graphEventCodecs, true);
+  const own = { checkpointWalBytes: 0, checkpointEntries: 0, exclusive: true, compression };
+  const store = await EventStore.open(directory, { encryption, ...own }, graphEventCodecs, true);
   try {
     let reencryptedCheckpoints = 0;
     let removedCheckpoints = 0;

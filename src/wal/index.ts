@@ -34,7 +34,7 @@ export { type SalvagedRun, SalvageLog } from "./salvage/salvage-log.js";
 export { type DamageKind, type DamageNote, type Survey, surveyStore } from "./salvage/survey.js";
 export { serveSealing } from "./seal-worker.js";
 export type { Cut, PrefixCut, Removal } from "./sealed/removal.js";
-export type { LogFrame as Frame } from "./sealed/sealed-format.js";
+export type { Compression, LogFrame as Frame } from "./sealed/sealed-format.js";
 export { coreDirectory, segmentPath } from "./segment-name.js";
 export { isStore } from "./store-directory.js";
 export type { TieredReader } from "./tiered-reader.js";

@@ -16,6 +16,7 @@ import { mergeFrames } from "./sealed/merge-frames.js";
 import type { Removal } from "./sealed/removal.js";
 import { compactSegments, dropRecords, scavengeSegments } from "./sealed/rewrite-segments.js";
 import type { SealedEntry } from "./sealed/sealed-entry.js";
+import type { Compression } from "./sealed/sealed-format.js";
 import { nextSealedNumber, sealedDirectory } from "./sealed/sealed-name.js";
 
 const READ_CHUNK_BYTES = 1024 * 1024;
@@ -38,6 +39,7 @@ export interface SealTask {
   readonly segments: readonly SealedEntry[];
   /** What is to be removed, where that is the work. */
   readonly removal: Removal | null;
+  readonly compression: Compression;
   /** Where the keys of a store that is encrypted lie, in this process. */
   readonly keys?: KeyHandle | null;
 }
@@ -86,7 +88,7 @@ async function merge(
   words: SealWords,
   { io, pool, keys }: SealPlace,
 ): Promise<readonly SealedEntry[]> {
-  const { directory, manifest, through, tails } = task;
+  const { compression, directory, manifest, through, tails } = task;
   const { checkpointLsn, sealed } = manifest;
   const storeId = Buffer.from(manifest.storeId, "hex");
   const place = { io, pool, keys, directory, storeId, manifest };
@@ -103,6 +105,7 @@ async function merge(
       keyOf,
       through,
       recordedAt: task.sealedRecordedAt,
+      compression,
       voids: voidsOf(manifest),
       onProgress: (recordBytes) => {
         Atomics.store(words, SEAL_WORD.recordBytes, BigInt(recordBytes));
@@ -121,11 +124,11 @@ async function rewrite(
   { io, pool, keys }: SealPlace,
 ): Promise<readonly SealedEntry[]> {
   const directory = sealedDirectory(task.directory);
-  const { work, segments, removal } = task;
+  const { compression, work, segments, removal } = task;
   const firstNumber = await nextSealedNumber(directory, task.manifest.sealed);
   const storeId = Buffer.from(task.manifest.storeId, "hex");
   const onProgress = (): void => checkRunning(words);
-  const options = { io, pool, keys, directory, storeId, firstNumber, keyOf, onProgress };
+  const options = { io, pool, keys, directory, storeId, firstNumber, keyOf, onProgress, compression };
   if (work === "compact") return compactSegments(segments, options);
   assert(removal !== null, "who removes says what");
   const rewritten = await (work === "drop" ? dropRecords : scavengeSegments)(segments, removal, options);

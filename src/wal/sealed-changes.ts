@@ -18,6 +18,7 @@ import { listedSegments, type Manifest } from "./manifest.js";
 import { changeManifest } from "./manifest-change.js";
 import { SEAL_WORD, type SealTask, type SealWords, type SealWork } from "./seal-log.js";
 import type { SealedEntry } from "./sealed/sealed-entry.js";
+import type { Compression } from "./sealed/sealed-format.js";
 import { removeUnlisted, sealedDirectory } from "./sealed/sealed-name.js";
 import type { TieredReader } from "./tiered-reader.js";
 import { coded } from "./write-failure.js";
@@ -37,12 +38,13 @@ export interface SealedChangePlace {
   readonly takeAttachLock: () => Promise<AttachLock | null>;
   readonly seal: Sealer;
   readonly busyWaitMs: number;
+  readonly compression?: Compression;
   /** Of a store that is encrypted. */
   readonly keys?: StoreKeys | null;
 }
 
 /** What a change asks of the thread. */
-export type SealOrder = Omit<SealTask, "directory" | "io" | "tails" | "sealedRecordedAt" | "keys">;
+export type SealOrder = Omit<SealTask, "directory" | "io" | "tails" | "sealedRecordedAt" | "keys" | "compression">;
 
 export class SealedChanges {
   readonly #place: SealedChangePlace;
@@ -119,14 +121,14 @@ export class SealedChanges {
 
   /** Has the thread write new segments, which nobody lists yet and whose names are durable. */
   async seal(order: SealOrder): Promise<readonly SealedEntry[]> {
-    const { directory, io, reader, tails, seal, keys } = this.#place;
+    const { directory, io, reader, tails, seal, keys, compression = "none" } = this.#place;
     const sealedRecordedAt = reader.sealed.highestRecordedAt;
     const { backend } = io.description;
     Atomics.store(this.#words, SEAL_WORD.recordBytes, 0n);
     Atomics.store(this.#words, SEAL_WORD.removedRecords, 0n);
     // They stay open until the thread has ended: closing waits for what is running.
     const handle = keys?.handle ?? null;
-    const task = { ...order, directory, io: backend, tails: tails(), sealedRecordedAt, keys: handle };
+    const task = { ...order, directory, io: backend, tails: tails(), sealedRecordedAt, keys: handle, compression };
     const entries = await seal(task, this.#words);
     await syncDirectory(sealedDirectory(directory));
     return entries;

@@ -6,6 +6,7 @@ import type { EncryptionOptions } from "./crypt/store-keys.js";
 import type { Frame } from "./frame-stream.js";
 import type { HeadTable } from "./head-table.js";
 import type { KeyOf } from "./record-key.js";
+import type { Compression } from "./sealed/sealed-format.js";
 import type { Sealer } from "./sealed-changes.js";
 import type { WriterStats } from "./writer-contract.js";
 
@@ -27,6 +28,8 @@ export interface WalOptions {
   readonly encryption?: EncryptionOptions | null;
   /** Encrypt a store that is not: from now on, and what is there when it is rekeyed. */
   readonly turnsPlain?: boolean;
+  /** Of the segments that this writer seals or writes anew. Default `"none"`. */
+  readonly compression?: Compression;
   readonly clock?: Clock;
   /** Opens the I/O; `openIo` unless something stands between the log and the device. */
   readonly openIo?: typeof openIo;

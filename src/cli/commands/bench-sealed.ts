@@ -1,7 +1,8 @@
 import { Command } from "commander";
-import { jsonOption, wholeNumber } from "../arguments.js";
+import type { Compression } from "../../index.js";
+import { compressionOption, jsonOption, wholeNumber } from "../arguments.js";
 import type { OpenReadReport } from "../bench-open-reader.js";
-import { type MergeFigures, measureMerging, measureOpening, type SealedPlan } from "../bench-sealed.js";
+import { type MergeFigures, type MergePlan, measureMerging, measureOpening, type SealedPlan } from "../bench-sealed.js";
 import { EXIT_FAILED } from "../failure.js";
 import type { CommandContext } from "../program.js";
 import { formatCount, startProgress } from "../progress.js";
@@ -14,10 +15,14 @@ interface BenchSealedOptions {
   readonly store: string;
 }
 
+interface BenchMergeOptions extends BenchSealedOptions {
+  readonly compression: Compression;
+}
+
 type Figures = { readonly fault: string | null };
-type Measure<Found> = (
+type Measure<Plan, Found> = (
   directory: string,
-  plan: SealedPlan,
+  plan: Plan,
   signal: AbortSignal,
   onFilled: () => void,
 ) => Promise<Found>;
@@ -30,45 +35,52 @@ compared with what was written; the exit code is 1 when anything is wrong.`;
 
 const MERGE_DETAILS = `
 Fills a fresh store below --dir without sealing it; then a fresh process opens it, appends for 3 s, and makes a checkpoint while it goes on
-appending. The rate of the merge is that of the whole checkpoint: reading, writing, syncing and reading back. What was sealed is verified;
-the exit code is 1 when anything is wrong.`;
+appending. The rate of the merge is that of the whole checkpoint: reading, writing, syncing and reading back, in bytes of records before they are
+packed. What was sealed is verified; the exit code is 1 when anything is wrong.`;
 
 export function benchOpenCommand(context: CommandContext): Command {
   const summary = "measure opening and reading a store that is sealed";
-  return sealedCommand("open", summary, OPEN_DETAILS).action((options: BenchSealedOptions) =>
-    bench(context, options, "opening it", measureOpening, describeOpening),
+  return sealedCommand("open", summary, OPEN_DETAILS, 100).action(({ store, ...options }: BenchSealedOptions) =>
+    bench(context, store, planOf(options), "opening it", measureOpening, describeOpening),
   );
 }
 
 export function benchMergeCommand(context: CommandContext): Command {
   const summary = "measure a checkpoint, and appends beside it";
-  return sealedCommand("merge", summary, MERGE_DETAILS).action((options: BenchSealedOptions) =>
-    bench(context, options, "sealing it", measureMerging, describeMerging),
-  );
+  const command = sealedCommand("merge", summary, MERGE_DETAILS, 1000);
+  return command
+    .addOption(compressionOption())
+    .action(({ store, compression, ...options }: BenchMergeOptions) =>
+      bench(context, store, { ...planOf(options), compression }, "sealing it", measureMerging, describeMerging),
+    );
 }
 
-function sealedCommand(name: string, summary: string, details: string): Command {
+function planOf({ events, payload, streams }: Omit<BenchSealedOptions, "store">): SealedPlan {
+  return { events, streams, payloadBytes: payload };
+}
+
+function sealedCommand(name: string, summary: string, details: string, payloadBytes: number): Command {
   return new Command(name)
     .summary(summary)
     .description(summary)
     .option("--events <n>", "events in all", wholeNumber(1), 1_000_000)
     .option("--streams <n>", "streams that they are spread over", wholeNumber(1), 100_000)
-    .option("--payload <bytes>", "characters of an event's data", wholeNumber(1), 100)
+    .option("--payload <bytes>", "characters of an event's data", wholeNumber(1), payloadBytes)
     .option("--dir, --store <dir>", "where to make the store", ".")
     .addOption(jsonOption())
     .addHelpText("after", details);
 }
 
-async function bench<Found extends Figures>(
+async function bench<Plan extends SealedPlan, Found extends Figures>(
   context: CommandContext,
-  { events, payload: payloadBytes, store, streams }: BenchSealedOptions,
+  store: string,
+  plan: Plan,
   measuring: string,
-  measure: Measure<Found>,
-  describe: (plan: SealedPlan, found: Found) => string,
+  measure: Measure<Plan, Found>,
+  describe: (plan: Plan, found: Found) => string,
 ): Promise<void> {
-  const plan: SealedPlan = { events, streams, payloadBytes };
   await withTemporaryDirectory(store, ".varve-bench-", async (directory, signal) => {
-    const progress = startProgress(context.stderr, `appending ${formatCount(events)} events`);
+    const progress = startProgress(context.stderr, `appending ${formatCount(plan.events)} events`);
     try {
       const found = await measure(directory, plan, signal, () => progress.update(() => measuring));
       progress.stop();
@@ -92,11 +104,13 @@ function describeOpening({ events, streams }: SealedPlan, found: OpenReadReport)
   ].join("\n");
 }
 
-function describeMerging(_plan: SealedPlan, found: MergeFigures): string {
+function describeMerging({ compression }: MergePlan, found: MergeFigures): string {
   const { appendsPerSecond, appendsPerSecondWhileMerging, mergeMiBPerSecond, mergeSeconds, peakRssMiB, rssMiB } = found;
   const percent = Math.round((100 * appendsPerSecondWhileMerging) / appendsPerSecond);
+  const share = Math.round((100 * found.fileBytes) / found.sealedBytes);
   return [
     `${formatCount(mergeMiBPerSecond)} MiB/s: ${formatCount(found.sealedRecords)} events sealed in ${mergeSeconds.toFixed(2)} s`,
+    `files with their indexes take ${share} % of the records' bytes (compression: ${compression})`,
     `${formatCount(appendsPerSecond)} appends/s without a merge, ${formatCount(appendsPerSecondWhileMerging)} beside it (${percent} %)`,
     `${rssMiB} MiB of memory before, ${peakRssMiB} MiB at most`,
   ].join("\n");

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { CheckpointReport } from "../../index.js";
-import { type CommonOptions, storeCommand } from "../arguments.js";
+import { type CommonOptions, type CompressionArguments, compressionOption, storeCommand } from "../arguments.js";
 import type { CommandContext } from "../program.js";
 import { formatCount, startProgress } from "../progress.js";
 import { withExistingStore } from "../stores.js";
@@ -15,20 +15,27 @@ export function formatSealed({ lsn, sealedRecords, droppedFiles }: CheckpointRep
 }
 
 export function checkpointCommand({ output, stderr }: CommandContext): Command {
-  return storeCommand("checkpoint", SUMMARY).action(async (place: CommonOptions) => {
-    const progress = startProgress(stderr, "building the graph");
-    try {
-      await withExistingStore(place, stderr, async (open) => {
-        await open.graph();
-        const saved = await open.checkpoint();
+  return storeCommand("checkpoint", SUMMARY)
+    .addOption(compressionOption())
+    .action(async ({ compression, ...place }: CommonOptions & CompressionArguments) => {
+      const progress = startProgress(stderr, "building the graph");
+      try {
+        await withExistingStore(
+          place,
+          stderr,
+          async (open) => {
+            await open.graph();
+            const saved = await open.checkpoint();
+            progress.stop();
+            await output.print(saved, () => {
+              const projections = saved.projections.map(({ name, lsn }) => `${name}: saved at LSN ${formatCount(lsn)}`);
+              return [...projections, saved.log === null ? inTheirHands : formatSealed(saved.log)].join("\n");
+            });
+          },
+          { compression },
+        );
+      } finally {
         progress.stop();
-        await output.print(saved, () => {
-          const projections = saved.projections.map(({ name, lsn }) => `${name}: saved at LSN ${formatCount(lsn)}`);
-          return [...projections, saved.log === null ? inTheirHands : formatSealed(saved.log)].join("\n");
-        });
-      });
-    } finally {
-      progress.stop();
-    }
-  });
+      }
+    });
 }

@@ -1,12 +1,18 @@
 import type { Command } from "commander";
 import { Option } from "commander";
 import { rekeyStore, type StoreRekeyReport } from "../../index.js";
-import { type CommonOptions, encryptionOf, storeCommand } from "../arguments.js";
+import {
+  type CommonOptions,
+  type CompressionArguments,
+  compressionOption,
+  encryptionOf,
+  storeCommand,
+} from "../arguments.js";
 import { UsageError } from "../failure.js";
 import type { CommandContext } from "../program.js";
 import { formatCount, startProgress } from "../progress.js";
 
-interface RekeyOptions extends CommonOptions {
+interface RekeyOptions extends CommonOptions, CompressionArguments {
   readonly newKeyFile?: string;
   readonly newKeyEnv?: string;
 }
@@ -20,19 +26,20 @@ export function rekeyCommand(context: CommandContext): Command {
   return storeCommand("rekey", "encrypt everything in a store by another key, or a store that is not encrypted")
     .addOption(new Option("--new-key-file <file>", "a file with the new key").conflicts("newKeyEnv"))
     .addOption(new Option("--new-key-env <name>", "an environment variable with the new key"))
+    .addOption(compressionOption())
     .addHelpText("after", HELP)
     .action((options: RekeyOptions) => rekey(context, options));
 }
 
 async function rekey({ output, stderr }: CommandContext, options: RekeyOptions): Promise<void> {
-  const { store, newKeyFile, newKeyEnv } = options;
+  const { store, newKeyFile, newKeyEnv, compression } = options;
   const key = newKeyFile !== undefined ? { file: newKeyFile } : newKeyEnv !== undefined ? { env: newKeyEnv } : null;
   if (key === null) throw new UsageError("give --new-key-file or --new-key-env");
   const known = encryptionOf(options);
   const otherKeys = known === null ? [] : [known.key, ...(known.otherKeys ?? [])];
   const progress = startProgress(stderr, "encrypting");
   try {
-    const report = await rekeyStore(store, { encryption: { key, otherKeys } });
+    const report = await rekeyStore(store, { encryption: { key, otherKeys }, compression });
     progress.stop();
     await output.print(report, () => describe(report));
   } finally {

@@ -159,6 +159,9 @@ export const RUN_HEADER_BYTES = 32;
 export const LEAF_PREFIX_BYTES = 16;
 
 export const COMPRESSION_NONE = 0;
+/** How bodies of blocks are packed, where that saves an eighth or more. */
+export type Compression = "none" | "deflate";
+
 export const COMPRESSION_DEFLATE = 1;
 
 /** In preamble, trailer and the headers of blocks. */

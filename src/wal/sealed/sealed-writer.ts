@@ -18,7 +18,7 @@ import { LsnPages } from "./lsn-pages.js";
 import type { NameHasher } from "./name-hash.js";
 import { noteRecords } from "./record-keys.js";
 import { entryOf, type SealedEntry } from "./sealed-entry.js";
-import type { SealedRun } from "./sealed-format.js";
+import type { Compression, SealedRun } from "./sealed-format.js";
 import { sealedPath, temporaryPath } from "./sealed-name.js";
 import { type BuilderMemory, SegmentBuilder } from "./segment-builder.js";
 import { SegmentCipher } from "./segment-cipher.js";
@@ -55,7 +55,7 @@ export interface SealedWriterOptions {
   /** A segment ends when its blocks have about so many bytes. Default 256 MiB. */
   readonly segmentBytes?: number;
   /** Default `"none"`. */
-  readonly compression?: "none" | "deflate";
+  readonly compression?: Compression;
   /** A block ends when it has so many plain bytes. Default 16 KiB. */
   readonly blockBytes?: number;
   /** A segment also ends when its indexes take so much memory. Default 96 MiB. */

@@ -14,6 +14,7 @@ import {
   type BlockHeader,
   COMPRESSION_DEFLATE,
   COMPRESSION_NONE,
+  type Compression,
   encodeBlockHeader,
   encodeRunHeader,
   encodeSealedPreamble,
@@ -38,7 +39,7 @@ export interface SegmentPlan {
   readonly storeId: Uint8Array;
   readonly number: number;
   readonly firstLsn: number;
-  readonly compression: "none" | "deflate";
+  readonly compression: Compression;
   /** Null: the segment is not encrypted. */
   readonly cipher: SegmentCipher | null;
   /** A block is ended when it has so many bytes. */

@@ -261,7 +261,15 @@ export class HandLog {
   async seal(through: number): Promise<void> {
     mkdirSync(join(this.directory, "log"));
     const words = new BigInt64Array(3);
-    const task = { io: "auto", through, tails: [], sealedRecordedAt: 0, segments: [], removal: null } as const;
+    const task = {
+      io: "auto",
+      through,
+      tails: [],
+      sealedRecordedAt: 0,
+      segments: [],
+      removal: null,
+      compression: "none",
+    } as const;
     const { directory, manifest } = this;
     this.#sealed = await sealLog({ ...task, work: "merge", directory, manifest }, keyOf, words);
     this.checkpointLsn = through;
