@@ -22,6 +22,8 @@ export type {
   EventMap,
   EventStoreStats,
   ExpectedVersion,
+  ForgetAttestation,
+  ForgetOptions,
   IoDemand,
   IoDescription,
   KeySource,
@@ -55,7 +57,7 @@ export type {
   TruncateStreamOptions,
   TruncationReport,
 } from "./events/index.js";
-export { repairStore, restoreStore } from "./events/index.js";
+export { repairStore, restoreStore, verifyForgetAttestation } from "./events/index.js";
 export {
   type AsOf,
   type BufferedAppendOptions,

@@ -34,6 +34,14 @@ export { EventCursor } from "./event-cursor.js";
 export { EventReader } from "./event-reader.js";
 export type { Direction, ReadAllOptions, ReadStreamOptions, SubscribeOptions } from "./event-source.js";
 export { EventStore, type EventStoreStats } from "./event-store.js";
+export {
+  attest,
+  checkedAttestationKey,
+  type ForgetAttestation,
+  type ForgetOptions,
+  isForgetAttestation,
+  verifyForgetAttestation,
+} from "./forget-attestation.js";
 export { checkDirectory, type EventStoreOptions } from "./open-options.js";
 export { type AllPageOptions, type Page, readAllPage, readStreamPage, type StreamPageOptions } from "./read-page.js";
 export { StoredEvent } from "./recorded-event.js";

@@ -4,11 +4,13 @@ import {
   type AllPageOptions,
   type AppendOptions,
   type AppendResult,
+  attest,
   type BackupOptions,
   type BackupReport,
   type BufferedResult,
   type CheckpointReport,
   type CoreState,
+  checkedAttestationKey,
   type DeleteStreamOptions,
   type Durability,
   type EventInput,
@@ -16,6 +18,8 @@ import {
   type EventStore,
   type EventStoreOptions,
   type EventStoreStats,
+  type ForgetAttestation,
+  type ForgetOptions,
   type IoDescription,
   type KeySource,
   type Page,
@@ -486,6 +490,29 @@ export class Store<Events extends EventMap = EventMap> {
   async truncateBefore(lsn: number, options: TruncateBeforeOptions): Promise<TruncationReport> {
     await this.#saveProjections();
     return this.#events.retention.truncateBefore(lsn, options);
+  }
+
+  /**
+   * Forgets a subject: destroys every key that its events were encrypted by, in the file of subject keys and in the memory of this process, then says
+   * so in the log, then has projections drop what they derived, here and wherever they run: each that has handled such an event removes its
+   * checkpoints and is rebuilt from the log without them. From then on these events read as `forgotten`, by whomever; their streams keep
+   * their versions, and the log its LSNs. An append that is under way is forgotten with it; a later one gets a new key, and is a new beginning.
+   *
+   * Asked again it answers the same. Killed in between, the key is destroyed or is not; who opens the store next for writing logs what is missing.
+   *
+   * @throws TypeError for a wrong argument or option
+   * @throws StoreError `ERR_EVENTS_INVALID_EVENT` for a subject that none can be; `ERR_KEY_MISSING` without `encryption.subjectKeys`; `ERR_IO_FAILED`
+   *   when the file could not be written durably, `ERR_STORE_BUSY`, and what `append` throws: ask again
+   *
+   * @example
+   * ```ts
+   * const { keyIds, lsn } = await store.forget("person-7");
+   * ```
+   */
+  async forget(subject: string, options: ForgetOptions = {}): Promise<ForgetAttestation> {
+    const key = checkedAttestationKey(options);
+    const forgetting = await this.#events.forget(subject);
+    return attest(this.storeId, forgetting, key);
   }
 
   /**

@@ -1,0 +1,517 @@
+/**
+ * The keys of subjects, of one open store: which there are, and what is encrypted by them.
+ *
+ *     slots of 32 bytes   0  the key of the subjects' tags
+ *                         1  the key by which records are sealed
+ *                     2 … 3  scratch
+ *                   4 … 127  keys of subjects, unsealed again when another one has taken the slot
+ *
+ * What a key's state is the file says, each time that the key is used: so what one process destroys is destroyed for all at once. In memory are
+ * two short entries for each key, and nothing by which one could be found without the file's secret.
+ */
+
+import { createHmac, hash, randomBytes, randomFillSync } from "node:crypto";
+import { existsSync, realpathSync } from "node:fs";
+import { basename, dirname, join, resolve, sep } from "node:path";
+import { assert } from "../../assert.js";
+import { StoreError } from "../../errors.js";
+import { BLOCK_BYTES, SecretMemory } from "../../ffi/index.js";
+import { decryptWithNonce, encryptWithNonce, NONCE_BYTES, TAG_BYTES } from "../crypt/gcm.js";
+import { deriveKey, KEY_BYTES } from "../crypt/hkdf.js";
+import { type StoreKeys, WRAPPED_BYTES } from "../crypt/store-keys.js";
+import { SubjectFile } from "./subject-file.js";
+import {
+  decodeSubjectHeader,
+  decodeSubjectRecord,
+  encodeSubjectHeader,
+  encodeSubjectRecord,
+  finishSubjectRecord,
+  isLiveState,
+  recordAad,
+  SEALED_BYTES,
+  SUBJECT_HEADER_BYTES,
+  SUBJECT_KEY_ID_BYTES,
+  SUBJECT_TAG_BYTES,
+  type SubjectHeader,
+  type SubjectRecord,
+  sealedParts,
+  subjectRecordOffset,
+} from "./subject-format.js";
+
+const SECRET_INFO = Buffer.from("varve subject keys 1");
+const TAGS_INFO = Buffer.from("varve subject tags 1");
+const RECORDS_INFO = Buffer.from("varve subject records 1");
+const TAGS_SLOT = 0;
+const RECORDS_SLOT = 1;
+const SCRATCH_SLOT = 2;
+const FIRST_KEY_SLOT = 4;
+const SLOT_COUNT: number = BLOCK_BYTES / KEY_BYTES;
+assert(SEALED_BYTES === 2 * KEY_BYTES, "a hash and a key fill the scratch");
+
+export interface SubjectKeysPlace {
+  readonly path: string;
+  /** The store's. */
+  readonly directory: string;
+  readonly storeId: Uint8Array;
+  readonly keys: StoreKeys | null;
+  readonly isWriting: boolean;
+  /** The log says that there is a file: one that is missing is not made anew. */
+  readonly isExpected: boolean;
+  readonly busyWaitMs: number;
+}
+
+/** What came of opening something that is sealed. */
+export type Opened =
+  | { readonly kind: "plain"; readonly bytes: Buffer }
+  | { readonly kind: "destroyed" }
+  | { readonly kind: "refused"; readonly error: StoreError };
+
+const DESTROYED: Exclude<Opened, { readonly kind: "plain" | "refused" }> = { kind: "destroyed" };
+
+export class SubjectKeys {
+  readonly #place: SubjectKeysPlace;
+  /** Null: a reader of a store without subjects. */
+  readonly #file: SubjectFile | null;
+  readonly #memory = new SecretMemory(BLOCK_BYTES);
+  /** By id, and by tag with the newest last: indexes of records. */
+  readonly #byId = new Map<string, number>();
+  readonly #byTag = new Map<string, number[]>();
+  #recordCount = 0;
+  readonly #owners: string[] = new Array<string>(SLOT_COUNT).fill("");
+  readonly #slots = new Map<string, number>();
+  #nextSlot = FIRST_KEY_SLOT;
+
+  /**
+   * @throws StoreError `ERR_KEY_MISSING`, `ERR_KEY_WRONG`, `ERR_WAL_FOREIGN`, `ERR_WAL_VERSION`, `ERR_WAL_CORRUPT`, `ERR_WAL_TAMPERED`,
+   *   `ERR_WAL_FULL`, `ERR_IO_FAILED`, each naming the file; TypeError for one inside of the store's directory
+   */
+  static async open(given: SubjectKeysPlace): Promise<SubjectKeys> {
+    const place = { ...given, path: outsideOf(given.path, given.directory) };
+    const { path, isWriting, isExpected, busyWaitMs } = place;
+    const isNeeded = isWriting || isExpected || existsSync(path);
+    const file = isNeeded ? SubjectFile.open(path, isWriting, isWriting && !isExpected, busyWaitMs) : null;
+    const keys = new SubjectKeys(place, file);
+    try {
+      if (file === null) return keys;
+      if (isWriting) await file.locked(() => keys.#begin(file));
+      else keys.#load(file);
+      return keys;
+    } catch (error) {
+      await keys.close();
+      throw error;
+    }
+  }
+
+  private constructor(place: SubjectKeysPlace, file: SubjectFile | null) {
+    this.#place = place;
+    this.#file = file;
+  }
+
+  get path(): string {
+    return this.#place.path;
+  }
+
+  async #begin(file: SubjectFile): Promise<void> {
+    if (headerOf(file).kind === "unfinished") {
+      if (this.#place.isExpected) throw missing(this.path);
+      const { storeId } = this.#place;
+      const secret = this.#slot(SCRATCH_SLOT);
+      randomFillSync(secret);
+      const { keyId, wrapped } = this.#masterKeys().wrapSecret(secret, storeId, SECRET_INFO);
+      secret.fill(0);
+      await file.writeHeader(encodeSubjectHeader(storeId, keyId, wrapped));
+    }
+    this.#load(file);
+    await file.removeTemporary();
+    // What somebody wrote who died before it was durable.
+    await file.sync();
+  }
+
+  #load(file: SubjectFile): void {
+    const { path, storeId } = this.#place;
+    const header = headerOf(file);
+    if (header.kind === "unfinished") {
+      if (this.#place.isExpected) throw missing(path);
+      return;
+    }
+    if (header.kind !== "header") throw refusedHeader(header, path);
+    if (!header.storeId.equals(storeId)) {
+      throw new StoreError("ERR_WAL_FOREIGN", `${path} has the subject keys of another store`, { path });
+    }
+    const secret = this.#slot(SCRATCH_SLOT);
+    const { keyNumber, wrapped } = header;
+    assert(wrapped.length === WRAPPED_BYTES, "the field of the secret");
+    if (!this.#masterKeys().unwrapSecret(wrapped, storeId, SECRET_INFO, secret)) {
+      const message = `none of the keys that were given opens the subject keys in ${path}, sealed by key ${keyNumber}`;
+      throw new StoreError("ERR_KEY_WRONG", message, { path, keyId: keyNumber });
+    }
+    deriveKey(this.#slot(TAGS_SLOT), secret, storeId, TAGS_INFO);
+    deriveKey(this.#slot(RECORDS_SLOT), secret, storeId, RECORDS_INFO);
+    secret.fill(0);
+    this.#readOn(file);
+  }
+
+  #masterKeys(): StoreKeys {
+    const { keys, directory } = this.#place;
+    if (keys !== null) return keys;
+    const message = `the store in ${directory} is not encrypted, and has no subject keys; 'varve rekey' encrypts it`;
+    throw new StoreError("ERR_KEY_WRONG", message, { directory });
+  }
+
+  /** Learns of the records that were added. */
+  #readOn(file: SubjectFile): void {
+    let damagedAt = -1;
+    let index = this.#recordCount;
+    for (const bytes of file.recordsFrom(index)) {
+      // Once more where it is not whole: somebody may just have been destroying it.
+      const record = decodeSubjectRecord(bytes) ?? decodeSubjectRecord(file.recordAt(index));
+      if (record === null) {
+        damagedAt = damagedAt < 0 ? index : damagedAt;
+      } else if (damagedAt >= 0) {
+        const offset = subjectRecordOffset(damagedAt);
+        const message = `${this.path} is damaged: the record at ${offset} does not hold its checksum`;
+        throw new StoreError("ERR_WAL_CORRUPT", message, { path: this.path, offset });
+      } else {
+        this.#enter(record, index);
+      }
+      index++;
+    }
+  }
+
+  #enter({ id, subject }: SubjectRecord, index: number): void {
+    this.#byId.set(textOf(id), index);
+    const tag = textOf(subject);
+    const others = this.#byTag.get(tag);
+    if (others === undefined) this.#byTag.set(tag, [index]);
+    else others.push(index);
+    this.#recordCount = index + 1;
+  }
+
+  /** The id of the key by which events of a subject are sealed now; null: none that is known here, or it is destroyed. */
+  liveKeyOf(subject: string): Buffer | null {
+    const file = this.#writable();
+    const index = this.#byTag.get(this.#tagOf(nameHash(subject)))?.at(-1);
+    if (index === undefined || isLiveState(file.stateAt(index)) !== true) return null;
+    return Buffer.from(file.recordAt(index).subarray(0, SUBJECT_KEY_ID_BYTES));
+  }
+
+  /** The same, and makes the key where there is none: durable when it resolves. */
+  async ensureKey(subject: string): Promise<Buffer> {
+    const file = this.#writable();
+    return file.locked(async () => {
+      this.#readOn(file);
+      const nameBytes = nameHash(subject);
+      const tag = this.#tagOf(nameBytes);
+      const known = this.#byTag.get(tag)?.at(-1);
+      if (known !== undefined && isLiveState(file.stateAt(known)) === true) {
+        const record = file.recordAt(known);
+        // Whoever made it may have died before it was durable, or have been refused: what is written again is flushed again.
+        await file.replaceRecord(record, known);
+        return Buffer.from(record.subarray(0, SUBJECT_KEY_ID_BYTES));
+      }
+      const id = randomBytes(SUBJECT_KEY_ID_BYTES);
+      const record = this.#sealedRecord(id, Buffer.from(tag, "latin1"), nameBytes);
+      const index = this.#recordCount;
+      await file.addRecord(record, index);
+      this.#enter({ id, subject: Buffer.from(tag, "latin1"), isLive: true }, index);
+      return id;
+    });
+  }
+
+  #sealedRecord(id: Buffer, subject: Buffer, nameBytes: Uint8Array): Buffer {
+    const record = encodeSubjectRecord({ id, subject, isLive: true });
+    const plain = this.#scratch();
+    plain.set(nameBytes);
+    randomFillSync(plain.subarray(KEY_BYTES));
+    this.#seal(record, plain, this.#slot(RECORDS_SLOT));
+    plain.fill(0);
+    return record;
+  }
+
+  /** Fills in the sealed parts of a record. `plain` is encrypted in place. */
+  #seal(record: Buffer, plain: Buffer, key: Buffer): void {
+    const { nonce, sealed, tag } = sealedParts(record);
+    randomFillSync(nonce);
+    encryptWithNonce(key, nonce, recordAad(this.#place.storeId, record), plain, tag);
+    sealed.set(plain);
+    finishSubjectRecord(record);
+  }
+
+  /** A record's hash of the name and key, in scratch. False: it does not hold its tag. */
+  #unseal(record: Buffer): boolean {
+    const { nonce, sealed, tag } = sealedParts(record);
+    const aad = recordAad(this.#place.storeId, record);
+    const plain = decryptWithNonce(this.#slot(RECORDS_SLOT), nonce, aad, sealed, tag);
+    if (plain === null) return false;
+    this.#scratch().set(plain);
+    plain.fill(0);
+    return true;
+  }
+
+  /** Encrypts bytes in place of a copy: nonce, ciphertext and tag. Null: the key was destroyed. */
+  seal(id: Buffer, aad: Uint8Array, plain: Buffer): Buffer | null {
+    const key = this.#keyOf(textOf(id));
+    if (!Buffer.isBuffer(key)) {
+      if (key.kind === "refused") throw key.error;
+      return null;
+    }
+    const sealed = Buffer.alloc(NONCE_BYTES + plain.length + TAG_BYTES);
+    const nonce = randomFillSync(sealed.subarray(0, NONCE_BYTES));
+    encryptWithNonce(key, nonce, aad, plain, sealed.subarray(NONCE_BYTES + plain.length));
+    sealed.set(plain, NONCE_BYTES);
+    return sealed;
+  }
+
+  /** What `seal` made. Throws only where the store is closed. */
+  open(id: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Opened {
+    const key = this.#keyOf(textOf(id));
+    if (!Buffer.isBuffer(key)) return key;
+    const end = Math.max(NONCE_BYTES, sealed.length - TAG_BYTES);
+    const isWhole = sealed.length >= NONCE_BYTES + TAG_BYTES;
+    const bytes = isWhole
+      ? decryptWithNonce(
+          key,
+          sealed.subarray(0, NONCE_BYTES),
+          aad,
+          sealed.subarray(NONCE_BYTES, end),
+          sealed.subarray(end),
+        )
+      : null;
+    if (bytes !== null) return { kind: "plain", bytes };
+    const message = `the content of an event of the subject key ${hexOf(id)} does not hold its authentication tag`;
+    return { kind: "refused", error: new StoreError("ERR_WAL_TAMPERED", message, { subjectKeyId: hexOf(id) }) };
+  }
+
+  /** A view of secret memory, until the next call. */
+  #keyOf(id: string): Buffer | Exclude<Opened, { readonly kind: "plain" }> {
+    if (this.#file !== null && !this.#byId.has(id)) this.#readOn(this.#file);
+    const index = this.#byId.get(id);
+    if (this.#file === null || index === undefined) return { kind: "refused", error: unknownKey(id, this.path) };
+    const isLive = isLiveState(this.#file.stateAt(index));
+    if (isLive === false) {
+      this.#forgetSlot(id);
+      return DESTROYED;
+    }
+    const slot = this.#slots.get(id);
+    if (slot !== undefined && isLive === true) return this.#slot(slot);
+    if (!this.#unseal(this.#file.recordAt(index))) {
+      const isDestroyed = isLiveState(this.#file.stateAt(index)) === false; // while it was read
+      return isDestroyed ? DESTROYED : { kind: "refused", error: tamperedRecord(this.path, index) };
+    }
+    const target = this.#takeSlot(id);
+    const scratch = this.#scratch();
+    target.set(scratch.subarray(KEY_BYTES));
+    scratch.fill(0);
+    return target;
+  }
+
+  #takeSlot(id: string): Buffer {
+    const slot = this.#nextSlot;
+    this.#nextSlot = slot + 1 === SLOT_COUNT ? FIRST_KEY_SLOT : slot + 1;
+    const before = this.#owners[slot] as string;
+    if (before !== "") this.#slots.delete(before);
+    this.#owners[slot] = id;
+    this.#slots.set(id, slot);
+    return this.#slot(slot);
+  }
+
+  #forgetSlot(id: string): void {
+    const slot = this.#slots.get(id);
+    if (slot === undefined) return;
+    this.#slot(slot).fill(0);
+    this.#owners[slot] = "";
+    this.#slots.delete(id);
+  }
+
+  /** Destroys every key that a subject has had, durably, and resolves with their ids, those included that were destroyed before. */
+  destroySubject(subject: string): Promise<string[]> {
+    const file = this.#writable();
+    return file.locked(async () => {
+      this.#readOn(file);
+      return this.#destroy(file, this.#byTag.get(this.#tagOf(nameHash(subject))) ?? []);
+    });
+  }
+
+  /** The same for ids; those that the file does not have are passed over. */
+  destroyKeys(ids: Iterable<string>): Promise<string[]> {
+    const file = this.#writable();
+    return file.locked(async () => {
+      this.#readOn(file);
+      const indexes = [...ids].map((id) => this.#byId.get(Buffer.from(id, "hex").toString("latin1")));
+      return this.#destroy(
+        file,
+        indexes.filter((index) => index !== undefined),
+      );
+    });
+  }
+
+  /** Also those that are destroyed: their last overwriting may have failed, and what is written again is flushed again. */
+  async #destroy(file: SubjectFile, indexes: readonly number[]): Promise<string[]> {
+    const ids: string[] = [];
+    for (const index of indexes) {
+      const known = decodeSubjectRecord(file.recordAt(index));
+      if (known === null) throw tamperedRecord(this.path, index);
+      const record = encodeSubjectRecord({ ...known, isLive: false });
+      finishSubjectRecord(record);
+      await file.replaceRecord(record, index);
+      this.#forgetSlot(textOf(known.id));
+      ids.push(hexOf(known.id));
+    }
+    return ids;
+  }
+
+  /**
+   * Seals all of the file anew, with another secret, by the current master key, and closes it: no other key opens what is there. Of destroyed keys
+   * the tags of their subjects go: they cannot be made anew. Nobody else has the store open.
+   */
+  async reseal(): Promise<void> {
+    const file = this.#writable();
+    await file.locked(async () => {
+      this.#readOn(file);
+      await file.replaceBy(this.#resealed(file));
+    });
+    await this.close();
+  }
+
+  *#resealed(file: SubjectFile): Generator<Buffer, void, undefined> {
+    const { storeId } = this.#place;
+    const memory = new SecretMemory(BLOCK_BYTES);
+    try {
+      const secret = randomFillSync(memory.bytes.subarray(0, KEY_BYTES));
+      const tags = memory.bytes.subarray(KEY_BYTES, 2 * KEY_BYTES);
+      const records = memory.bytes.subarray(2 * KEY_BYTES, 3 * KEY_BYTES);
+      const { keyId, wrapped } = this.#masterKeys().wrapSecret(secret, storeId, SECRET_INFO);
+      deriveKey(tags, secret, storeId, TAGS_INFO);
+      deriveKey(records, secret, storeId, RECORDS_INFO);
+      yield encodeSubjectHeader(storeId, keyId, wrapped);
+      for (let index = 0; index < this.#recordCount; index++) {
+        const before = file.recordAt(index);
+        const known = decodeSubjectRecord(before);
+        if (known === null) throw tamperedRecord(this.path, index);
+        if (known.isLive && !this.#unseal(before)) throw tamperedRecord(this.path, index);
+        const plain = this.#scratch();
+        const subject = known.isLive ? tagOf(tags, plain.subarray(0, KEY_BYTES)) : Buffer.alloc(SUBJECT_TAG_BYTES);
+        const record = encodeSubjectRecord({ ...known, subject });
+        if (known.isLive) this.#seal(record, plain, records);
+        else finishSubjectRecord(record);
+        plain.fill(0);
+        yield record;
+      }
+    } finally {
+      memory.close();
+    }
+  }
+
+  /** Which of these ids are live, and which keys are destroyed that are not among them. */
+  compare(forgotten: ReadonlySet<string>): { readonly toDestroy: string[]; readonly toLog: string[] } {
+    const toDestroy: string[] = [];
+    const toLog: string[] = [];
+    for (const [text, index] of this.#byId) {
+      const id = Buffer.from(text, "latin1").toString("hex");
+      const isLive = isLiveState((this.#file as SubjectFile).stateAt(index));
+      if (isLive === true && forgotten.has(id)) toDestroy.push(id);
+      if (isLive === false && !forgotten.has(id)) toLog.push(id);
+    }
+    return { toDestroy, toLog };
+  }
+
+  /** Whether the file has the key as destroyed. Of one that it does not have nothing is said. */
+  isDestroyed(id: string): boolean {
+    const index = this.#byId.get(Buffer.from(id, "hex").toString("latin1"));
+    return index !== undefined && isLiveState((this.#file as SubjectFile).stateAt(index)) === false;
+  }
+
+  #tagOf(nameBytes: Uint8Array): string {
+    return textOf(tagOf(this.#slot(TAGS_SLOT), nameBytes));
+  }
+
+  #writable(): SubjectFile {
+    assert(this.#file !== null && this.#place.isWriting, "a writer has its file of subject keys");
+    if (!this.#memory.isOpen) throw new StoreError("ERR_STORE_CLOSED", "the store is closed, and its keys are gone");
+    return this.#file;
+  }
+
+  #slot(slot: number): Buffer {
+    if (!this.#memory.isOpen) throw new StoreError("ERR_STORE_CLOSED", "the store is closed, and its keys are gone");
+    return this.#memory.bytes.subarray(slot * KEY_BYTES, (slot + 1) * KEY_BYTES);
+  }
+
+  #scratch(): Buffer {
+    return this.#memory.bytes.subarray(SCRATCH_SLOT * KEY_BYTES, FIRST_KEY_SLOT * KEY_BYTES);
+  }
+
+  /** Zeroes everything. A second time does nothing. */
+  async close(): Promise<void> {
+    await this.#file?.close();
+    this.#memory.close();
+  }
+}
+
+function headerOf(file: SubjectFile): SubjectHeader {
+  return decodeSubjectHeader(file.readHeader(), file.byteLength <= SUBJECT_HEADER_BYTES);
+}
+
+function refusedHeader(header: Exclude<SubjectHeader, { kind: "header" | "unfinished" }>, path: string): StoreError {
+  switch (header.kind) {
+    case "newer": {
+      const { version } = header;
+      return new StoreError("ERR_WAL_VERSION", `${path} has format ${version}, which this version does not read`, {
+        path,
+        version,
+      });
+    }
+    case "damaged":
+      return new StoreError("ERR_WAL_CORRUPT", `the header of ${path} does not hold its checksum`, { path, offset: 0 });
+    case "foreign":
+      return new StoreError("ERR_KEY_WRONG", `${path} is no file of subject keys`, { path });
+  }
+}
+
+function missing(path: string): StoreError {
+  const message = `${path} is empty, and the log says that the store has subject keys`;
+  return new StoreError("ERR_KEY_MISSING", message, { path });
+}
+
+function unknownKey(id: string, path: string): StoreError {
+  const subjectKeyId = Buffer.from(id, "latin1").toString("hex");
+  const message = `${path} does not have the subject key ${subjectKeyId}: it is of another store, or an older copy`;
+  return new StoreError("ERR_KEY_MISSING", message, { path, subjectKeyId });
+}
+
+function tamperedRecord(path: string, index: number): StoreError {
+  const offset = subjectRecordOffset(index);
+  const message = `the record at ${offset} of ${path} does not hold its authentication tag`;
+  return new StoreError("ERR_WAL_TAMPERED", message, { path, offset });
+}
+
+function tagOf(key: Buffer, nameBytes: Uint8Array): Buffer {
+  return createHmac("sha256", key).update(nameBytes).digest().subarray(0, SUBJECT_TAG_BYTES);
+}
+
+/** Names are not kept. */
+function nameHash(subject: string): Uint8Array {
+  return hash("sha256", Buffer.from(subject), "buffer");
+}
+
+/** As a key of a map: half of what hexadecimal digits take. */
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
+}
+
+/** A backup of the directory must not have the keys. @throws TypeError */
+function outsideOf(path: string, directory: string): string {
+  const absolute = resolve(path);
+  let folder = dirname(absolute);
+  try {
+    folder = realpathSync(folder);
+  } catch {
+    // Opening it says what is wrong.
+  }
+  const real = join(folder, basename(absolute));
+  if (!real.startsWith(`${realpathSync(directory)}${sep}`)) return real;
+  throw new TypeError(`option encryption.subjectKeys must lie outside of the store's directory, not at ${path}`);
+}
