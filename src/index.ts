@@ -84,6 +84,7 @@ export {
   type ProjectionRunner,
   type ProjectionStatus,
   type Properties,
+  type PropertyOptions,
   type PropertyValue,
   type ReaderOptions,
   type RekeyOptions,

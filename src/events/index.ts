@@ -56,6 +56,7 @@ export {
   type TruncateBeforeOptions,
   type TruncateStreamOptions,
 } from "./retention.js";
+export { SUBJECT_FORGOTTEN } from "./retention-event.js";
 export type { StreamRetention } from "./retention-state.js";
 export { type SalvagedEvent, type SalvageOptions, type SalvageReport, salvageWith } from "./salvage-store.js";
 export type { PayloadCodec } from "./schema-registry.js";

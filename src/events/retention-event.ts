@@ -67,6 +67,9 @@ export function retentionType(name: RetentionEventName): string {
   return PACKAGE + name;
 }
 
+/** The type of the events that say that keys of subjects were destroyed. */
+export const SUBJECT_FORGOTTEN: string = retentionType("SubjectForgotten");
+
 /** The short name of a type of these; null for any other. */
 export function retentionEventName(type: string): RetentionEventName | null {
   if (!type.startsWith(PACKAGE)) return null;

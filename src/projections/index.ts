@@ -5,7 +5,14 @@ export type { ParkedEvent } from "./checkpoint-format.js";
 export type { EventFeed, FeedEvent } from "./event-feed.js";
 export type { GraphEdge, GraphNode } from "./graph/entity.js";
 export type { Graph } from "./graph/graph.js";
-export type { Detach, EdgeInput, GraphCommandResult, NodeInput, ValidPeriod } from "./graph/graph-commands.js";
+export type {
+  Detach,
+  EdgeInput,
+  GraphCommandResult,
+  NodeInput,
+  PropertyOptions,
+  ValidPeriod,
+} from "./graph/graph-commands.js";
 export type { GraphChange, HistoryOptions } from "./graph/graph-history.js";
 export type { AsOf } from "./graph/graph-state.js";
 export type { EdgeQuery, GraphView, NodeQuery, TraverseQuery, TraverseStep } from "./graph/graph-view.js";

@@ -1,7 +1,5 @@
 /** Encrypting everything in a store's directory by another key. */
 
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
 import { StoreError } from "../errors.js";
 import {
   checkDirectory,
@@ -15,6 +13,7 @@ import {
 } from "../events/index.js";
 import { CheckpointDirectory } from "./checkpoint-directory.js";
 import { reencryptCheckpoint } from "./checkpoint-file.js";
+import { projectionNames } from "./drop-checkpoints.js";
 import { graphEventCodecs } from "./graph/graph-event-codec.js";
 
 /** How a store is rekeyed. */
@@ -74,18 +73,11 @@ export async function rekeyStore(directory: string, options: RekeyOptions): Prom
 }
 
 async function checkpointsIn(directory: string): Promise<string[]> {
-  const folder = join(directory, "projections");
-  let names: string[] = [];
-  try {
-    names = await readdir(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-  }
   const files: string[] = [];
-  for (const name of names.sort()) {
+  for (const name of await projectionNames(directory)) {
     const checkpoints = new CheckpointDirectory(directory, name);
     await checkpoints.removeTemporaryFiles();
-    files.push(...(await checkpoints.otherThan(0)));
+    files.push(...(await checkpoints.all()));
   }
   return files;
 }

@@ -43,6 +43,7 @@ import {
   type TruncateStreamOptions,
   type TruncationReport,
 } from "../events/index.js";
+import { dropCheckpoints } from "./drop-checkpoints.js";
 import type { Graph } from "./graph/graph.js";
 import { GRAPH_PROJECTION } from "./graph/graph-projection.js";
 import { IdLeases } from "./graph/id-leases.js";
@@ -71,7 +72,10 @@ export interface BufferedAppendOptions extends AppendOptions {
 }
 
 /** What the store asks of a projection that runs on it, whatever its state is. */
-type RunningProjection = Pick<ProjectionRunner<unknown, RecordedEvent>, "status" | "checkpoint" | "close">;
+type RunningProjection = Pick<
+  ProjectionRunner<unknown, RecordedEvent>,
+  "status" | "checkpoint" | "close" | "whenForgotten"
+>;
 
 /** An open store. Made by `openStore`. */
 export class Store<Events extends EventMap = EventMap> {
@@ -512,6 +516,9 @@ export class Store<Events extends EventMap = EventMap> {
   async forget(subject: string, options: ForgetOptions = {}): Promise<ForgetAttestation> {
     const key = checkedAttestationKey(options);
     const forgetting = await this.#events.forget(subject);
+    const { directory, stateCiphers } = this.#events;
+    await dropCheckpoints(directory, forgetting.keyIds, stateCiphers);
+    await Promise.all(Array.from(this.#runners.values(), (runner) => runner.whenForgotten(forgetting.lsn)));
     return attest(this.storeId, forgetting, key);
   }
 

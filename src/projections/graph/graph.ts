@@ -3,7 +3,15 @@
 import { StoreError } from "../../errors.js";
 import type { ProjectionRunner } from "../runner.js";
 import type { GraphEdge, GraphNode } from "./entity.js";
-import type { Detach, EdgeInput, GraphCommandResult, GraphCommands, NodeInput, ValidPeriod } from "./graph-commands.js";
+import type {
+  Detach,
+  EdgeInput,
+  GraphCommandResult,
+  GraphCommands,
+  NodeInput,
+  PropertyOptions,
+  ValidPeriod,
+} from "./graph-commands.js";
 import type { GraphChange, HistoryOptions } from "./graph-history.js";
 import type { AsOf, GraphState } from "./graph-state.js";
 import type { GraphView } from "./graph-view.js";
@@ -114,23 +122,23 @@ export class Graph {
   }
 
   /** Merges properties into those of every part of the period where the node exists; null removes a key. @throws StoreError `ERR_GRAPH_NOT_FOUND` */
-  async patchNode(id: number, properties: Properties, period: ValidPeriod = {}): Promise<GraphCommandResult> {
-    return await this.#commands.patch("node", id, properties, period);
+  async patchNode(id: number, properties: Properties, options: PropertyOptions = {}): Promise<GraphCommandResult> {
+    return await this.#commands.patch("node", id, properties, options);
   }
 
   /** As `patchNode`, for an edge. */
-  async patchEdge(id: number, properties: Properties, period: ValidPeriod = {}): Promise<GraphCommandResult> {
-    return await this.#commands.patch("edge", id, properties, period);
+  async patchEdge(id: number, properties: Properties, options: PropertyOptions = {}): Promise<GraphCommandResult> {
+    return await this.#commands.patch("edge", id, properties, options);
   }
 
   /** Replaces the properties in every part of the period where the node exists. @throws StoreError `ERR_GRAPH_NOT_FOUND` */
-  async replaceNode(id: number, properties: Properties, period: ValidPeriod = {}): Promise<GraphCommandResult> {
-    return await this.#commands.replace("node", id, properties, period);
+  async replaceNode(id: number, properties: Properties, options: PropertyOptions = {}): Promise<GraphCommandResult> {
+    return await this.#commands.replace("node", id, properties, options);
   }
 
   /** As `replaceNode`, for an edge. */
-  async replaceEdge(id: number, properties: Properties, period: ValidPeriod = {}): Promise<GraphCommandResult> {
-    return await this.#commands.replace("edge", id, properties, period);
+  async replaceEdge(id: number, properties: Properties, options: PropertyOptions = {}): Promise<GraphCommandResult> {
+    return await this.#commands.replace("edge", id, properties, options);
   }
 
   /**

@@ -1,52 +1,31 @@
 /**
  * The keys of subjects, of one open store: which there are, and what is encrypted by them.
  *
- *     slots of 32 bytes   0  the key of the subjects' tags
- *                         1  the key by which records are sealed
- *                     2 … 3  scratch
- *                   4 … 127  keys of subjects, unsealed again when another one has taken the slot
- *
  * What a key's state is the file says, each time that the key is used: so what one process destroys is destroyed for all at once. In memory are
  * two short entries for each key, and nothing by which one could be found without the file's secret.
  */
 
-import { createHmac, hash, randomBytes, randomFillSync } from "node:crypto";
+import { hash, randomBytes, randomFillSync } from "node:crypto";
 import { existsSync, realpathSync } from "node:fs";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { assert } from "../../assert.js";
 import { StoreError } from "../../errors.js";
-import { BLOCK_BYTES, SecretMemory } from "../../ffi/index.js";
 import { decryptWithNonce, encryptWithNonce, NONCE_BYTES, TAG_BYTES } from "../crypt/gcm.js";
-import { deriveKey, KEY_BYTES } from "../crypt/hkdf.js";
-import { type StoreKeys, WRAPPED_BYTES } from "../crypt/store-keys.js";
+import type { StoreKeys } from "../crypt/store-keys.js";
 import { SubjectFile } from "./subject-file.js";
 import {
   decodeSubjectHeader,
   decodeSubjectRecord,
-  encodeSubjectHeader,
   encodeSubjectRecord,
   finishSubjectRecord,
   isLiveState,
-  recordAad,
-  SEALED_BYTES,
   SUBJECT_HEADER_BYTES,
   SUBJECT_KEY_ID_BYTES,
-  SUBJECT_TAG_BYTES,
   type SubjectHeader,
   type SubjectRecord,
-  sealedParts,
   subjectRecordOffset,
 } from "./subject-format.js";
-
-const SECRET_INFO = Buffer.from("varve subject keys 1");
-const TAGS_INFO = Buffer.from("varve subject tags 1");
-const RECORDS_INFO = Buffer.from("varve subject records 1");
-const TAGS_SLOT = 0;
-const RECORDS_SLOT = 1;
-const SCRATCH_SLOT = 2;
-const FIRST_KEY_SLOT = 4;
-const SLOT_COUNT: number = BLOCK_BYTES / KEY_BYTES;
-assert(SEALED_BYTES === 2 * KEY_BYTES, "a hash and a key fill the scratch");
+import { SubjectSecrets } from "./subject-secrets.js";
 
 export interface SubjectKeysPlace {
   readonly path: string;
@@ -72,14 +51,11 @@ export class SubjectKeys {
   readonly #place: SubjectKeysPlace;
   /** Null: a reader of a store without subjects. */
   readonly #file: SubjectFile | null;
-  readonly #memory = new SecretMemory(BLOCK_BYTES);
+  readonly #secrets: SubjectSecrets;
   /** By id, and by tag with the newest last: indexes of records. */
   readonly #byId = new Map<string, number>();
   readonly #byTag = new Map<string, number[]>();
   #recordCount = 0;
-  readonly #owners: string[] = new Array<string>(SLOT_COUNT).fill("");
-  readonly #slots = new Map<string, number>();
-  #nextSlot = FIRST_KEY_SLOT;
 
   /**
    * @throws StoreError `ERR_KEY_MISSING`, `ERR_KEY_WRONG`, `ERR_WAL_FOREIGN`, `ERR_WAL_VERSION`, `ERR_WAL_CORRUPT`, `ERR_WAL_TAMPERED`,
@@ -105,6 +81,7 @@ export class SubjectKeys {
   private constructor(place: SubjectKeysPlace, file: SubjectFile | null) {
     this.#place = place;
     this.#file = file;
+    this.#secrets = new SubjectSecrets(place.storeId);
   }
 
   get path(): string {
@@ -114,12 +91,7 @@ export class SubjectKeys {
   async #begin(file: SubjectFile): Promise<void> {
     if (headerOf(file).kind === "unfinished") {
       if (this.#place.isExpected) throw missing(this.path);
-      const { storeId } = this.#place;
-      const secret = this.#slot(SCRATCH_SLOT);
-      randomFillSync(secret);
-      const { keyId, wrapped } = this.#masterKeys().wrapSecret(secret, storeId, SECRET_INFO);
-      secret.fill(0);
-      await file.writeHeader(encodeSubjectHeader(storeId, keyId, wrapped));
+      await file.writeHeader(this.#secrets.draw(this.#masterKeys()));
     }
     this.#load(file);
     await file.removeTemporary();
@@ -138,16 +110,11 @@ export class SubjectKeys {
     if (!header.storeId.equals(storeId)) {
       throw new StoreError("ERR_WAL_FOREIGN", `${path} has the subject keys of another store`, { path });
     }
-    const secret = this.#slot(SCRATCH_SLOT);
     const { keyNumber, wrapped } = header;
-    assert(wrapped.length === WRAPPED_BYTES, "the field of the secret");
-    if (!this.#masterKeys().unwrapSecret(wrapped, storeId, SECRET_INFO, secret)) {
+    if (!this.#secrets.take(this.#masterKeys(), wrapped)) {
       const message = `none of the keys that were given opens the subject keys in ${path}, sealed by key ${keyNumber}`;
       throw new StoreError("ERR_KEY_WRONG", message, { path, keyId: keyNumber });
     }
-    deriveKey(this.#slot(TAGS_SLOT), secret, storeId, TAGS_INFO);
-    deriveKey(this.#slot(RECORDS_SLOT), secret, storeId, RECORDS_INFO);
-    secret.fill(0);
     this.#readOn(file);
   }
 
@@ -210,42 +177,12 @@ export class SubjectKeys {
         return Buffer.from(record.subarray(0, SUBJECT_KEY_ID_BYTES));
       }
       const id = randomBytes(SUBJECT_KEY_ID_BYTES);
-      const record = this.#sealedRecord(id, Buffer.from(tag, "latin1"), nameBytes);
+      const record = this.#secrets.newRecord(id, nameBytes);
       const index = this.#recordCount;
       await file.addRecord(record, index);
       this.#enter({ id, subject: Buffer.from(tag, "latin1"), isLive: true }, index);
       return id;
     });
-  }
-
-  #sealedRecord(id: Buffer, subject: Buffer, nameBytes: Uint8Array): Buffer {
-    const record = encodeSubjectRecord({ id, subject, isLive: true });
-    const plain = this.#scratch();
-    plain.set(nameBytes);
-    randomFillSync(plain.subarray(KEY_BYTES));
-    this.#seal(record, plain, this.#slot(RECORDS_SLOT));
-    plain.fill(0);
-    return record;
-  }
-
-  /** Fills in the sealed parts of a record. `plain` is encrypted in place. */
-  #seal(record: Buffer, plain: Buffer, key: Buffer): void {
-    const { nonce, sealed, tag } = sealedParts(record);
-    randomFillSync(nonce);
-    encryptWithNonce(key, nonce, recordAad(this.#place.storeId, record), plain, tag);
-    sealed.set(plain);
-    finishSubjectRecord(record);
-  }
-
-  /** A record's hash of the name and key, in scratch. False: it does not hold its tag. */
-  #unseal(record: Buffer): boolean {
-    const { nonce, sealed, tag } = sealedParts(record);
-    const aad = recordAad(this.#place.storeId, record);
-    const plain = decryptWithNonce(this.#slot(RECORDS_SLOT), nonce, aad, sealed, tag);
-    if (plain === null) return false;
-    this.#scratch().set(plain);
-    plain.fill(0);
-    return true;
   }
 
   /** Encrypts bytes in place of a copy: nonce, ciphertext and tag. Null: the key was destroyed. */
@@ -289,38 +226,14 @@ export class SubjectKeys {
     if (this.#file === null || index === undefined) return { kind: "refused", error: unknownKey(id, this.path) };
     const isLive = isLiveState(this.#file.stateAt(index));
     if (isLive === false) {
-      this.#forgetSlot(id);
+      this.#secrets.drop(id);
       return DESTROYED;
     }
-    const slot = this.#slots.get(id);
-    if (slot !== undefined && isLive === true) return this.#slot(slot);
-    if (!this.#unseal(this.#file.recordAt(index))) {
-      const isDestroyed = isLiveState(this.#file.stateAt(index)) === false; // while it was read
-      return isDestroyed ? DESTROYED : { kind: "refused", error: tamperedRecord(this.path, index) };
-    }
-    const target = this.#takeSlot(id);
-    const scratch = this.#scratch();
-    target.set(scratch.subarray(KEY_BYTES));
-    scratch.fill(0);
-    return target;
-  }
-
-  #takeSlot(id: string): Buffer {
-    const slot = this.#nextSlot;
-    this.#nextSlot = slot + 1 === SLOT_COUNT ? FIRST_KEY_SLOT : slot + 1;
-    const before = this.#owners[slot] as string;
-    if (before !== "") this.#slots.delete(before);
-    this.#owners[slot] = id;
-    this.#slots.set(id, slot);
-    return this.#slot(slot);
-  }
-
-  #forgetSlot(id: string): void {
-    const slot = this.#slots.get(id);
-    if (slot === undefined) return;
-    this.#slot(slot).fill(0);
-    this.#owners[slot] = "";
-    this.#slots.delete(id);
+    const key =
+      (isLive === true ? this.#secrets.cached(id) : null) ?? this.#secrets.unsealed(id, this.#file.recordAt(index));
+    if (key !== null) return key;
+    const isDestroyed = isLiveState(this.#file.stateAt(index)) === false; // while it was read
+    return isDestroyed ? DESTROYED : { kind: "refused", error: tamperedRecord(this.path, index) };
   }
 
   /** Destroys every key that a subject has had, durably, and resolves with their ids, those included that were destroyed before. */
@@ -354,7 +267,7 @@ export class SubjectKeys {
       const record = encodeSubjectRecord({ ...known, isLive: false });
       finishSubjectRecord(record);
       await file.replaceRecord(record, index);
-      this.#forgetSlot(textOf(known.id));
+      this.#secrets.drop(textOf(known.id));
       ids.push(hexOf(known.id));
     }
     return ids;
@@ -374,31 +287,18 @@ export class SubjectKeys {
   }
 
   *#resealed(file: SubjectFile): Generator<Buffer, void, undefined> {
-    const { storeId } = this.#place;
-    const memory = new SecretMemory(BLOCK_BYTES);
+    const others = new SubjectSecrets(this.#place.storeId);
     try {
-      const secret = randomFillSync(memory.bytes.subarray(0, KEY_BYTES));
-      const tags = memory.bytes.subarray(KEY_BYTES, 2 * KEY_BYTES);
-      const records = memory.bytes.subarray(2 * KEY_BYTES, 3 * KEY_BYTES);
-      const { keyId, wrapped } = this.#masterKeys().wrapSecret(secret, storeId, SECRET_INFO);
-      deriveKey(tags, secret, storeId, TAGS_INFO);
-      deriveKey(records, secret, storeId, RECORDS_INFO);
-      yield encodeSubjectHeader(storeId, keyId, wrapped);
+      yield others.draw(this.#masterKeys());
       for (let index = 0; index < this.#recordCount; index++) {
         const before = file.recordAt(index);
         const known = decodeSubjectRecord(before);
-        if (known === null) throw tamperedRecord(this.path, index);
-        if (known.isLive && !this.#unseal(before)) throw tamperedRecord(this.path, index);
-        const plain = this.#scratch();
-        const subject = known.isLive ? tagOf(tags, plain.subarray(0, KEY_BYTES)) : Buffer.alloc(SUBJECT_TAG_BYTES);
-        const record = encodeSubjectRecord({ ...known, subject });
-        if (known.isLive) this.#seal(record, plain, records);
-        else finishSubjectRecord(record);
-        plain.fill(0);
+        const record = known === null ? null : this.#secrets.resealed(before, known, others);
+        if (record === null) throw tamperedRecord(this.path, index);
         yield record;
       }
     } finally {
-      memory.close();
+      others.close();
     }
   }
 
@@ -422,28 +322,19 @@ export class SubjectKeys {
   }
 
   #tagOf(nameBytes: Uint8Array): string {
-    return textOf(tagOf(this.#slot(TAGS_SLOT), nameBytes));
+    return textOf(this.#secrets.tagOf(nameBytes));
   }
 
   #writable(): SubjectFile {
     assert(this.#file !== null && this.#place.isWriting, "a writer has its file of subject keys");
-    if (!this.#memory.isOpen) throw new StoreError("ERR_STORE_CLOSED", "the store is closed, and its keys are gone");
+    this.#secrets.assertOpen();
     return this.#file;
-  }
-
-  #slot(slot: number): Buffer {
-    if (!this.#memory.isOpen) throw new StoreError("ERR_STORE_CLOSED", "the store is closed, and its keys are gone");
-    return this.#memory.bytes.subarray(slot * KEY_BYTES, (slot + 1) * KEY_BYTES);
-  }
-
-  #scratch(): Buffer {
-    return this.#memory.bytes.subarray(SCRATCH_SLOT * KEY_BYTES, FIRST_KEY_SLOT * KEY_BYTES);
   }
 
   /** Zeroes everything. A second time does nothing. */
   async close(): Promise<void> {
     await this.#file?.close();
-    this.#memory.close();
+    this.#secrets.close();
   }
 }
 
@@ -482,10 +373,6 @@ function tamperedRecord(path: string, index: number): StoreError {
   const offset = subjectRecordOffset(index);
   const message = `the record at ${offset} of ${path} does not hold its authentication tag`;
   return new StoreError("ERR_WAL_TAMPERED", message, { path, offset });
-}
-
-function tagOf(key: Buffer, nameBytes: Uint8Array): Buffer {
-  return createHmac("sha256", key).update(nameBytes).digest().subarray(0, SUBJECT_TAG_BYTES);
 }
 
 /** Names are not kept. */
