@@ -224,6 +224,14 @@ export class EventStore {
     return subjects.forget(subject);
   }
 
+  /** The same for keys by their ids, those that the file does not have included: it may be put back. */
+  async forgetKeys(keyIds: Iterable<string>): Promise<void> {
+    this.#wal.assertWritable();
+    const { subjects } = this.#appender;
+    if (subjects === null) throw subjectsNeeded(this.directory);
+    await subjects.forgetKeys(keyIds);
+  }
+
   /** Whether what is encrypted by a subject's key is lost by now, as far as this process knows. */
   isForgotten(keyId: string): boolean {
     return this.#source.retention.state.forgottenKeys.has(keyId) || this.#subjectKeys?.isDestroyed(keyId) === true;

@@ -61,7 +61,7 @@ export class Subjects {
    */
   async begin(): Promise<void> {
     const { keys, follower } = this.#place;
-    const { toDestroy, toLog } = keys.compare(new Set(follower.state.forgottenKeys.keys()));
+    const { toDestroy, toLog } = keys.compare(follower.state.forgottenKeys.keys());
     if (toDestroy.length > 0) await keys.destroyKeys(toDestroy);
     if (toLog.length > 0) await this.#log("SubjectForgotten", { keyIds: await keys.destroyKeys(toLog) });
   }
@@ -125,17 +125,28 @@ export class Subjects {
   async forget(subject: string): Promise<Forgetting> {
     const { keys, follower, watermark } = this.#place;
     const keyIds = await keys.destroySubject(checkedSubject(subject));
-    await follower.catchUp(watermark());
-    const unlogged = keyIds.filter((id) => !follower.state.forgottenKeys.has(id));
-    if (unlogged.length > 0) {
-      const { lsn } = await this.#log("SubjectForgotten", { keyIds: unlogged });
-      await follower.catchUp(lsn);
-    }
+    await this.#logDestroyed(keyIds);
     const last = keyIds
       .map((id) => follower.state.forgottenKeys.get(id))
       .sort((a, b) => (a?.lsn ?? 0) - (b?.lsn ?? 0))
       .at(-1);
     return { keyIds, lsn: last?.lsn ?? watermark(), forgottenAt: last?.recordedAt ?? Date.now() * 1000 };
+  }
+
+  /** Destroys keys by their ids, and logs all of them. */
+  async forgetKeys(keyIds: Iterable<string>): Promise<void> {
+    const ids = [...keyIds];
+    await this.#place.keys.destroyKeys(ids);
+    await this.#logDestroyed(ids);
+  }
+
+  async #logDestroyed(keyIds: readonly string[]): Promise<void> {
+    const { follower, watermark } = this.#place;
+    await follower.catchUp(watermark());
+    const unlogged = keyIds.filter((id) => !follower.state.forgottenKeys.has(id));
+    if (unlogged.length === 0) return;
+    const { lsn } = await this.#log("SubjectForgotten", { keyIds: unlogged });
+    await follower.catchUp(lsn);
   }
 
   /** Seals the file by the current master key alone. The last that is done with it. */

@@ -58,8 +58,13 @@ export function verifyCommand(context: CommandContext): Command {
           await output.print(result, () => {
             const removed = sealed.removedLsns === 0 ? "" : `, ${formatCount(sealed.removedLsns)} were removed`;
             const sum = `${formatCount(verified.events)} events in ${formatCount(verified.streams)} streams: all there, nothing damaged${removed}`;
-            if (undecoded.size === 0) return sum;
-            return `${sum}\nnot decoded, for want of their --schema: ${undecodedTypes.join(", ")}`;
+            const { forgottenEvents, unopenedEvents } = verified;
+            const lines = [sum];
+            if (forgottenEvents > 0) lines.push(`${formatCount(forgottenEvents)} are of forgotten subjects`);
+            if (unopenedEvents > 0)
+              lines.push(`not looked into, for want of their --subject-keys: ${formatCount(unopenedEvents)} events`);
+            if (undecoded.size > 0) lines.push(`not decoded, for want of their --schema: ${undecodedTypes.join(", ")}`);
+            return lines.join("\n");
           });
         });
       } finally {

@@ -49,12 +49,15 @@ const DESTROYED: Exclude<Opened, { readonly kind: "plain" | "refused" }> = { kin
 
 export class SubjectKeys {
   readonly #place: SubjectKeysPlace;
-  /** Null: a reader of a store without subjects. */
-  readonly #file: SubjectFile | null;
+  /** Null: a reader has found none yet. */
+  #file: SubjectFile | null;
+  #isLoaded = false;
   readonly #secrets: SubjectSecrets;
   /** By id, and by tag with the newest last: indexes of records. */
   readonly #byId = new Map<string, number>();
   readonly #byTag = new Map<string, number[]>();
+  /** Those that were destroyed already when this opener came to know them. */
+  readonly #gone = new Set<string>();
   #recordCount = 0;
 
   /**
@@ -115,6 +118,7 @@ export class SubjectKeys {
       const message = `none of the keys that were given opens the subject keys in ${path}, sealed by key ${keyNumber}`;
       throw new StoreError("ERR_KEY_WRONG", message, { path, keyId: keyNumber });
     }
+    this.#isLoaded = true;
     this.#readOn(file);
   }
 
@@ -145,8 +149,9 @@ export class SubjectKeys {
     }
   }
 
-  #enter({ id, subject }: SubjectRecord, index: number): void {
+  #enter({ id, subject, isLive }: SubjectRecord, index: number): void {
     this.#byId.set(textOf(id), index);
+    if (!isLive) this.#gone.add(hexOf(id));
     const tag = textOf(subject);
     const others = this.#byTag.get(tag);
     if (others === undefined) this.#byTag.set(tag, [index]);
@@ -219,9 +224,18 @@ export class SubjectKeys {
     return { kind: "refused", error: new StoreError("ERR_WAL_TAMPERED", message, { subjectKeyId: hexOf(id) }) };
   }
 
+  /** For a reader, which may have come before the file. */
+  #lookAgain(): void {
+    const { path, isWriting, busyWaitMs } = this.#place;
+    if (this.#file === null && existsSync(path)) this.#file = SubjectFile.open(path, isWriting, false, busyWaitMs);
+    if (this.#file === null) return;
+    if (this.#isLoaded) this.#readOn(this.#file);
+    else this.#load(this.#file);
+  }
+
   /** A view of secret memory, until the next call. */
   #keyOf(id: string): Buffer | Exclude<Opened, { readonly kind: "plain" }> {
-    if (this.#file !== null && !this.#byId.has(id)) this.#readOn(this.#file);
+    if (!this.#byId.has(id)) this.#lookAgain();
     const index = this.#byId.get(id);
     if (this.#file === null || index === undefined) return { kind: "refused", error: unknownKey(id, this.path) };
     const isLive = isLiveState(this.#file.stateAt(index));
@@ -229,8 +243,8 @@ export class SubjectKeys {
       this.#secrets.drop(id);
       return DESTROYED;
     }
-    const key =
-      (isLive === true ? this.#secrets.cached(id) : null) ?? this.#secrets.unsealed(id, this.#file.recordAt(index));
+    if (isLive === null) return { kind: "refused", error: replaced(this.path) };
+    const key = this.#secrets.cached(id) ?? this.#secrets.unsealed(id, this.#file.recordAt(index));
     if (key !== null) return key;
     const isDestroyed = isLiveState(this.#file.stateAt(index)) === false; // while it was read
     return isDestroyed ? DESTROYED : { kind: "refused", error: tamperedRecord(this.path, index) };
@@ -303,16 +317,14 @@ export class SubjectKeys {
   }
 
   /** Which of these ids are live, and which keys are destroyed that are not among them. */
-  compare(forgotten: ReadonlySet<string>): { readonly toDestroy: string[]; readonly toLog: string[] } {
+  compare(forgotten: Iterable<string>): { readonly toDestroy: string[]; readonly toLog: string[] } {
+    const unlogged = new Set(this.#gone);
     const toDestroy: string[] = [];
-    const toLog: string[] = [];
-    for (const [text, index] of this.#byId) {
-      const id = Buffer.from(text, "latin1").toString("hex");
-      const isLive = isLiveState((this.#file as SubjectFile).stateAt(index));
-      if (isLive === true && forgotten.has(id)) toDestroy.push(id);
-      if (isLive === false && !forgotten.has(id)) toLog.push(id);
+    for (const id of forgotten) {
+      const isKnown = this.#byId.has(Buffer.from(id, "hex").toString("latin1"));
+      if (!unlogged.delete(id) && isKnown && !this.isDestroyed(id)) toDestroy.push(id);
     }
-    return { toDestroy, toLog };
+    return { toDestroy, toLog: [...unlogged] };
   }
 
   /** Whether the file has the key as destroyed. Of one that it does not have nothing is said. */
@@ -361,6 +373,10 @@ function refusedHeader(header: Exclude<SubjectHeader, { kind: "header" | "unfini
 function missing(path: string): StoreError {
   const message = `${path} is empty, and the log says that the store has subject keys`;
   return new StoreError("ERR_KEY_MISSING", message, { path });
+}
+
+function replaced(path: string): StoreError {
+  return new StoreError("ERR_KEY_MISSING", `${path} was replaced while the store was open`, { path });
 }
 
 function unknownKey(id: string, path: string): StoreError {
