@@ -79,6 +79,13 @@ export class EventReader {
     this.#decoder.openContent = (view, bytes, start, end) => openContent(keys, retention, view, bytes, start, end);
   }
 
+  /** Whether the log says that the store has a file of subject keys. */
+  async hasSubjectKeys(): Promise<boolean> {
+    const { retention } = this.#source;
+    await retention.catchUp(this.watermark);
+    return retention.state.hasSubjectKeys;
+  }
+
   /** Whether what is encrypted by a subject's key is lost by now, as far as this process knows. */
   isForgotten(keyId: string): boolean {
     return this.#source.retention.state.forgottenKeys.has(keyId) || this.#subjectKeys?.isDestroyed(keyId) === true;

@@ -25,7 +25,7 @@ export type {
   StoreHealth,
   TruncationReport,
 } from "../wal/index.js";
-export { checkEncryption, checkOptionNames, choiceOption, integerOption, isStore } from "../wal/index.js";
+export { checkEncryption, checkOptionNames, choiceOption, integerOption, isEncrypted, isStore } from "../wal/index.js";
 export type { AppendOptions, StreamAppend } from "./appender.js";
 export type { BackupOptions, RestoreStoreOptions } from "./backup-options.js";
 export type { AppendResult, BufferedResult } from "./batch-ledger.js";

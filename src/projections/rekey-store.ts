@@ -6,7 +6,9 @@ import {
   checkEncryption,
   checkOptionNames,
   type EncryptionOptions,
+  EventReader,
   EventStore,
+  isEncrypted,
   isStore,
   type RekeyReport,
   type StateCiphers,
@@ -53,6 +55,7 @@ export async function rekeyStore(directory: string, options: RekeyOptions): Prom
     throw new StoreError("ERR_STORE_NOT_FOUND", `there is no store in ${directory}`, { directory });
   }
   const { encryption } = options;
+  if (encryption.subjectKeys === undefined) await assertNoSubjects(directory, encryption);
   // It makes its own checkpoint, and no other one is to come between.
   const never = { checkpointWalBytes: 0, checkpointEntries: 0 };
   const store = await EventStore.open(directory, { encryption, exclusive: true, ...never }, graphEventCodecs, true);
@@ -70,6 +73,19 @@ export async function rekeyStore(directory: string, options: RekeyOptions): Prom
   } finally {
     await store.close();
   }
+}
+
+/** Looked at by a reader: who opens the store for writing has the new key named in it already. */
+async function assertNoSubjects(directory: string, encryption: EncryptionOptions): Promise<void> {
+  if (!(await isEncrypted(directory))) return;
+  const reader = await EventReader.open(directory, [], graphEventCodecs, encryption);
+  try {
+    if (!(await reader.hasSubjectKeys())) return;
+  } finally {
+    await reader.close();
+  }
+  const message = `the store in ${directory} has subject keys: rekeying it needs the option encryption.subjectKeys`;
+  throw new StoreError("ERR_KEY_MISSING", message, { directory });
 }
 
 async function checkpointsIn(directory: string): Promise<string[]> {
