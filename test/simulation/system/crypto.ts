@@ -4,7 +4,19 @@ import { realmOf } from "../realms.js";
 
 const realm = realmOf(import.meta.url);
 
-export { createCipheriv, createDecipheriv, createHash, createHmac, hash, timingSafeEqual } from "node:crypto";
+export {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  hash,
+  KeyObject,
+  sign,
+  timingSafeEqual,
+  verify,
+} from "node:crypto";
 
 export function randomFillSync<Bytes extends Uint8Array>(bytes: Bytes): Bytes {
   for (let index = 0; index < bytes.length; index++) bytes[index] = realm.process.chance.integer(256);
