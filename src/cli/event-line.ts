@@ -14,13 +14,13 @@ export interface EventLine {
 
 const TAKEN = new Set(["stream", "type", "data", "metadata", "id", "subject"]);
 /** What `varve read --json` prints besides: the new store gives these itself. */
-const GIVEN_BY_THE_STORE = new Set(["version", "lsn", "recordedAt"]);
+const GIVEN_BY_THE_STORE = new Set(["version", "lsn", "recordedAt", "subjectKeyId"]);
 
 /** Throws ERR_IMPORT_SOURCE with the line's number when it is no event. */
 export function parseEventLine(line: NdjsonLine): EventLine {
   const { value } = line;
   if (!isRecord(value)) throw badLine(line.number, "is not a JSON object");
-  if (value["forgotten"] === true || value["sealed"] !== undefined)
+  if (value["forgotten"] === true || value["sealed"] === true)
     throw badLine(
       line.number,
       "is of a subject that is forgotten, or whose key was not given: it has no content to import",
@@ -34,6 +34,9 @@ export function parseEventLine(line: NdjsonLine): EventLine {
   if (typeof type !== "string") throw badLine(line.number, "has no type, or one that is no string");
   if (metadata !== undefined && !isRecord(metadata)) throw badLine(line.number, "has metadata that are no JSON object");
   if (id !== undefined && typeof id !== "string") throw badLine(line.number, "has an id that is no string");
+  // The store that it comes from does not know either.
+  if (subject === undefined && typeof value["subjectKeyId"] === "string")
+    throw badLine(line.number, "is of a subject: say which as `subject`, or take subjectKeyId away");
   if (subject !== undefined && typeof subject !== "string")
     throw badLine(line.number, "has a subject that is no string");
   return {
@@ -54,8 +57,9 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 
 /** The fields of an event that are printed. Data of a type that no schema was given for are left as they are stored. */
 export function printableEvent(event: RecordedEvent): object {
-  const { id, type, stream, version, lsn, recordedAt } = event;
-  return { id, type, ...contentOf(event), stream, version, lsn, recordedAt };
+  const { id, type, stream, version, lsn, recordedAt, subjectKeyId } = event;
+  const about = subjectKeyId === null ? {} : { subjectKeyId };
+  return { id, type, ...contentOf(event), ...about, stream, version, lsn, recordedAt };
 }
 
 /** An event as one line for people. */
@@ -64,7 +68,7 @@ export function formatEvent(event: RecordedEvent): string {
   const place = `${String(lsn).padStart(8)}  ${formatInstant(recordedAt)}  ${stream}@${version}`;
   const content = contentOf(event);
   if ("forgotten" in content) return `${place}  ${type}  (forgotten)`;
-  if ("sealed" in content) return `${place}  ${type}  (sealed by the subject key ${content.sealed})`;
+  if ("sealed" in content) return `${place}  ${type}  (sealed by the subject key ${event.subjectKeyId})`;
   return `${place}  ${type}  ${stringify(Object.values(content)[0])}`;
 }
 
@@ -77,8 +81,8 @@ type Content =
   | { readonly data: unknown; readonly metadata: unknown }
   | { readonly payload: Uint8Array; readonly metadata: unknown }
   | { readonly forgotten: true }
-  /** The id of the subject's key, which was not given. */
-  | { readonly sealed: string };
+  /** The subject's key was not given. */
+  | { readonly sealed: true };
 
 function contentOf(event: RecordedEvent): Content {
   if (event.forgotten) return { forgotten: true };
@@ -86,7 +90,7 @@ function contentOf(event: RecordedEvent): Content {
     const { metadata } = event;
     return { ...dataOf(event), metadata };
   } catch (error) {
-    if (isStoreError(error, "ERR_KEY_MISSING")) return { sealed: String(error.details["subjectKeyId"]) };
+    if (isStoreError(error, "ERR_KEY_MISSING")) return { sealed: true };
     throw error;
   }
 }

@@ -65,6 +65,11 @@ export type RecordedEvent<Events extends EventMap = EventMap> = {
     readonly recordedAt: number;
     /** The stored bytes of `data`: JSON text or a protobuf message. A view that others share: to be read, not to be written. */
     readonly payload: Uint8Array;
+    /**
+     * The id of the key of the event's subject, 32 hexadecimal digits, and null where it has none. The events of `$retention` of the type
+     * `varve.v1.SubjectForgotten` name such ids (`data.keyIds`): who keeps something elsewhere that was made of an event can go by them.
+     */
+    readonly subjectKeyId: string | null;
     /** Whether its subject was forgotten: then there is no data, no payload and no metadata any more. */
     readonly forgotten: boolean;
   };

@@ -136,6 +136,11 @@ export class StoredEvent {
     return idEnd === idStart ? null : this.bytes.toString("utf8", idStart, idEnd);
   }
 
+  /** Null: it has no subject. */
+  get subjectKeyId(): string | null {
+    return this.subjectContent?.keyId ?? null;
+  }
+
   /** Whether the event's subject was forgotten. */
   get forgotten(): boolean {
     return this.subjectContent?.status === "forgotten";
@@ -185,7 +190,7 @@ export class StoredEvent {
 
   /**
    * All that can be shown of the event: `payload` stands in the place of data that cannot be decoded, and of content under a subject's key that
-   * is not there the key's id as `sealed`.
+   * is not there `sealed: true`.
    */
   describe(): Record<string, unknown> {
     const { id, type, stream, version, lsn, recordedAt } = this;
@@ -194,13 +199,14 @@ export class StoredEvent {
 
   #describeContent(): Record<string, unknown> {
     const { subjectContent } = this;
-    if (subjectContent?.status === "refused") return { sealed: subjectContent.keyId };
-    if (subjectContent?.status === "forgotten") return { forgotten: true };
+    const about = subjectContent === null ? {} : { subjectKeyId: subjectContent.keyId };
+    if (subjectContent?.status === "refused") return { ...about, sealed: true };
+    if (subjectContent?.status === "forgotten") return { ...about, forgotten: true };
     const { metadata } = this;
     try {
-      return { data: this.data, metadata };
+      return { data: this.data, metadata, ...about };
     } catch {
-      return { payload: this.payload, metadata };
+      return { payload: this.payload, metadata, ...about };
     }
   }
 

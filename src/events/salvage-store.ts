@@ -43,10 +43,12 @@ export interface SalvagedEvent {
   readonly data?: unknown;
   readonly payload?: Uint8Array;
   readonly metadata: Readonly<Record<string, unknown>>;
-  /** There where the event's subject was forgotten: it has no content any more. */
+  /** Of an event that has a subject: the id of its key. */
+  readonly subjectKeyId?: string;
+  /** The subject was forgotten: the event has no content any more. */
   readonly forgotten?: true;
-  /** The id of the key of the event's subject, where that key is not there: the content stays sealed. */
-  readonly sealed?: string;
+  /** The subject's key is not there: the content stays sealed. */
+  readonly sealed?: true;
   /** Null for one that would be derived from the LSN, where that is not known. */
   readonly id: string | null;
   /** µs since 1970; null where nothing intact says it. */
@@ -302,17 +304,18 @@ interface HomelessEvent {
   readonly end: number;
 }
 
-type SalvagedContent = Pick<SalvagedEvent, "data" | "payload" | "metadata" | "forgotten" | "sealed">;
+type SalvagedContent = Pick<SalvagedEvent, "data" | "payload" | "metadata" | "subjectKeyId" | "forgotten" | "sealed">;
 
 function contentOf(event: StoredEvent): SalvagedContent {
   const { subjectContent } = event;
-  if (subjectContent?.status === "refused") return { metadata: {}, sealed: subjectContent.keyId };
-  if (subjectContent?.status === "forgotten") return { metadata: {}, forgotten: true };
+  const about = subjectContent === null ? {} : { subjectKeyId: subjectContent.keyId };
+  if (subjectContent?.status === "refused") return { metadata: {}, ...about, sealed: true };
+  if (subjectContent?.status === "forgotten") return { metadata: {}, ...about, forgotten: true };
   const metadata = metadataOf(event);
   try {
-    return { data: event.data, metadata };
+    return { data: event.data, metadata, ...about };
   } catch {
-    return { payload: event.payload, metadata };
+    return { payload: event.payload, metadata, ...about };
   }
 }
 

@@ -24,9 +24,20 @@ test("a subject is named on the command line or in a line, read, and forgotten",
   const lines = join(base, "lines");
   writeFileSync(lines, '{"stream":"talk","type":"Said","data":"two","subject":"bob"}\n');
   await runJson(["import", "ndjson", lines, ...all]);
+  for (const [line, problem] of [
+    ['"subject":7', "no string"],
+    ['"forgotten":true', "no content to import"],
+    ['"sealed":true', "no content to import"],
+    [`"subjectKeyId":"${"0".repeat(32)}"`, "say which"],
+  ] as const) {
+    writeFileSync(lines, `{"stream":"talk","type":"Said",${line}}\n`);
+    const refused = await runFailing(["import", "ndjson", lines, ...all]);
+    assert.is(refused.code, "ERR_IMPORT_SOURCE");
+    assert.ok(String(refused.message).includes(problem), String(refused.message));
+  }
   const talk = async (options: readonly string[]): Promise<unknown[]> => {
     const events = (await runJson(["read", "--stream", "talk", ...options])) as Record<string, unknown>[];
-    return events.map(({ data, forgotten, sealed }) => data ?? forgotten ?? (sealed === undefined ? null : "sealed"));
+    return events.map(({ data, forgotten, sealed }) => data ?? forgotten ?? (sealed === true ? "sealed" : null));
   };
   assert.equal(await talk(all), ["one", "two"]);
   assert.equal(await talk(["--store", store, "--key-file", key]), ["sealed", "sealed"]);

@@ -5,8 +5,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { StoredEvent } from "../../src/events/recorded-event.js";
-import { openStore, type RecordedEvent, type Store } from "../../src/index.js";
+import { openStore, type Store } from "../../src/index.js";
 import { keyOf } from "../encryption/support.js";
 import { assert } from "../support/assert.js";
 import { suite } from "../support/suite.js";
@@ -50,8 +49,8 @@ interface Seen {
 async function eventsIn(store: Store): Promise<Map<number, Seen>> {
   const seen = new Map<number, Seen>();
   for await (const event of store.readAll()) {
-    const { keyId } = (event as RecordedEvent & StoredEvent).subjectContent ?? {};
-    if (keyId === undefined) continue;
+    const { subjectKeyId: keyId } = event;
+    if (keyId === null) continue;
     const subject = event.forgotten ? null : (event.data as { subject: string }).subject;
     seen.set(event.lsn, { lsn: event.lsn, subject, keyId });
   }
