@@ -22,7 +22,8 @@ export interface RestoreStoreOptions {
   readonly encryption?: EncryptionOptions | null;
   /**
    * What was forgotten since the backup was made: attestations, or the names of files of JSON with one or with a list of them. The restored store
-   * is opened once, destroys those keys in `encryption.subjectKeys` where they are not destroyed, and logs them. Default: none.
+   * is opened once, destroys those keys in `encryption.subjectKeys` where they are not destroyed, and logs them. Where that fails the store is
+   * there without: remove it, and restore again. Default: none.
    */
   readonly forgotten?: readonly (ForgetAttestation | string)[];
   /** Ends it when it aborts; there is no store then. */

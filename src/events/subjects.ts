@@ -22,6 +22,9 @@ import type { RetentionChange } from "./retention.js";
 import { type RetentionEventName, type RetentionEvents, retentionType } from "./retention-event.js";
 import type { RetentionFollower } from "./retention-follower.js";
 
+/** Of one event: a restored log can have to say much at once. */
+const KEYS_PER_EVENT_MAX = 1000;
+
 /** What a writer needs to change what is known of subjects. */
 export interface SubjectsPlace {
   readonly keys: SubjectKeys;
@@ -63,7 +66,8 @@ export class Subjects {
     const { keys, follower } = this.#place;
     const { toDestroy, toLog } = keys.compare(follower.state.forgottenKeys.keys());
     if (toDestroy.length > 0) await keys.destroyKeys(toDestroy);
-    if (toLog.length > 0) await this.#log("SubjectForgotten", { keyIds: await keys.destroyKeys(toLog) });
+    // Once more, for it may not have become durable.
+    if (toLog.length > 0) await this.#logDestroyed(await keys.destroyKeys(toLog));
   }
 
   #log<Name extends RetentionEventName>(name: Name, data: RetentionEvents[Name]): Promise<RetentionChange> {
@@ -144,9 +148,10 @@ export class Subjects {
     const { follower, watermark } = this.#place;
     await follower.catchUp(watermark());
     const unlogged = keyIds.filter((id) => !follower.state.forgottenKeys.has(id));
-    if (unlogged.length === 0) return;
-    const { lsn } = await this.#log("SubjectForgotten", { keyIds: unlogged });
-    await follower.catchUp(lsn);
+    for (let from = 0; from < unlogged.length; from += KEYS_PER_EVENT_MAX) {
+      const { lsn } = await this.#log("SubjectForgotten", { keyIds: unlogged.slice(from, from + KEYS_PER_EVENT_MAX) });
+      await follower.catchUp(lsn);
+    }
   }
 
   /** Seals the file by the current master key alone. The last that is done with it. */

@@ -149,7 +149,7 @@ export class SubjectFile {
 
   /** Writes the header of a new file, durably. */
   async writeHeader(bytes: Buffer): Promise<void> {
-    await this.#write(bytes, 0);
+    await this.#write([[bytes, 0]]);
     try {
       await syncDirectory(dirname(this.path));
     } catch (error) {
@@ -161,23 +161,26 @@ export class SubjectFile {
   async addRecord(bytes: Buffer, index: number): Promise<void> {
     const offset = subjectRecordOffset(index);
     try {
-      await this.#write(bytes, offset);
+      await this.#write([[bytes, offset]]);
     } catch (error) {
       cutOff(this.#fd, offset);
       throw error;
     }
   }
 
-  /** Overwrites a record, durably. */
-  async replaceRecord(bytes: Buffer, index: number): Promise<void> {
-    await this.#write(bytes, subjectRecordOffset(index));
+  /** Overwrites records, durably when it resolves; when it rejects, any of them may be as it was. */
+  async replaceRecords(records: readonly (readonly [bytes: Buffer, index: number])[]): Promise<void> {
+    await this.#write(records.map(([bytes, index]) => [bytes, subjectRecordOffset(index)]));
   }
 
-  async #write(bytes: Buffer, offset: number): Promise<void> {
+  async #write(pieces: readonly (readonly [bytes: Buffer, offset: number])[]): Promise<void> {
+    if (pieces.length === 0) return;
     let isWritten = false;
     try {
-      const length = writeSync(this.#fd, bytes, 0, bytes.length, offset);
-      if (length < bytes.length) throw shortWrite(this.path, length, bytes.length);
+      for (const [bytes, offset] of pieces) {
+        const length = writeSync(this.#fd, bytes, 0, bytes.length, offset);
+        if (length < bytes.length) throw shortWrite(this.path, length, bytes.length);
+      }
       isWritten = true;
       await dataSync(this.#fd);
     } catch (cause) {

@@ -178,7 +178,7 @@ export class SubjectKeys {
       if (known !== undefined && isLiveState(file.stateAt(known)) === true) {
         const record = file.recordAt(known);
         // Whoever made it may have died before it was durable, or have been refused: what is written again is flushed again.
-        await file.replaceRecord(record, known);
+        await file.replaceRecords([[record, known]]);
         return Buffer.from(record.subarray(0, SUBJECT_KEY_ID_BYTES));
       }
       const id = randomBytes(SUBJECT_KEY_ID_BYTES);
@@ -275,15 +275,17 @@ export class SubjectKeys {
   /** Also those that are destroyed: their last overwriting may have failed, and what is written again is flushed again. */
   async #destroy(file: SubjectFile, indexes: readonly number[]): Promise<string[]> {
     const ids: string[] = [];
+    const records: [Buffer, number][] = [];
     for (const index of indexes) {
       const known = decodeSubjectRecord(file.recordAt(index));
       if (known === null) throw tamperedRecord(this.path, index);
       const record = encodeSubjectRecord({ ...known, isLive: false });
       finishSubjectRecord(record);
-      await file.replaceRecord(record, index);
+      records.push([record, index]);
       this.#secrets.drop(textOf(known.id));
       ids.push(hexOf(known.id));
     }
+    await file.replaceRecords(records);
     return ids;
   }
 
