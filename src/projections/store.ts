@@ -165,6 +165,8 @@ export class Store<Events extends EventMap = EventMap> {
    *   for so long. Nothing was written.
    * @throws StoreError `ERR_WAL_OUTCOME_UNKNOWN`: a write failed, of this writer or another; whether the events exist is known after
    *   reopening.
+   * @throws StoreError for an event with a `subject`: `ERR_KEY_MISSING` without `encryption.subjectKeys`; `ERR_WAL_FULL`, `ERR_IO_FAILED`,
+   *   `ERR_STORE_BUSY` when its key could not be made. Nothing was written.
    * @throws StoreError `ERR_WAL_FAILED`, `ERR_STORE_CLOSED`
    *
    * @example
@@ -518,6 +520,7 @@ export class Store<Events extends EventMap = EventMap> {
     const forgetting = await this.#events.forget(subject);
     const { directory, stateCiphers } = this.#events;
     await dropCheckpoints(directory, forgetting.keyIds, stateCiphers);
+    await this.#graph?.catch(() => {}); // it can be starting, and is among the runners then
     await Promise.all(Array.from(this.#runners.values(), (runner) => runner.whenForgotten(forgetting.lsn)));
     return attest(this.storeId, forgetting, key);
   }

@@ -25,6 +25,7 @@ const PATHS = [
   "compact",
   "backup",
   "restore",
+  "forget",
   "rekey",
   "stream truncate",
   "stream delete",

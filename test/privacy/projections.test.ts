@@ -172,6 +172,40 @@ test("a projection in another process's place, a reader, drops its state when it
   await store.close();
 });
 
+test("a graph on a reader drops its state when it hears of it", async () => {
+  const store = await opened();
+  const graph = await store.graph();
+  const ann = await graph.createNode({ label: "Person", properties: { name: "Ann" }, validFrom: 0, subject: "ann" });
+  const reader = await openReader(directory, { encryption: { key: keyOf(1), subjectKeys } });
+  const seen = await reader.graph();
+  await seen.whenApplied(ann.lsn);
+  assert.is(seen.asOf().node(ann.id)?.label, "Person");
+  const { lsn } = await store.forget("ann");
+  await seen.whenApplied(lsn);
+  while (seen.asOf().node(ann.id) !== undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(seen.history("node", ann.id), []);
+  await reader.close();
+  await store.close();
+});
+
+test("where the log was truncated a state that has something of the subject goes all the same, and the projection says why it stops", async () => {
+  const store = await opened();
+  const running = await store.project(names, { onReport: () => {} });
+  for (let index = 0; index < 20; index++) {
+    await name(store, `n-${index}`, index === 3 ? "ann" : undefined);
+    if (index % 10 === 9) await store.checkpoint();
+  }
+  await running.whenCaughtUp();
+  await store.truncateBefore(15, { archive: "none" });
+  assert.ok(store.horizon > 0);
+  await store.forget("ann");
+  assert.not.ok(existsSync(checkpointOf("names")));
+  await rejects(running.whenCaughtUp(), "ERR_PROJECTION_FAILED");
+  assert.not.ok(running.state.includes("n-3"));
+  assert.is(running.error?.details["horizon"], store.horizon);
+  await store.close().catch(() => {});
+});
+
 test("without the subjects' keys a projection stops at such an event, whatever its policy", async () => {
   let store = await opened();
   const lsn = await name(store, "Ann", "ann");

@@ -115,6 +115,21 @@ test("where both came back, what is told as forgotten is destroyed and logged ag
   await store.close();
 });
 
+test("much that was forgotten is logged a thousand at a time, also what the key file does not have", async () => {
+  const attestation = await makeHistory();
+  const keyIds = Array.from({ length: 2500 }, (_, index) => index.toString(16).padStart(32, "0"));
+  const options = { encryption: encryption(), forgotten: [{ ...attestation, keyIds }, attestation] };
+  await restoreStore(backup, `${directory}-2`, options);
+  const store = await opened(`${directory}-2`);
+  const counts: number[] = [];
+  for await (const { type, data } of store.readStream("$retention")) {
+    if (type === "varve.v1.SubjectForgotten") counts.push((data as { keyIds: string[] }).keyIds.length);
+  }
+  assert.equal(counts, [1, 1000, 1000, 500]);
+  assert.equal(await textsOf(store), ["forgotten", "2"]);
+  await store.close();
+});
+
 test("a list of what was forgotten that is none, or of another store, is refused before anything is restored", async () => {
   const attestation = await makeHistory();
   const refuse = async (forgotten: unknown, code: string | null, more: object = {}): Promise<void> => {
