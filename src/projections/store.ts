@@ -508,7 +508,7 @@ export class Store<Events extends EventMap = EventMap> {
    *
    * @throws TypeError for a wrong argument or option
    * @throws StoreError `ERR_EVENTS_INVALID_EVENT` for a subject that none can be; `ERR_KEY_MISSING` without `encryption.subjectKeys`; `ERR_IO_FAILED`
-   *   when the file could not be written durably, `ERR_STORE_BUSY`, and what `append` throws: ask again
+   *   when the file could not be written durably: open the store anew, and ask again; `ERR_STORE_BUSY`, and what `append` throws: ask again
    *
    * @example
    * ```ts

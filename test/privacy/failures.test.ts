@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { verifyEvents } from "../../src/events/index.js";
 import {
   openReader,
@@ -15,7 +16,7 @@ import {
 } from "../../src/index.js";
 import { change, keyOf } from "../encryption/support.js";
 import { assert, rejects } from "../support/assert.js";
-import { withFailing } from "../support/failing-files.js";
+import { withFailing, withHeldFlushes } from "../support/failing-files.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
 
@@ -172,6 +173,33 @@ test("without space for a key, or when its flush fails, the append is refused an
   await say(again, "7", "cid");
   assert.equal(await textsOf(again), ["1", "3", "6", "7"]);
   await again.close();
+});
+
+test("no event is placed before its key is durable, and no forgetting is logged before the key is gone for good", async () => {
+  const store = await opened();
+  await say(store, "1", "ann");
+  const before = store.watermark;
+  await withHeldFlushes(async (release) => {
+    const appended = say(store, "2", "bob");
+    await delay(100);
+    assert.is(await say(store, "3"), before + 1, "others go on");
+    assert.equal(await textsOf(store), ["1", "3"]);
+    release();
+    assert.is(await appended, before + 2);
+  });
+  await withHeldFlushes(async (release) => {
+    const forgotten = store.forget("ann");
+    await delay(100);
+    assert.is(await store.streamVersion("$retention"), 1); // that there are keys
+    assert.equal(await textsOf(store), ["forgotten", "3", "2"], "nobody reads it meanwhile");
+    const later = say(store, "4", "ann");
+    release();
+    await forgotten;
+    await later;
+  });
+  assert.is(await store.streamVersion("$retention"), 2);
+  assert.equal(await textsOf(store), ["forgotten", "3", "2", "4"]);
+  await store.close();
 });
 
 test("a forgetting whose flush fails is refused, and whoever opens the store next ends it", async () => {

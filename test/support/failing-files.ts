@@ -1,9 +1,35 @@
-/** Makes calls of node:fs fail, for modules that import them by name too. */
+/** Makes calls of node:fs fail, or last, for modules that import them by name too. */
 
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 
 type Call = "fdatasync" | "writeSync" | "fsyncSync";
+
+function replace(call: Call, by: unknown): void {
+  Object.assign(fs, { [call]: by });
+  syncBuiltinESMExports();
+}
+
+/** While `work` runs, flushes of data are held back until it lets them go. */
+export async function withHeldFlushes<Result>(work: (release: () => void) => Promise<Result>): Promise<Result> {
+  const original = fs.fdatasync;
+  let held: (() => void)[] | null = [];
+  const release = (): void => {
+    const calls = held ?? [];
+    held = null;
+    for (const call of calls) call();
+  };
+  replace("fdatasync", (...args: Parameters<typeof original>): void => {
+    if (held === null) original(...args);
+    else held.push(() => original(...args));
+  });
+  try {
+    return await work(release);
+  } finally {
+    release();
+    replace("fdatasync", original);
+  }
+}
 
 /** While `work` runs, that call fails with the errno for which `isDoomed` says so; it is not made then. Counts begin with 1. */
 export async function withFailing<Result>(
@@ -23,12 +49,10 @@ export async function withFailing<Result>(
     setImmediate(callback as (error: Error) => void, error);
     return undefined;
   };
-  Object.assign(fs, { [call]: replacement });
-  syncBuiltinESMExports();
+  replace(call, replacement);
   try {
     return await work();
   } finally {
-    Object.assign(fs, { [call]: original });
-    syncBuiltinESMExports();
+    replace(call, original);
   }
 }
