@@ -59,6 +59,9 @@ export class SubjectKeys {
   /** Those that were destroyed already when this opener came to know them. */
   readonly #gone = new Set<string>();
   #recordCount = 0;
+  /** So many are known to be durable. What was read without the file's lock may be taken back by who is making it. */
+  #durableCount = 0;
+  #last: { readonly id: string; readonly tag: string } | null = null;
 
   /**
    * @throws StoreError `ERR_KEY_MISSING`, `ERR_KEY_WRONG`, `ERR_WAL_FOREIGN`, `ERR_WAL_VERSION`, `ERR_WAL_CORRUPT`, `ERR_WAL_TAMPERED`,
@@ -100,6 +103,7 @@ export class SubjectKeys {
     await file.removeTemporary();
     // What somebody wrote who died before it was durable.
     await file.sync();
+    this.#durableCount = this.#recordCount;
   }
 
   #load(file: SubjectFile): void {
@@ -129,8 +133,9 @@ export class SubjectKeys {
     throw new StoreError("ERR_KEY_WRONG", message, { directory });
   }
 
-  /** Learns of the records that were added. */
+  /** Learns of the records that were added. The last one is looked at again: it may have been taken back, and another be in its place. */
   #readOn(file: SubjectFile): void {
+    if (this.#recordCount > this.#durableCount) this.#dropMoved(file);
     let damagedAt = -1;
     let index = this.#recordCount;
     for (const bytes of file.recordsFrom(index)) {
@@ -149,10 +154,25 @@ export class SubjectKeys {
     }
   }
 
+  #dropMoved(file: SubjectFile): void {
+    const index = this.#recordCount - 1;
+    const record = decodeSubjectRecord(file.recordAt(index));
+    if (this.#last === null || (record !== null && textOf(record.id) === this.#last.id)) return;
+    const { id, tag } = this.#last;
+    this.#byId.delete(id);
+    this.#byTag.set(
+      tag,
+      (this.#byTag.get(tag) ?? []).filter((other) => other !== index),
+    );
+    this.#last = null;
+    this.#recordCount = index;
+  }
+
   #enter({ id, subject, isLive }: SubjectRecord, index: number): void {
     this.#byId.set(textOf(id), index);
     if (!isLive) this.#gone.add(hexOf(id));
     const tag = textOf(subject);
+    this.#last = { id: textOf(id), tag };
     const others = this.#byTag.get(tag);
     if (others === undefined) this.#byTag.set(tag, [index]);
     else others.push(index);
@@ -163,7 +183,7 @@ export class SubjectKeys {
   liveKeyOf(subject: string): Buffer | null {
     const file = this.#writable();
     const index = this.#byTag.get(this.#tagOf(nameHash(subject)))?.at(-1);
-    if (index === undefined || isLiveState(file.stateAt(index)) !== true) return null;
+    if (index === undefined || index >= this.#durableCount || isLiveState(file.stateAt(index)) !== true) return null;
     return Buffer.from(file.recordAt(index).subarray(0, SUBJECT_KEY_ID_BYTES));
   }
 
@@ -179,6 +199,7 @@ export class SubjectKeys {
         const record = file.recordAt(known);
         // Whoever made it may have died before it was durable, or have been refused: what is written again is flushed again.
         await file.replaceRecords([[record, known]]);
+        this.#durableCount = this.#recordCount;
         return Buffer.from(record.subarray(0, SUBJECT_KEY_ID_BYTES));
       }
       const id = randomBytes(SUBJECT_KEY_ID_BYTES);
@@ -186,6 +207,7 @@ export class SubjectKeys {
       const index = this.#recordCount;
       await file.addRecord(record, index);
       this.#enter({ id, subject: Buffer.from(tag, "latin1"), isLive: true }, index);
+      this.#durableCount = this.#recordCount;
       return id;
     });
   }

@@ -2,6 +2,7 @@
 
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import type { StoreError } from "../../../src/errors.js";
 import { flockExclusive } from "../../../src/ffi/index.js";
@@ -14,7 +15,7 @@ import {
 import { SubjectKeys, type SubjectKeysPlace } from "../../../src/wal/subjects/subject-keys.js";
 import { change, keyOf } from "../../encryption/support.js";
 import { assert, rejects } from "../../support/assert.js";
-import { withFailing } from "../../support/failing-files.js";
+import { withFailing, withHeldFlushes } from "../../support/failing-files.js";
 import { suite } from "../../support/suite.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
 
@@ -281,6 +282,52 @@ test("a key whose flush failed is taken back, and this opener makes none any mor
   await rejects(keys.destroySubject("ann"), "ERR_IO_FAILED");
   const id = await other.ensureKey("bob");
   assert.equal(other.liveKeyOf("bob"), id);
+});
+
+test("a key that another is just making is not sealed by, and when it is taken back another can have its place", async () => {
+  const [making, looking, third] = [await opened(), await opened({ busyWaitMs: 5000 }), await opened()];
+  const reader = await opened({ isWriting: false });
+  const ann = await making.ensureKey("ann");
+  const unknown = Buffer.alloc(16, 1);
+  const lookAround = (): void => {
+    for (const each of [looking, reader]) assert.is(read(each, unknown, Buffer.alloc(40)), "ERR_KEY_MISSING");
+  };
+  await withHeldFlushes(async (release) => {
+    const bob = making.ensureKey("bob");
+    while (statSync(path).size < subjectRecordOffset(2)) await delay(1);
+    lookAround(); // both have seen it now
+    assert.is(looking.liveKeyOf("bob"), null);
+    const same = looking.ensureKey("bob"); // waits for the lock
+    release();
+    assert.equal(await same, await bob);
+    assert.equal(looking.liveKeyOf("bob"), await bob);
+  });
+  let failing: Promise<unknown> = Promise.resolve();
+  await withFailing(
+    "fdatasync",
+    "EIO",
+    () => true,
+    async () => {
+      failing = making.ensureKey("cid").catch((error: StoreError) => error.code);
+      while (statSync(path).size < subjectRecordOffset(3)) await new Promise((resolve) => process.nextTick(resolve));
+      lookAround();
+      assert.is(await failing, "ERR_IO_FAILED");
+    },
+  );
+  assert.is(statSync(path).size, subjectRecordOffset(2));
+  const dan = await third.ensureKey("dan");
+  const cid = await looking.ensureKey("cid");
+  assert.not.equal(cid, dan);
+  assert.equal(looking.liveKeyOf("dan"), dan);
+  for (const [id, text] of [
+    [ann, "ann"],
+    [dan, "dan"],
+    [cid, "cid"],
+  ] as const) {
+    const bytes = sealed(third, id);
+    assert.is(read(reader, id, bytes), PLAIN.toString(), text);
+    assert.is(read(looking, id, bytes), PLAIN.toString(), text);
+  }
 });
 
 test("a destruction whose flush failed is told, and whoever opens the file next does it again", async () => {
