@@ -45,6 +45,12 @@ export type Opened =
   | { readonly kind: "destroyed" }
   | { readonly kind: "refused"; readonly error: StoreError };
 
+interface KnownKey {
+  readonly index: number;
+  /** Its bytes as latin1. */
+  readonly id: string;
+}
+
 const DESTROYED: Exclude<Opened, { readonly kind: "plain" | "refused" }> = { kind: "destroyed" };
 
 export class SubjectKeys {
@@ -53,9 +59,9 @@ export class SubjectKeys {
   #file: SubjectFile | null;
   #isLoaded = false;
   readonly #secrets: SubjectSecrets;
-  /** By id, and by tag with the newest last: indexes of records. */
+  /** By id, and by tag with the newest last: where the records are. */
   readonly #byId = new Map<string, number>();
-  readonly #byTag = new Map<string, number[]>();
+  readonly #byTag = new Map<string, KnownKey[]>();
   /** Those that were destroyed already when this opener came to know them. */
   readonly #gone = new Set<string>();
   #recordCount = 0;
@@ -162,29 +168,30 @@ export class SubjectKeys {
     this.#byId.delete(id);
     this.#byTag.set(
       tag,
-      (this.#byTag.get(tag) ?? []).filter((other) => other !== index),
+      (this.#byTag.get(tag) ?? []).filter((known) => known.index !== index),
     );
     this.#last = null;
     this.#recordCount = index;
   }
 
   #enter({ id, subject, isLive }: SubjectRecord, index: number): void {
-    this.#byId.set(textOf(id), index);
+    const known = { index, id: textOf(id) };
+    this.#byId.set(known.id, index);
     if (!isLive) this.#gone.add(hexOf(id));
     const tag = textOf(subject);
-    this.#last = { id: textOf(id), tag };
+    this.#last = { id: known.id, tag };
     const others = this.#byTag.get(tag);
-    if (others === undefined) this.#byTag.set(tag, [index]);
-    else others.push(index);
+    if (others === undefined) this.#byTag.set(tag, [known]);
+    else others.push(known);
     this.#recordCount = index + 1;
   }
 
   /** The id of the key by which events of a subject are sealed now; null: none that is known here, or it is destroyed. */
   liveKeyOf(subject: string): Buffer | null {
     const file = this.#writable();
-    const index = this.#byTag.get(this.#tagOf(nameHash(subject)))?.at(-1);
-    if (index === undefined || index >= this.#durableCount || isLiveState(file.stateAt(index)) !== true) return null;
-    return Buffer.from(file.recordAt(index).subarray(0, SUBJECT_KEY_ID_BYTES));
+    const known = this.#byTag.get(this.#tagOf(nameHash(subject)))?.at(-1);
+    if (known === undefined || known.index >= this.#durableCount) return null;
+    return isLiveState(file.stateAt(known.index)) === true ? Buffer.from(known.id, "latin1") : null;
   }
 
   /** The same, and makes the key where there is none: durable when it resolves. */
@@ -195,12 +202,11 @@ export class SubjectKeys {
       const nameBytes = nameHash(subject);
       const tag = this.#tagOf(nameBytes);
       const known = this.#byTag.get(tag)?.at(-1);
-      if (known !== undefined && isLiveState(file.stateAt(known)) === true) {
-        const record = file.recordAt(known);
+      if (known !== undefined && isLiveState(file.stateAt(known.index)) === true) {
         // Whoever made it may have died before it was durable, or have been refused: what is written again is flushed again.
-        await file.replaceRecords([[record, known]]);
+        await file.replaceRecords([[file.recordAt(known.index), known.index]]);
         this.#durableCount = this.#recordCount;
-        return Buffer.from(record.subarray(0, SUBJECT_KEY_ID_BYTES));
+        return Buffer.from(known.id, "latin1");
       }
       const id = randomBytes(SUBJECT_KEY_ID_BYTES);
       const record = this.#secrets.newRecord(id, nameBytes);
@@ -277,7 +283,11 @@ export class SubjectKeys {
     const file = this.#writable();
     return file.locked(async () => {
       this.#readOn(file);
-      return this.#destroy(file, this.#byTag.get(this.#tagOf(nameHash(subject))) ?? []);
+      const known = this.#byTag.get(this.#tagOf(nameHash(subject))) ?? [];
+      return this.#destroy(
+        file,
+        known.map(({ index }) => index),
+      );
     });
   }
 

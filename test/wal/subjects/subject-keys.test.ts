@@ -182,6 +182,39 @@ test("a record that somebody changed who has no key is an error for that subject
   );
 });
 
+test("whichever bit of the file flips, a key is the same, refused with a code, or destroyed as before: never another", async () => {
+  const keys = await opened();
+  const ids = [await keys.ensureKey("ann"), await keys.ensureKey("bob"), await keys.ensureKey("cid")] as const;
+  const bytes = ids.map((id) => sealed(keys, id));
+  await keys.destroySubject("bob");
+  await keys.close();
+  const whole = readFileSync(path);
+  const owner = await masters(1);
+  const counts = new Map<string, number>();
+  for (let bit = 0; bit < whole.length * 8; bit += 3) {
+    const damaged = Buffer.from(whole);
+    damaged[bit >> 3] = (damaged[bit >> 3] as number) ^ (1 << (bit & 7));
+    writeFileSync(path, damaged);
+    let outcome: string;
+    try {
+      const place = { path, directory: join(base, "store"), storeId: STORE_ID, keys: owner, busyWaitMs: 0 };
+      const reader = await SubjectKeys.open({ ...place, isWriting: false, isExpected: true });
+      const texts = ids.map((id, index) => read(reader, id, bytes[index] as Buffer));
+      await reader.close();
+      const expected = [PLAIN.toString(), "destroyed", PLAIN.toString()];
+      for (const [index, text] of texts.entries()) {
+        assert.ok(text === expected[index] || text.startsWith("ERR_"), `bit ${bit}: ${texts}`);
+      }
+      outcome = texts.find((text) => text.startsWith("ERR_")) ?? "same";
+    } catch (error) {
+      outcome = (error as StoreError).code;
+    }
+    counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+  }
+  // The last record, damaged, is one that was never finished, as far as anybody can tell.
+  assert.equal([...counts.keys()].sort(), ["ERR_KEY_MISSING", "ERR_KEY_WRONG", "ERR_WAL_CORRUPT"]);
+});
+
 test("what is no file of these keys, or of others, or is missing, is refused by name, and left as it is", async () => {
   const keys = await opened();
   await keys.ensureKey("ann");
