@@ -152,9 +152,11 @@ export class EventReader {
     return this.#log.cores();
   }
 
-  /** Looks whether writers have gone on; true when there is more to read. */
-  refresh(): Promise<boolean> {
-    return this.#log.refresh();
+  /** Looks whether writers have gone on; true when there is more to read. With subject keys it hears whom they have forgotten, too. */
+  async refresh(): Promise<boolean> {
+    const hasMore = await this.#log.refresh();
+    if (this.#subjectKeys !== null) await this.#source.retention.catchUp(this.watermark);
+    return hasMore;
   }
 
   readStream(stream: string, options?: ReadStreamOptions): EventCursor<StoredEvent> {

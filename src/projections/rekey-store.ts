@@ -39,6 +39,9 @@ export interface StoreRekeyReport extends RekeyReport {
  * resolves, no other key is needed any more. Interrupted, what it has done stays: until it was made again, all keys are needed. What it has
  * replaced is removed, and not overwritten: a disk may still have it. Backups stay as they are.
  *
+ * A store with subject keys needs `encryption.subjectKeys`: that file is sealed anew by the new key, and what was there before is overwritten. It does
+ * not know any more then who was forgotten.
+ *
  * @throws TypeError, RangeError for a wrong argument or option
  * @throws StoreError `ERR_STORE_NOT_FOUND`, `ERR_STORE_LOCKED`, `ERR_KEY_MISSING`, `ERR_KEY_WRONG`, and what `openStore` and `checkpoint` throw
  *

@@ -87,6 +87,22 @@ test("a key file that was put back from an older copy loses again what the log s
   await store.close();
 });
 
+test("a reader with a key file of its own hears of what is forgotten when it looks again", async () => {
+  const store = await opened();
+  await say(store, "1", "ann");
+  copyFileSync(subjectKeys, `${subjectKeys}-own`);
+  const own = { key: keyOf(1), subjectKeys: `${subjectKeys}-own` };
+  const reader = await openReader(directory, { encryption: own });
+  assert.equal(await textsOf(reader), ["1"]);
+  await store.forget("ann");
+  await reader.refresh();
+  const all: boolean[] = [];
+  for await (const { forgotten, stream } of reader.readAll()) if (stream === "talk") all.push(forgotten);
+  assert.equal(all, [true]);
+  await reader.close();
+  await store.close();
+});
+
 test("where both came back, what is told as forgotten is destroyed and logged again", async () => {
   const attestation = await makeHistory();
   const file = join(base, "attestations.json");
