@@ -89,6 +89,8 @@ function prepared(payload: string | Uint8Array, content: number): PreparedEvent 
     content,
     id: null,
     metadata: null,
+    subject: null,
+    sealed: null,
     byteLengthMax: 0,
   };
   measure(event);

@@ -23,13 +23,14 @@ export const STORE_ERROR_CODES = {
   ERR_WAL_VERSION: "the files were written by a newer format than this one reads",
   ERR_WAL_FOREIGN: "a file of another store lies in this directory",
   ERR_WAL_TAMPERED:
-    "an encrypted frame or block holds its checksum but not its authentication tag: somebody changed it; nothing was cut",
-  ERR_KEY_MISSING: "the store is encrypted, and a key that it needs was not given or cannot be had",
+    "an encrypted frame, block, event or key of a subject holds its checksum but not its authentication tag: somebody changed it; nothing was cut",
+  ERR_KEY_MISSING:
+    "the store is encrypted, or an event has a subject, and a key or key file that it needs was not given or cannot be had",
   ERR_KEY_WRONG: "none of the keys that were given is this store's, or what was given is no key",
   ERR_WAL_FAILED:
     "a write or sync of some writer failed; no append is taken until all have closed the store and it is reopened",
   ERR_WAL_OUTCOME_UNKNOWN: "the append was in flight when a write failed; it may or may not exist after reopening",
-  ERR_WAL_FULL: "no space for another segment; nothing was written and reading goes on",
+  ERR_WAL_FULL: "no space for another segment, or for the key of a subject; nothing was written and reading goes on",
   ERR_WAL_BUSY: "another writer is alive but does not go on, and this append depends on it; nothing was written",
   ERR_WAL_BUFFER_FULL: "the buffers are full and the caller asked not to wait",
   ERR_LOG_TRUNCATED:

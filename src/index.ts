@@ -26,6 +26,8 @@ export type {
   EventMap,
   EventStoreStats,
   ExpectedVersion,
+  ForgetAttestation,
+  ForgetOptions,
   IoDemand,
   IoDescription,
   KeySource,
@@ -61,7 +63,7 @@ export type {
   VerifiedAnchor,
   VerifySealedOptions,
 } from "./events/index.js";
-export { repairStore, restoreStore } from "./events/index.js";
+export { repairStore, restoreStore, verifyForgetAttestation } from "./events/index.js";
 export {
   type AsOf,
   type BufferedAppendOptions,
@@ -90,6 +92,7 @@ export {
   type ProjectionRunner,
   type ProjectionStatus,
   type Properties,
+  type PropertyOptions,
   type PropertyValue,
   type PurgeOptions,
   type ReaderOptions,

@@ -8,6 +8,7 @@ import {
   type EncryptionOptions,
   type ExpectedVersion,
 } from "../events/index.js";
+import { UsageError } from "./failure.js";
 import { parseInstant } from "./instant.js";
 
 export const DEFAULT_STORE = "./varve-data";
@@ -18,11 +19,15 @@ export interface CommonOptions {
   readonly json?: true;
   readonly keyFile?: readonly string[];
   readonly keyEnv?: readonly string[];
+  readonly subjectKeys?: string;
 }
 
 /** A command with the options that all of them have which open a store. */
 export function storeCommand(name: string, summary: string): Command {
-  return keylessCommand(name, summary).addOption(keyFileOption()).addOption(keyEnvOption());
+  return keylessCommand(name, summary)
+    .addOption(keyFileOption())
+    .addOption(keyEnvOption())
+    .addOption(new Option("--subject-keys <file>", "the file with the keys of subjects"));
 }
 
 /** One that needs no key, whatever store it looks at. */
@@ -45,17 +50,20 @@ function keyEnvOption(): Option {
   return new Option("--key-env <name>", summary).argParser(gathered);
 }
 
-function gathered(value: string, before: readonly string[] = []): string[] {
+export function gathered(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
 }
 
 /** The keys that the command line names: files first; null for none. */
-export function encryptionOf({ keyFile = [], keyEnv = [] }: KeyArguments): EncryptionOptions | null {
+export function encryptionOf({ keyFile = [], keyEnv = [], subjectKeys }: KeyArguments): EncryptionOptions | null {
   const [key, ...otherKeys] = [...keyFile.map((file) => ({ file })), ...keyEnv.map((env) => ({ env }))];
-  return key === undefined ? null : { key, otherKeys };
+  if (key === undefined && subjectKeys !== undefined) {
+    throw new UsageError("--subject-keys goes with --key-file or --key-env");
+  }
+  return key === undefined ? null : { key, otherKeys, ...(subjectKeys !== undefined && { subjectKeys }) };
 }
 
-export type KeyArguments = Pick<CommonOptions, "keyFile" | "keyEnv">;
+export type KeyArguments = Pick<CommonOptions, "keyFile" | "keyEnv" | "subjectKeys">;
 
 export function jsonOption(): Option {
   return new Option("--json", "print JSON: one object for a result, one object per line for a list");

@@ -32,6 +32,7 @@ import type { EventPreparer } from "./prepare-event.js";
 import type { StreamGuard } from "./retention.js";
 import type { RetentionGate } from "./retention-gate.js";
 import type { StreamHead, StreamIndex } from "./stream-index.js";
+import { refuseSubjects, type Subjects } from "./subjects.js";
 
 /** How an append is made. */
 export interface AppendOptions {
@@ -115,6 +116,8 @@ export class Appender {
   readonly #book: LedgerBook;
   readonly #placer: AppendPlacer;
   readonly #queue: AppendQueue<PendingAppend>;
+  /** Null: events with a subject are refused. */
+  subjects: Subjects | null = null;
   /** Set by `#capture`: the two functions of the promise that was just made, without a closure for each. */
   #resolve: (result: AppendResult) => void = () => {};
   #reject: (error: StoreError) => void = () => {};
@@ -183,11 +186,13 @@ export class Appender {
         if (answer !== null) return answer;
       }
       const requests = [prepareRequest(this.#index, this.#preparer, stream, events, options?.expectedVersion)];
-      return new Promise((resolve, reject) => {
-        const one = (results: (AppendResult | BufferedResult)[]): void =>
-          resolve(results[0] as AppendResult | BufferedResult);
-        this.#begin(requests, durability, { resolve: one, reject }, wait);
-      });
+      const begin = (): Promise<AppendResult | BufferedResult> =>
+        new Promise((resolve, reject) => {
+          const one = (results: (AppendResult | BufferedResult)[]): void =>
+            resolve(results[0] as AppendResult | BufferedResult);
+          this.#begin(requests, durability, { resolve: one, reject }, wait);
+        });
+      return this.#sealed(requests)?.then(begin) ?? begin();
     } catch (error) {
       return Promise.reject(error as Error);
     }
@@ -215,6 +220,7 @@ export class Appender {
       if (!isAsExpected(head.claimedVersion, expected)) return null;
     }
     const prepared = this.#preparer.prepareShared(event);
+    if (prepared.subject !== null) return null;
     const byteLengthMax = head.field.length + prepared.byteLengthMax;
     if (byteLengthMax > this.#wal.appendBytesMax) return null;
     const batch = this.#wal.batchFor(1, byteLengthMax, durability === "sync");
@@ -269,10 +275,19 @@ export class Appender {
         throw new TypeError("appendMany takes each stream once");
       }
       if (requests.length === 0) return Promise.resolve([]);
-      return new Promise((resolve, reject) => this.#begin(requests, durability, { resolve, reject }, true));
+      const begin = (): Promise<(AppendResult | BufferedResult)[]> =>
+        new Promise((resolve, reject) => this.#begin(requests, durability, { resolve, reject }, true));
+      return this.#sealed(requests)?.then(begin) ?? begin();
     } catch (error) {
       return Promise.reject(error as Error);
     }
+  }
+
+  /** Has the content of events with a subject encrypted: null when it is, else they wait for a key that is made for them. */
+  #sealed(requests: readonly AppendRequest[]): Promise<void> | null {
+    if (this.subjects !== null) return this.subjects.seal(requests);
+    refuseSubjects(requests);
+    return null;
   }
 
   /** Appends one event, durably, if another stream is what it is expected to be at that moment; nothing is written to that one. */

@@ -1,6 +1,7 @@
 /** How a backup is made and restored, checked. */
 
 import { checkOptionNames, type EncryptionOptions, integerOption } from "../wal/index.js";
+import { type ForgetAttestation, isForgetAttestation } from "./forget-attestation.js";
 import { checkedEncryption } from "./open-options.js";
 
 /** How a backup is made. */
@@ -19,6 +20,12 @@ export interface RestoreStoreOptions {
   readonly dryRun?: boolean;
   /** The key of a backup that is encrypted, which is that of its store. What is written anew is encrypted by it. */
   readonly encryption?: EncryptionOptions | null;
+  /**
+   * What was forgotten since the backup was made: attestations, or the names of files of JSON with one or with a list of them. The restored store
+   * is opened once, destroys those keys in `encryption.subjectKeys` where they are not destroyed, and logs them. Where that fails the store is
+   * there without: remove it, and restore again. Default: none.
+   */
+  readonly forgotten?: readonly (ForgetAttestation | string)[];
   /** Ends it when it aborts; there is no store then. */
   readonly signal?: AbortSignal;
   /** Told now and then how many bytes of files have been copied. */
@@ -30,6 +37,7 @@ const RESTORE_OPTION_NAMES = [
   "toTime",
   "dryRun",
   "encryption",
+  "forgotten",
   "signal",
   "onProgress",
 ] as const satisfies readonly (keyof RestoreStoreOptions)[];
@@ -64,6 +72,14 @@ export function checkRestore(backup: unknown, directory: unknown, options: Resto
   if (onProgress !== undefined && typeof onProgress !== "function") {
     throw new TypeError("option onProgress must be a function");
   }
-  checkedEncryption(options.encryption);
+  const encryption = checkedEncryption(options.encryption);
   checkSignal(signal);
+  const { forgotten = [] } = options;
+  const isGiven = (given: unknown): boolean => typeof given === "string" || isForgetAttestation(given);
+  if (!Array.isArray(forgotten) || !forgotten.every(isGiven)) {
+    throw new TypeError("option forgotten must be an array of attestations and names of files");
+  }
+  if (forgotten.length > 0 && encryption?.subjectKeys === undefined) {
+    throw new TypeError("option forgotten needs the option encryption.subjectKeys");
+  }
 }

@@ -16,6 +16,8 @@ const TAG_PAYLOAD = 0x22;
 const TAG_CONTENT = 0x28;
 const TAG_ID = 0x32;
 const TAG_METADATA = 0x3a;
+const TAG_SUBJECT_KEY = 0x42;
+const TAG_SEALED = 0x4a;
 
 const TWO_TO_32 = 0x1_0000_0000;
 /** A 64-bit varint. */
@@ -23,6 +25,7 @@ const VARINT_BYTES_MAX = 10;
 
 export const CONTENT_JSON = 0;
 export const CONTENT_PROTOBUF = 1;
+export const CONTENT_SEALED = 2;
 
 /** Writes a varint and returns the offset behind it. `value` is a safe integer ≥ 0. */
 export function writeVarint(target: Uint8Array, offset: number, value: number): number {
@@ -103,6 +106,12 @@ export function typeField(type: string): Uint8Array {
   return namedField(TAG_TYPE, type);
 }
 
+/** The content of an event that has a subject, encrypted. */
+export interface SealedContent {
+  readonly keyId: Uint8Array;
+  readonly bytes: Uint8Array;
+}
+
 /** What of an event is ready to be written before its place in the stream is known. */
 export interface PreparedEvent {
   typeField: Uint8Array;
@@ -113,15 +122,20 @@ export interface PreparedEvent {
   id: string | null;
   /** JSON text. */
   metadata: string | null;
+  /** Whom it is about, until it is sealed. */
+  subject: string | null;
+  /** Then there is no payload and no metadata beside it. */
+  sealed: SealedContent | null;
   /** Bytes that the envelope takes at most, without its stream. */
   byteLengthMax: number;
 }
 
 /** Sets `byteLengthMax` from the other fields. */
 export function measure(event: PreparedEvent): void {
-  let bytes = event.typeField.length + event.payloadBytes + 2 + 5 * (1 + VARINT_BYTES_MAX);
+  let bytes = event.typeField.length + event.payloadBytes + 2 + 7 * (1 + VARINT_BYTES_MAX);
   if (event.id !== null) bytes += event.id.length * 3;
   if (event.metadata !== null) bytes += event.metadata.length * 3;
+  if (event.sealed !== null) bytes += event.sealed.keyId.length + event.sealed.bytes.length;
   event.byteLengthMax = bytes;
 }
 
@@ -148,10 +162,45 @@ export function encodeEnvelope(
     target[at] = TAG_CONTENT;
     target[at + 1] = event.content;
     at += 2;
+    if (event.sealed !== null) {
+      at = writeField(target, at, TAG_SUBJECT_KEY, event.sealed.keyId);
+      at = writeField(target, at, TAG_SEALED, event.sealed.bytes);
+    }
   }
   if (event.id !== null) at = writeText(target, at, TAG_ID, event.id);
   if (event.metadata !== null) at = writeText(target, at, TAG_METADATA, event.metadata);
   return at;
+}
+
+function writeField(target: Buffer, offset: number, tag: number, bytes: Uint8Array): number {
+  target[offset] = tag;
+  return writeBytes(target, writeVarint(target, offset + 1, bytes.length), bytes);
+}
+
+/** The fields of an event that are sealed, as they stand in an envelope. Their content comes first, so that behind the others it counts. */
+export function encodeContent(event: PreparedEvent): Buffer {
+  const { payload, payloadBytes, metadata, content } = event;
+  const metadataBytes = metadata === null ? 0 : Buffer.byteLength(metadata);
+  const target = Buffer.alloc(2 + payloadBytes + metadataBytes + 2 * (1 + VARINT_BYTES_MAX));
+  target[0] = TAG_CONTENT;
+  target[1] = content;
+  const text = typeof payload === "string" ? Buffer.from(payload) : payload.subarray(0, payloadBytes);
+  let at = writeField(target, 2, TAG_PAYLOAD, text);
+  if (metadata !== null) at = writeText(target, at, TAG_METADATA, metadata);
+  return target.subarray(0, at);
+}
+
+/** The fields `stream` and `type` of an envelope, as they stand in it. */
+export function placeFields(bytes: Uint8Array, view: EnvelopeView): Uint8Array {
+  const { streamStart, streamEnd, typeStart, typeEnd } = view;
+  const target = new Uint8Array(streamEnd - streamStart + typeEnd - typeStart + 2 * (1 + VARINT_BYTES_MAX));
+  let at = writeVarint(target, 1, streamEnd - streamStart);
+  target[0] = TAG_STREAM;
+  at = writeBytes(target, at, bytes.subarray(streamStart, streamEnd));
+  target[at] = TAG_TYPE;
+  at = writeVarint(target, at + 1, typeEnd - typeStart);
+  at = writeBytes(target, at, bytes.subarray(typeStart, typeEnd));
+  return target.subarray(0, at);
 }
 
 function writeText(target: Buffer, offset: number, tag: number, text: string): number {
@@ -175,6 +224,10 @@ export class EnvelopeView {
   idEnd = 0;
   metadataStart = 0;
   metadataEnd = 0;
+  subjectKeyStart = 0;
+  subjectKeyEnd = 0;
+  sealedStart = 0;
+  sealedEnd = 0;
   #at = 0;
 
   #varint(bytes: Uint8Array, end: number): number {
@@ -195,6 +248,7 @@ export class EnvelopeView {
     this.streamStart = this.streamEnd = this.version = this.typeStart = this.typeEnd = 0;
     this.payloadStart = this.payloadEnd = this.content = 0;
     this.idStart = this.idEnd = this.metadataStart = this.metadataEnd = 0;
+    this.subjectKeyStart = this.subjectKeyEnd = this.sealedStart = this.sealedEnd = 0;
     this.#at = start;
     while (this.#at < end) {
       const tag = this.#varint(bytes, end);
@@ -250,6 +304,14 @@ export class EnvelopeView {
       case TAG_METADATA:
         this.metadataStart = start;
         this.metadataEnd = end;
+        break;
+      case TAG_SUBJECT_KEY:
+        this.subjectKeyStart = start;
+        this.subjectKeyEnd = end;
+        break;
+      case TAG_SEALED:
+        this.sealedStart = start;
+        this.sealedEnd = end;
         break;
       default:
     }

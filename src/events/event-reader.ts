@@ -11,6 +11,7 @@ import {
   type RecoveryReport,
   type SealedVerification,
   type StateCiphers,
+  type SubjectKeys,
   type VerifySealedOptions,
 } from "../wal/index.js";
 import { envelopeKey } from "./envelope-key.js";
@@ -25,6 +26,7 @@ import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";
 import { StreamHistory } from "./stream-history.js";
 import { StreamIndex } from "./stream-index.js";
 import { StreamReplay } from "./stream-replay.js";
+import { openContent } from "./subjects.js";
 
 /**
  * The events of a store that is read only: writes no data and takes no lock. Sees what was there at the last `refresh`; while somebody
@@ -36,6 +38,8 @@ export class EventReader {
   readonly #index: StreamIndex;
   readonly #history: StreamHistory;
   readonly #source: EventSource;
+  readonly #decoder: EventDecoder;
+  #subjectKeys: SubjectKeys | null = null;
 
   static async open(
     directory: string,
@@ -55,12 +59,37 @@ export class EventReader {
       onCheckpoint: (checkpointLsn: number) => index.trim(checkpointLsn),
     };
     const log = await LogView.open(directory, listener, keys, isMapped);
-    return new EventReader(
-      log,
-      index,
-      new StreamHistory(index, new LogFollower(log, index, replay), log.tiers),
-      registry,
-    );
+    const history = new StreamHistory(index, new LogFollower(log, index, replay), log.tiers);
+    const reader = new EventReader(log, index, history, registry);
+    try {
+      await reader.#openSubjects(keys?.subjectKeys);
+      return reader;
+    } catch (error) {
+      await reader.close();
+      throw error;
+    }
+  }
+
+  /** A file that was put back from an older copy has keys that the log says are destroyed: those known by now are, whatever the file says. */
+  async #openSubjects(path: string | undefined): Promise<void> {
+    if (path === undefined) return;
+    const { retention } = this.#source;
+    await retention.catchUp(this.watermark);
+    const keys = await this.#log.openSubjects(path, retention.state.hasSubjectKeys);
+    this.#subjectKeys = keys;
+    this.#decoder.openContent = (view, bytes, start, end) => openContent(keys, retention, view, bytes, start, end);
+  }
+
+  /** Whether the log says that the store has a file of subject keys. */
+  async hasSubjectKeys(): Promise<boolean> {
+    const { retention } = this.#source;
+    await retention.catchUp(this.watermark);
+    return retention.state.hasSubjectKeys;
+  }
+
+  /** Whether what is encrypted by a subject's key is lost by now, as far as this process knows. */
+  isForgotten(keyId: string): boolean {
+    return this.#source.retention.state.forgottenKeys.has(keyId) || this.#subjectKeys?.isDestroyed(keyId) === true;
   }
 
   private constructor(log: LogView, index: StreamIndex, history: StreamHistory, registry: SchemaRegistry) {
@@ -68,6 +97,7 @@ export class EventReader {
     this.#index = index;
     this.#history = history;
     const decoder = new EventDecoder(registry, log.storeId);
+    this.#decoder = decoder;
     this.#source = new EventSource(log, history, decoder, () => log.status === "closed");
   }
 
@@ -123,9 +153,11 @@ export class EventReader {
     return this.#log.cores();
   }
 
-  /** Looks whether writers have gone on; true when there is more to read. */
-  refresh(): Promise<boolean> {
-    return this.#log.refresh();
+  /** Looks whether writers have gone on; true when there is more to read. With subject keys it hears whom they have forgotten, too. */
+  async refresh(): Promise<boolean> {
+    const hasMore = await this.#log.refresh();
+    if (this.#subjectKeys !== null) await this.#source.retention.catchUp(this.watermark);
+    return hasMore;
   }
 
   readStream(stream: string, options?: ReadStreamOptions): EventCursor<StoredEvent> {
@@ -160,6 +192,6 @@ export class EventReader {
   }
 
   close(): Promise<void> {
-    return this.#log.close();
+    return this.#log.close().finally(() => this.#subjectKeys?.close());
   }
 }

@@ -19,6 +19,7 @@ import {
   type RekeyReport,
   type StateCiphers,
   type StoreHealth,
+  type SubjectKeys,
   Wal,
   type WalStats,
 } from "../wal/index.js";
@@ -31,7 +32,7 @@ import type { EventCursor } from "./event-cursor.js";
 import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
 import { LogFollower } from "./log-follower.js";
 import { type CheckedOptions, checkDirectory, checkedOptions, type EventStoreOptions } from "./open-options.js";
-import { checkStreamName, EventPreparer } from "./prepare-event.js";
+import { checkedSubject, checkStreamName, EventPreparer } from "./prepare-event.js";
 import { EventDecoder, type StoredEvent } from "./recorded-event.js";
 import { Retention } from "./retention.js";
 import { RETENTION_STREAM, retentionCodecs } from "./retention-event.js";
@@ -40,6 +41,7 @@ import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";
 import { StreamHistory } from "./stream-history.js";
 import { StreamIndex } from "./stream-index.js";
 import { StreamReplay } from "./stream-replay.js";
+import { type Forgetting, openContent, Subjects, subjectsNeeded } from "./subjects.js";
 
 const SEAL_WORKER = new URL("./seal-worker.js", import.meta.url);
 
@@ -75,6 +77,8 @@ export class EventStore {
   /** Lost batches that an earlier `flush` told of. */
   #toldLossCount = 0;
   readonly #source: EventSource;
+  readonly #decoder: EventDecoder;
+  #subjectKeys: SubjectKeys | null = null;
   /** What is to be forgotten. */
   readonly retention: Retention;
 
@@ -108,7 +112,32 @@ export class EventStore {
     const own = { keyOf: envelopeKey(), sealWorker: SEAL_WORKER, turnsPlain };
     const wal = await Wal.open(directory, { ...checked, ...own }, opening);
     const history = new StreamHistory(index, new LogFollower(wal, index, replay), wal.tiers);
-    return new EventStore(wal, index, history, registry, checked);
+    const store = new EventStore(wal, index, history, registry, checked);
+    try {
+      await store.#openSubjects(checked);
+      return store;
+    } catch (error) {
+      await store.close().catch(() => {}); // why it could not be opened is what counts
+      throw error;
+    }
+  }
+
+  async #openSubjects({ encryption, busyWaitMs }: CheckedOptions): Promise<void> {
+    const path = encryption?.subjectKeys;
+    if (path === undefined) return;
+    const { retention: follower } = this.#source;
+    await follower.catchUp(this.watermark);
+    const keys = await this.#wal.keyChanges.openSubjects(path, follower.state.hasSubjectKeys, busyWaitMs);
+    this.#subjectKeys = keys;
+    const subjects = new Subjects({
+      keys,
+      follower,
+      watermark: () => this.watermark,
+      append: (event) => this.#appender.appendGuarded(RETENTION_STREAM, event, null),
+    });
+    this.#decoder.openContent = (view, bytes, start, end) => openContent(keys, follower, view, bytes, start, end);
+    await subjects.begin();
+    this.#appender.subjects = subjects;
   }
 
   private constructor(
@@ -125,6 +154,7 @@ export class EventStore {
     const policy = { walBytes, entries, intervalMs };
     this.#schedule = new CheckpointSchedule(wal, policy, wal.recovery.bytesRead, options.onCheckpointError);
     const decoder = new EventDecoder(registry, wal.storeId);
+    this.#decoder = decoder;
     const source = new EventSource(wal, history, decoder, () => wal.status === "closed");
     this.#source = source;
     const gate = new RetentionGate({
@@ -178,8 +208,37 @@ export class EventStore {
   }
 
   /** Encrypts everything by the current key. Nobody else has the store open. */
-  rekey(reencrypt: () => Promise<void>): Promise<RekeyReport> {
-    return this.#wal.keyChanges.rekey(reencrypt);
+  async rekey(reencrypt: () => Promise<void>): Promise<RekeyReport> {
+    const { subjects } = this.#appender;
+    await this.#source.retention.catchUp(this.watermark);
+    if (subjects === null && this.#source.retention.state.hasSubjectKeys) throw subjectsNeeded(this.directory);
+    return this.#wal.keyChanges.rekey(async () => {
+      // Before the manifest lets go of the former keys: the file is to be opened by what it names.
+      await subjects?.reseal();
+      await reencrypt();
+    });
+  }
+
+  /** Destroys the keys of a subject, and says so in the log. */
+  async forget(subject: string): Promise<Forgetting> {
+    this.#wal.assertWritable();
+    checkedSubject(subject);
+    const { subjects } = this.#appender;
+    if (subjects === null) throw subjectsNeeded(this.directory);
+    return subjects.forget(subject);
+  }
+
+  /** The same for keys by their ids, those that the file does not have included: it may be put back. */
+  async forgetKeys(keyIds: Iterable<string>): Promise<void> {
+    this.#wal.assertWritable();
+    const { subjects } = this.#appender;
+    if (subjects === null) throw subjectsNeeded(this.directory);
+    await subjects.forgetKeys(keyIds);
+  }
+
+  /** Whether what is encrypted by a subject's key is lost by now, as far as this process knows. */
+  isForgotten(keyId: string): boolean {
+    return this.#source.retention.state.forgottenKeys.has(keyId) || this.#subjectKeys?.isDestroyed(keyId) === true;
   }
 
   /** The last LSN that a truncation of the log has dropped, as far as this process knows; 0: none. */
@@ -333,6 +392,6 @@ export class EventStore {
 
   close(): Promise<void> {
     this.#schedule.stop();
-    return this.#wal.close();
+    return this.#wal.close().finally(() => this.#subjectKeys?.close());
   }
 }

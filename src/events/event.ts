@@ -17,6 +17,9 @@ export type EventMap = Record<string, unknown>;
  * - `metadata`: a JSON object.
  * - `id`: 1 to 256 bytes. Makes a repeated append recognisable; without one, the id is derived from the LSN and costs no space.
  *
+ * - `subject`: whom the event is about, 1 to 256 bytes. Its data and metadata are encrypted under a key of that subject alone, until
+ *   `store.forget(subject)` destroys it. Needs `encryption.subjectKeys`. Stream, type and id stay readable.
+ *
  * All of it is encoded before the append returns: what is changed afterwards is not what is stored.
  *
  * @example
@@ -30,6 +33,7 @@ export type EventInput<Events extends EventMap = EventMap> = {
     readonly data: Events[Type];
     readonly metadata?: Readonly<Record<string, unknown>>;
     readonly id?: string;
+    readonly subject?: string;
   };
 }[keyof Events & string];
 
@@ -44,9 +48,11 @@ export type RecordedEvent<Events extends EventMap = EventMap> = {
     readonly type: Type;
     /**
      * What was appended. Of a protobuf type: absent fields with their defaults, but not those of a oneof and optional ones; 64-bit integers
-     * as numbers where they are safe, else as bigints; bytes as a Uint8Array that belongs to the reader.
+     * as numbers where they are safe, else as bigints; bytes as a Uint8Array that belongs to the reader. Undefined where the event's subject is
+     * forgotten.
      *
      * @throws StoreError `ERR_EVENTS_SCHEMA` for a protobuf type that is not registered, or whose schema does not fit the payload
+     * @throws StoreError `ERR_KEY_MISSING`, `ERR_WAL_TAMPERED` for an event of a subject: as `metadata` and `payload` do
      */
     readonly data: Events[Type];
     readonly metadata: Readonly<Record<string, unknown>>;
@@ -59,6 +65,13 @@ export type RecordedEvent<Events extends EventMap = EventMap> = {
     readonly recordedAt: number;
     /** The stored bytes of `data`: JSON text or a protobuf message. A view that others share: to be read, not to be written. */
     readonly payload: Uint8Array;
+    /**
+     * The id of the key of the event's subject, 32 hexadecimal digits, and null where it has none. The events of `$retention` of the type
+     * `varve.v1.SubjectForgotten` name such ids (`data.keyIds`): who keeps something elsewhere that was made of an event can go by them.
+     */
+    readonly subjectKeyId: string | null;
+    /** Whether its subject was forgotten: then there is no data, no payload and no metadata any more. */
+    readonly forgotten: boolean;
   };
 }[keyof Events & string];
 

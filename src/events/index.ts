@@ -31,7 +31,7 @@ export type {
   VerifiedAnchor,
   VerifySealedOptions,
 } from "../wal/index.js";
-export { checkEncryption, checkOptionNames, choiceOption, integerOption, isStore } from "../wal/index.js";
+export { checkEncryption, checkOptionNames, choiceOption, integerOption, isEncrypted, isStore } from "../wal/index.js";
 export type { AppendOptions, StreamAppend } from "./appender.js";
 export type { BackupOptions, RestoreStoreOptions } from "./backup-options.js";
 export type { AppendResult, BufferedResult } from "./batch-ledger.js";
@@ -40,6 +40,14 @@ export { EventCursor } from "./event-cursor.js";
 export { EventReader } from "./event-reader.js";
 export type { Direction, ReadAllOptions, ReadStreamOptions, SubscribeOptions } from "./event-source.js";
 export { EventStore, type EventStoreStats } from "./event-store.js";
+export {
+  attest,
+  checkedAttestationKey,
+  type ForgetAttestation,
+  type ForgetOptions,
+  isForgetAttestation,
+  verifyForgetAttestation,
+} from "./forget-attestation.js";
 export { COMPRESSIONS, checkDirectory, type EventStoreOptions } from "./open-options.js";
 export { type AllPageOptions, type Page, readAllPage, readStreamPage, type StreamPageOptions } from "./read-page.js";
 export { StoredEvent } from "./recorded-event.js";
@@ -54,6 +62,7 @@ export {
   type TruncateBeforeOptions,
   type TruncateStreamOptions,
 } from "./retention.js";
+export { SUBJECT_FORGOTTEN } from "./retention-event.js";
 export type { StreamRetention } from "./retention-state.js";
 export { type SalvagedEvent, type SalvageOptions, type SalvageReport, salvageWith } from "./salvage-store.js";
 export type { PayloadCodec } from "./schema-registry.js";

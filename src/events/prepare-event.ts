@@ -8,6 +8,7 @@ import type { PayloadCodec, SchemaRegistry } from "./schema-registry.js";
 export const STREAM_NAME_BYTES_MAX = 1024;
 const TYPE_NAME_BYTES_MAX = 512;
 const EVENT_ID_BYTES_MAX = 256;
+const SUBJECT_BYTES_MAX = 256;
 /** Encoded type names kept; above it they are encoded each time. */
 const TYPES_CACHED_MAX = 65_536;
 
@@ -39,6 +40,8 @@ const EMPTY: PreparedEvent = {
   content: CONTENT_JSON,
   id: null,
   metadata: null,
+  subject: null,
+  sealed: null,
   byteLengthMax: 0,
 };
 
@@ -81,14 +84,15 @@ export class EventPreparer {
   #prepare(event: EventInput, shared: boolean, prepared: PreparedEvent): PreparedEvent {
     if (typeof event !== "object" || event === null) throw new TypeError("an event must be an object");
     for (const key in event) {
-      if (key !== "type" && key !== "data" && key !== "metadata" && key !== "id") {
-        throw new TypeError(`an event has no field "${key}" (known: type, data, metadata, id)`);
+      if (key !== "type" && key !== "data" && key !== "metadata" && key !== "id" && key !== "subject") {
+        throw new TypeError(`an event has no field "${key}" (known: type, data, metadata, id, subject)`);
       }
     }
     const { field, codec } = this.#types.get(event.type) ?? this.#knownType(event.type);
     // What runs the caller's code (getters, toJSON) comes first, for it may append another event into the shared memory; the payload
     // is the last of it.
     const id = event.id === undefined ? null : checkedId(event.id);
+    const subject = event.subject === undefined ? null : checkedSubject(event.subject);
     const metadata = event.metadata === undefined ? null : metadataText(event.type, event.metadata);
     if (codec === null) {
       const text = jsonText(event.type, "data", event.data);
@@ -101,6 +105,7 @@ export class EventPreparer {
     prepared.typeField = field;
     prepared.id = id;
     prepared.metadata = metadata;
+    prepared.subject = subject;
     measure(prepared);
     return prepared;
   }
@@ -121,6 +126,14 @@ function checkedId(id: unknown): string {
   const problem = nameProblem(id, EVENT_ID_BYTES_MAX);
   if (problem !== null) throw new StoreError("ERR_EVENTS_INVALID_EVENT", `invalid event id: ${problem}`, { problem });
   return id;
+}
+
+/** @throws TypeError when it is no string; StoreError `ERR_EVENTS_INVALID_EVENT` */
+export function checkedSubject(subject: unknown): string {
+  if (typeof subject !== "string") throw new TypeError(`a subject must be a string, not ${typeof subject}`);
+  const problem = nameProblem(subject, SUBJECT_BYTES_MAX);
+  if (problem !== null) throw new StoreError("ERR_EVENTS_INVALID_EVENT", `invalid subject: ${problem}`, { problem });
+  return subject;
 }
 
 /** JSON text; empty for undefined, which reads back as undefined. */

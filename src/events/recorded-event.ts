@@ -3,8 +3,9 @@
 import { inspect } from "node:util";
 import { StoreError } from "../errors.js";
 import { ByteInterner } from "./byte-interner.js";
-import { CONTENT_JSON, CONTENT_PROTOBUF, EnvelopeView } from "./envelope.js";
+import { CONTENT_JSON, CONTENT_PROTOBUF, CONTENT_SEALED, EnvelopeView } from "./envelope.js";
 import type { SchemaRegistry } from "./schema-registry.js";
+import { openContent, type SubjectContent } from "./subjects.js";
 
 /** Type names remembered as strings; above it they are decoded each time. */
 const TYPE_NAMES_MAX = 65_536;
@@ -15,6 +16,8 @@ const NOT_DECODED: unique symbol = Symbol("not decoded");
 export class EventDecoder {
   readonly registry: SchemaRegistry;
   readonly view: EnvelopeView = new EnvelopeView();
+  /** Opens what is sealed under the key of a subject; without it, it stays sealed. */
+  openContent: ContentOpener = (view, bytes, start, end) => openContent(null, null, view, bytes, start, end);
   readonly #storeIdHex: string;
   readonly #types = new ByteInterner<string>();
 
@@ -39,6 +42,8 @@ export class EventDecoder {
   }
 }
 
+export type ContentOpener = (view: EnvelopeView, bytes: Buffer, start: number, end: number) => SubjectContent;
+
 /** A record's place: what the events of one frame share. */
 export interface EventFrame {
   readonly body: Buffer;
@@ -62,13 +67,30 @@ export class StoredEvent {
   #stream: string | undefined;
   #data: unknown = NOT_DECODED;
   #metadata: Readonly<Record<string, unknown>> | undefined;
+  /** Null for an event without a subject. */
+  readonly subjectContent: SubjectContent | null;
 
   /** The record lies in the frame's body at `[start, end)`. */
   constructor(decoder: EventDecoder, frame: EventFrame, start: number, end: number, lsn: number) {
     const { view } = decoder;
     const { body } = frame;
     view.decode(body, start, end);
+    const content = view.content === CONTENT_SEALED ? decoder.openContent(view, body, start, end) : null;
+    this.subjectContent = content;
     this.lsn = lsn;
+    if (content?.status === "open") {
+      const { record } = content;
+      view.decode(record, 0, record.length);
+      this.version = view.version;
+      this.type = decoder.typeName(record, view.typeStart, view.typeEnd);
+      this.payloadStart = view.payloadStart;
+      this.payloadEnd = view.payloadEnd;
+      this.#frame = { body: record, header: frame.header };
+      this.#decoder = decoder;
+      this.#start = 0;
+      this.#end = record.length;
+      return;
+    }
     this.version = view.version;
     this.type = decoder.typeName(body, view.typeStart, view.typeEnd);
     this.payloadStart = view.payloadStart;
@@ -114,7 +136,19 @@ export class StoredEvent {
     return idEnd === idStart ? null : this.bytes.toString("utf8", idStart, idEnd);
   }
 
+  /** Null: it has no subject. */
+  get subjectKeyId(): string | null {
+    return this.subjectContent?.keyId ?? null;
+  }
+
+  /** Whether the event's subject was forgotten. */
+  get forgotten(): boolean {
+    return this.subjectContent?.status === "forgotten";
+  }
+
+  /** Empty where the subject was forgotten. @throws StoreError `ERR_KEY_MISSING`, `ERR_WAL_TAMPERED` */
   get payload(): Uint8Array {
+    this.#assertReadable();
     return this.bytes.subarray(this.payloadStart, this.payloadEnd);
   }
 
@@ -124,7 +158,13 @@ export class StoredEvent {
     return this.#data;
   }
 
+  #assertReadable(): void {
+    if (this.subjectContent?.status === "refused") throw this.subjectContent.error;
+  }
+
   #decodeData(): unknown {
+    this.#assertReadable();
+    if (this.forgotten) return undefined;
     const { payloadStart, payloadEnd } = this;
     const { content } = this.#view();
     if (content === CONTENT_PROTOBUF) return this.#decoder.registry.decode(this.type, this.payload);
@@ -142,21 +182,32 @@ export class StoredEvent {
   }
 
   #decodeMetadata(): Readonly<Record<string, unknown>> {
+    this.#assertReadable();
     const { metadataStart, metadataEnd } = this.#view();
     if (metadataEnd === metadataStart) return {};
     return JSON.parse(this.bytes.toString("utf8", metadataStart, metadataEnd)) as Record<string, unknown>;
   }
 
-  /** All that can be shown of the event: `payload` stands in the place of data that cannot be decoded. */
+  /**
+   * All that can be shown of the event: `payload` stands in the place of data that cannot be decoded, and of content under a subject's key that
+   * is not there `sealed: true`.
+   */
   describe(): Record<string, unknown> {
-    const { id, type, metadata, stream, version, lsn, recordedAt } = this;
-    let content: Record<string, unknown>;
+    const { id, type, stream, version, lsn, recordedAt } = this;
+    return { id, type, ...this.#describeContent(), stream, version, lsn, recordedAt };
+  }
+
+  #describeContent(): Record<string, unknown> {
+    const { subjectContent } = this;
+    const about = subjectContent === null ? {} : { subjectKeyId: subjectContent.keyId };
+    if (subjectContent?.status === "refused") return { ...about, sealed: true };
+    if (subjectContent?.status === "forgotten") return { ...about, forgotten: true };
+    const { metadata } = this;
     try {
-      content = { data: this.data };
+      return { data: this.data, metadata, ...about };
     } catch {
-      content = { payload: this.payload };
+      return { payload: this.payload, metadata, ...about };
     }
-    return { id, type, ...content, metadata, stream, version, lsn, recordedAt };
   }
 
   /** `describe` for `JSON.stringify`: bigints, bytes and the numbers that JSON lacks as the texts that protobuf's own JSON has for them. */

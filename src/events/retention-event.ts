@@ -18,6 +18,9 @@ export interface RetentionEvents {
   StreamRetentionSet: { readonly stream: string; readonly maxAgeMs?: number; readonly maxCount?: number };
   LogTruncated: { readonly throughLsn: number };
   LogScavenged: { readonly throughLsn: number; readonly removedRecords: number };
+  SubjectKeysCreated: Readonly<Record<string, never>>;
+  /** As hexadecimal digits. */
+  SubjectForgotten: { readonly keyIds: readonly string[] };
 }
 
 export type RetentionEventName = keyof RetentionEvents;
@@ -27,7 +30,7 @@ const WIRE_VARINT = 0;
 const WIRE_BYTES = 2;
 
 /** Fields in the order of their numbers, which begin with 1. `"count?"` is optional; all others are always there. */
-type FieldKind = "text" | "count" | "count?";
+type FieldKind = "text" | "count" | "count?" | "ids";
 const FIELDS: {
   readonly [Name in RetentionEventName]: readonly (readonly [keyof RetentionEvents[Name], FieldKind])[];
 } = {
@@ -55,12 +58,17 @@ const FIELDS: {
     ["throughLsn", "count"],
     ["removedRecords", "count"],
   ],
+  SubjectKeysCreated: [],
+  SubjectForgotten: [["keyIds", "ids"]],
 };
 
 /** The full name of a type. */
 export function retentionType(name: RetentionEventName): string {
   return PACKAGE + name;
 }
+
+/** The type of the events that say that keys of subjects were destroyed. */
+export const SUBJECT_FORGOTTEN: string = retentionType("SubjectForgotten");
 
 /** The short name of a type of these; null for any other. */
 export function retentionEventName(type: string): RetentionEventName | null {
@@ -86,6 +94,9 @@ function encode(name: RetentionEventName, data: unknown): Uint8Array {
     if (kind === "text") {
       if (typeof value !== "string") throw new TypeError(`${name}.${field} must be a string`);
       writer.uint32(number + WIRE_BYTES).string(value);
+    } else if (kind === "ids") {
+      if (!Array.isArray(value)) throw new TypeError(`${name}.${field} must be an array`);
+      for (const id of value as string[]) writer.uint32(number + WIRE_BYTES).bytes(Buffer.from(id, "hex"));
     } else if (value !== undefined || kind === "count") {
       if (!Number.isSafeInteger(value) || (value as number) < 0) {
         throw new TypeError(`${name}.${field} must be a whole number`);
@@ -99,16 +110,20 @@ function encode(name: RetentionEventName, data: unknown): Uint8Array {
 /** What a missing field means in proto3 is its zero, but for those that are optional. */
 function decode<Name extends RetentionEventName>(name: Name, bytes: Uint8Array): RetentionEvents[Name] {
   const fields = FIELDS[name] as readonly (readonly [string, FieldKind])[];
-  const values: Record<string, string | number> = {};
-  for (const [field, kind] of fields) if (kind !== "count?") values[field] = kind === "text" ? "" : 0;
+  const values: Record<string, string | number | string[]> = {};
+  for (const [field, kind] of fields)
+    if (kind !== "count?") values[field] = kind === "text" ? "" : kind === "ids" ? [] : 0;
   try {
     const reader = protobuf.Reader.create(bytes);
     while (reader.pos < reader.len) {
       const tag = reader.uint32();
       const [field, kind] = fields[(tag >>> 3) - 1] ?? [];
       const wire = tag & 7;
-      if (field === undefined || wire !== (kind === "text" ? WIRE_BYTES : WIRE_VARINT)) reader.skipType(wire);
-      else values[field] = kind === "text" ? reader.string() : Number(reader.uint64());
+      if (field === undefined || wire !== (kind === "text" || kind === "ids" ? WIRE_BYTES : WIRE_VARINT)) {
+        reader.skipType(wire);
+      } else if (kind === "ids") {
+        (values[field] as string[]).push(Buffer.from(reader.bytes()).toString("hex"));
+      } else values[field] = kind === "text" ? reader.string() : Number(reader.uint64());
     }
   } catch (cause) {
     throw new StoreError("ERR_EVENTS_SCHEMA", `no event of type ${retentionType(name)}`, { type: name }, { cause });

@@ -6,15 +6,20 @@
 import { RETENTION_STREAM, type RetentionEvents, retentionEventName } from "./retention-event.js";
 import { RetentionState } from "./retention-state.js";
 
+/** An event of `$retention`. */
+export interface RetentionRecord {
+  readonly type: string;
+  readonly data: unknown;
+  readonly version: number;
+  readonly lsn: number;
+  readonly recordedAt: number;
+}
+
 export interface RetentionLog {
   /** The version that a stream had at a visible LSN. */
   versionAt(stream: string, lsn: number): Promise<number>;
   /** The events of a stream with versions from `first` to `final`, those that are gone included. */
-  streamEvents(
-    stream: string,
-    first: number,
-    final: number,
-  ): AsyncIterable<readonly { readonly type: string; readonly data: unknown; readonly version: number }[]>;
+  streamEvents(stream: string, first: number, final: number): AsyncIterable<readonly RetentionRecord[]>;
 }
 
 export class RetentionFollower {
@@ -53,10 +58,10 @@ export class RetentionFollower {
     const final = await this.#log.versionAt(RETENTION_STREAM, lsn);
     if (final > this.#version) {
       for await (const events of this.#log.streamEvents(RETENTION_STREAM, this.#version + 1, final)) {
-        for (const { type, data, version } of events) {
+        for (const { type, data, version, lsn, recordedAt } of events) {
           const name = retentionEventName(type);
           // Decoded first: what cannot be must not be passed over.
-          if (name !== null) this.state.apply(name, data as RetentionEvents[typeof name]);
+          if (name !== null) this.state.apply(name, data as RetentionEvents[typeof name], { lsn, recordedAt });
           this.#version = version;
         }
       }

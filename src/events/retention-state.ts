@@ -22,6 +22,14 @@ export interface StreamRetention {
   readonly deletedLsn: number;
 }
 
+/** An event's LSN and time. */
+export interface LogPlace {
+  readonly lsn: number;
+  readonly recordedAt: number;
+}
+
+const NOWHERE: LogPlace = { lsn: 0, recordedAt: 0 };
+
 type Entry = Omit<StreamRetention, "deletedLsn">;
 
 const NOTHING_SAID: Entry = {
@@ -36,15 +44,28 @@ export class RetentionState {
   readonly #streams = new Map<string, Entry>();
   readonly #deletedPrefixes = new Map<string, number>();
   readonly #tombstonedPrefixes = new Set<string>();
+  readonly #forgottenKeys = new Map<string, LogPlace>();
+  #hasSubjectKeys = false;
 
   /** Whether nothing was said of any stream. */
   get isEmpty(): boolean {
     return this.#streams.size === 0 && this.#deletedPrefixes.size === 0 && this.#tombstonedPrefixes.size === 0;
   }
 
-  apply<Name extends RetentionEventName>(name: Name, data: RetentionEvents[Name]): void {
-    const apply = APPLY[name] as (state: RetentionChanges, data: RetentionEvents[Name]) => void;
-    apply(this.#changes, data);
+  /** `place`: where the log says it. */
+  apply<Name extends RetentionEventName>(name: Name, data: RetentionEvents[Name], place: LogPlace = NOWHERE): void {
+    const apply = APPLY[name] as (state: RetentionChanges, data: RetentionEvents[Name], place: LogPlace) => void;
+    apply(this.#changes, data, place);
+  }
+
+  /** The ids of the keys of subjects that were forgotten, each with the first event that says so. */
+  get forgottenKeys(): ReadonlyMap<string, LogPlace> {
+    return this.#forgottenKeys;
+  }
+
+  /** Whether the store has a file of subject keys. */
+  get hasSubjectKeys(): boolean {
+    return this.#hasSubjectKeys;
   }
 
   readonly #changes: RetentionChanges = {
@@ -56,6 +77,12 @@ export class RetentionState {
       this.#deletedPrefixes.set(prefix, Math.max(throughLsn, this.#deletedPrefixes.get(prefix) ?? 0));
     },
     tombstonePrefix: (prefix) => this.#tombstonedPrefixes.add(prefix),
+    forgetKey: (id, place) => {
+      if (!this.#forgottenKeys.has(id)) this.#forgottenKeys.set(id, place);
+    },
+    beginSubjects: () => {
+      this.#hasSubjectKeys = true;
+    },
   };
 
   of(stream: string): StreamRetention {
@@ -125,10 +152,16 @@ interface RetentionChanges {
   readonly stream: (stream: string, change: (before: Entry) => Partial<Entry>) => void;
   readonly deletePrefix: (prefix: string, throughLsn: number) => void;
   readonly tombstonePrefix: (prefix: string) => void;
+  readonly forgetKey: (id: string, place: LogPlace) => void;
+  readonly beginSubjects: () => void;
 }
 
 const APPLY: {
-  readonly [Name in RetentionEventName]: (state: RetentionChanges, data: RetentionEvents[Name]) => void;
+  readonly [Name in RetentionEventName]: (
+    state: RetentionChanges,
+    data: RetentionEvents[Name],
+    place: LogPlace,
+  ) => void;
 } = {
   StreamTruncated: (state, { stream, beforeVersion }) =>
     state.stream(stream, ({ firstVersion }) => ({ firstVersion: Math.max(firstVersion, beforeVersion) })),
@@ -144,6 +177,10 @@ const APPLY: {
     state.stream(stream, () => ({ maxAgeMs, maxCount })),
   LogTruncated: () => {}, // the manifest says it
   LogScavenged: () => {},
+  SubjectKeysCreated: (state) => state.beginSubjects(),
+  SubjectForgotten: (state, { keyIds }, place) => {
+    for (const id of keyIds) state.forgetKey(id, place);
+  },
 };
 
 export function tombstoned(stream: string): StoreError {

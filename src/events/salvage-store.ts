@@ -8,6 +8,7 @@ import {
   type LsnRange,
   type SalvagedRun,
   SalvageLog,
+  type SubjectKeys,
   type Survey,
   surveyStore,
 } from "../wal/index.js";
@@ -17,6 +18,7 @@ import { EventDecoder, StoredEvent } from "./recorded-event.js";
 import { retentionCodecs } from "./retention-event.js";
 import { type PayloadCodec, SchemaRegistry } from "./schema-registry.js";
 import { type StreamGap, StreamGaps } from "./stream-gaps.js";
+import { openContent } from "./subjects.js";
 
 /** How a store is salvaged. */
 export interface SalvageOptions {
@@ -41,6 +43,12 @@ export interface SalvagedEvent {
   readonly data?: unknown;
   readonly payload?: Uint8Array;
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** Of an event that has a subject: the id of its key. */
+  readonly subjectKeyId?: string;
+  /** The subject was forgotten: the event has no content any more. */
+  readonly forgotten?: true;
+  /** The subject's key is not there: the content stays sealed. */
+  readonly sealed?: true;
   /** Null for one that would be derived from the LSN, where that is not known. */
   readonly id: string | null;
   /** µs since 1970; null where nothing intact says it. */
@@ -106,12 +114,27 @@ export async function salvageWith(
   const registry = SchemaRegistry.load(options.schemas ?? [], new Map([...codecs, ...retentionCodecs]), false);
   const survey = await surveyOf(directory, checkedEncryption(options.encryption));
   const log = new SalvageLog(survey);
+  let subjects: SubjectKeys | null = null;
   try {
-    return await new Salvage(directory, survey, log, registry, options).run();
+    subjects = await subjectKeysOf(directory, survey, options);
+    return await new Salvage(directory, survey, log, registry, { ...options, subjects }).run();
   } finally {
     await log.close();
+    await subjects?.close();
     survey.keys.close();
   }
+}
+
+/** They are gone by as the file says, for which wishes of the log are lost nobody knows. */
+async function subjectKeysOf(
+  directory: string,
+  { storeId, keys }: Survey,
+  { encryption }: SalvageOptions,
+): Promise<SubjectKeys | null> {
+  const path = encryption?.subjectKeys;
+  return path === undefined || storeId === null
+    ? null
+    : keys.openSubjects(path, directory, Buffer.from(storeId, "hex"));
 }
 
 async function surveyOf(directory: string, encryption: EncryptionOptions | null): Promise<Survey> {
@@ -148,12 +171,20 @@ class Salvage {
   #removedLsns = 0;
   #undecodable = 0;
 
-  constructor(directory: string, survey: Survey, log: SalvageLog, registry: SchemaRegistry, options: SalvageOptions) {
+  constructor(
+    directory: string,
+    survey: Survey,
+    log: SalvageLog,
+    registry: SchemaRegistry,
+    options: SalvageOptions & { readonly subjects: SubjectKeys | null },
+  ) {
     this.#directory = directory;
     this.#survey = survey;
     this.#log = log;
     this.#decoder = new EventDecoder(registry, Buffer.from(survey.storeId ?? "", "hex"));
     this.#options = options;
+    const { subjects } = options;
+    this.#decoder.openContent = (view, bytes, start, end) => openContent(subjects, null, view, bytes, start, end);
   }
 
   async run(): Promise<SalvageReport> {
@@ -263,7 +294,7 @@ class Salvage {
     const { onEvent } = this.#options;
     if (onEvent === undefined) return;
     const id = lsn === null ? givenId : event.id;
-    await onEvent({ lsn, stream, version, type, ...contentOf(event), metadata: metadataOf(event), id, recordedAt });
+    await onEvent({ lsn, stream, version, type, ...contentOf(event), id, recordedAt });
   }
 }
 
@@ -273,11 +304,18 @@ interface HomelessEvent {
   readonly end: number;
 }
 
-function contentOf(event: StoredEvent): { readonly data: unknown } | { readonly payload: Uint8Array } {
+type SalvagedContent = Pick<SalvagedEvent, "data" | "payload" | "metadata" | "subjectKeyId" | "forgotten" | "sealed">;
+
+function contentOf(event: StoredEvent): SalvagedContent {
+  const { subjectContent } = event;
+  const about = subjectContent === null ? {} : { subjectKeyId: subjectContent.keyId };
+  if (subjectContent?.status === "refused") return { metadata: {}, ...about, sealed: true };
+  if (subjectContent?.status === "forgotten") return { metadata: {}, ...about, forgotten: true };
+  const metadata = metadataOf(event);
   try {
-    return { data: event.data };
+    return { data: event.data, metadata, ...about };
   } catch {
-    return { payload: event.payload };
+    return { payload: event.payload, metadata, ...about };
   }
 }
 

@@ -1,6 +1,6 @@
 /** Reads a whole store and checks that nothing in it is damaged or missing: what `varve verify` does. */
 
-import { StoreError } from "../errors.js";
+import { isStoreError, StoreError } from "../errors.js";
 import type { LsnRange, RecoveryReport, SealedVerification, VerifySealedOptions } from "../wal/index.js";
 
 /** What of a reader is used. */
@@ -17,6 +17,7 @@ export interface VerifiedEvent {
   readonly stream: string;
   readonly version: number;
   readonly metadata: unknown;
+  readonly forgotten: boolean;
 }
 
 export interface Verification {
@@ -25,6 +26,10 @@ export interface Verification {
   readonly lastLsn: number;
   readonly voidLsns: number;
   readonly streams: number;
+  /** Events whose subjects were forgotten: they have no content. */
+  readonly forgottenEvents: number;
+  /** Events of subjects whose keys were not given: their content was not looked at. */
+  readonly unopenedEvents: number;
   readonly sealed: SealedVerification;
   readonly recovery: RecoveryReport;
 }
@@ -45,6 +50,8 @@ export async function verifyEvents<Event extends VerifiedEvent>(
   const versions = new Map<string, number>();
   let lsn = sealed.horizon;
   let events = 0;
+  let forgottenEvents = 0;
+  let unopenedEvents = 0;
   for await (const batch of reader.readBatches(sealed.horizon)) {
     for (const event of batch) {
       // Which LSNs the sealed segments lack for good they say themselves, and their counts must agree with what is read here.
@@ -61,8 +68,8 @@ export async function verifyEvents<Event extends VerifiedEvent>(
         throw broken(`${event.stream} has version ${event.version} after ${version - 1}`, lsn);
       versions.set(event.stream, version);
       onEvent(event);
-      // Decoded when it is read.
-      void event.metadata;
+      if (event.forgotten) forgottenEvents++;
+      else if (!isOpened(event)) unopenedEvents++;
     }
   }
   const sealedExpected = sealed.records - sealed.sparedRecords;
@@ -72,7 +79,19 @@ export async function verifyEvents<Event extends VerifiedEvent>(
     throw broken(`the log ends at LSN ${lsn}, not at ${reader.watermark}`, lsn);
   const voidLsns = reader.watermark - events - sealed.sparedRecords - sealed.removedLsns;
   const { recovery } = reader;
-  return { ok: true, events, lastLsn: lsn, voidLsns, streams: versions.size, sealed, recovery };
+  const counts = { events, lastLsn: lsn, voidLsns, streams: versions.size, forgottenEvents, unopenedEvents };
+  return { ok: true, ...counts, sealed, recovery };
+}
+
+/** Decodes the metadata, which happens when they are read. False: they are of a subject, and there is no key for it. */
+function isOpened(event: VerifiedEvent): boolean {
+  try {
+    void event.metadata;
+    return true;
+  } catch (error) {
+    if (isStoreError(error, "ERR_KEY_MISSING")) return false;
+    throw error;
+  }
 }
 
 /** The LSN that the next event has: a void belongs to a writer that died with it. */

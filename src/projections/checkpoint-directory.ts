@@ -32,6 +32,11 @@ export class CheckpointDirectory {
     await this.remove(names.map((name) => join(this.#path, name)));
   }
 
+  /** The checkpoints of all versions. */
+  all(): Promise<string[]> {
+    return this.otherThan(0);
+  }
+
   async remove(files: readonly string[]): Promise<void> {
     if (files.length === 0) return;
     for (const file of files) await rm(file, { force: true });

@@ -27,6 +27,7 @@ export type RefusalReason =
   | "other-store"
   | "other-history"
   | "above-watermark"
+  | "forgotten"
   | "not-decodable";
 
 export interface Refusal {

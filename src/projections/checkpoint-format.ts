@@ -22,8 +22,9 @@
  *     12  4  checksum of bytes 0 to 11, continued from the checksum of the header before (for the first: of the preamble)
  *
  * The first chunk is the facts: a JSON object in UTF-8 with `name`, `version`, `lsn`, `witness`
- * (`{ lsn, recordedAt }` of the last event seen, or null), `storeId` (a string or null), `skippedEvents` and `parked` (a
- * list of `{ lsn, type, message }`). Then come the chunks of the state as the
+ * (`{ lsn, recordedAt }` of the last event seen, or null), `storeId` (a string or null), `skippedEvents`, `parked` (a
+ * list of `{ lsn, type, message }`), and, where events of subjects were handled, `subjectKeys` (the ids of their keys as hexadecimal digits, or
+ * "many"). Then come the chunks of the state as the
  * projection's `encode` gave them, any number of any size including 0, then one end chunk without a payload. Nothing
  * follows it.
  *
@@ -45,6 +46,7 @@
 
 import { crc32 } from "node:zlib";
 import { assert } from "../assert.js";
+import { isSubjectTrace, type SubjectTrace } from "./subject-traces.js";
 
 export const PREAMBLE_BYTES = 16;
 export const CHUNK_HEADER_BYTES = 16;
@@ -95,6 +97,8 @@ export interface CheckpointFacts {
   readonly storeId: string | null;
   readonly skippedEvents: number;
   readonly parked: readonly ParkedEvent[];
+  /** Of the subjects that the state has something of; absent: of none. */
+  readonly subjectKeys?: SubjectTrace;
 }
 
 export interface ChunkHeader {
@@ -204,8 +208,10 @@ export function decodeChunkHeader(source: Uint8Array, chainBefore: number): Head
 }
 
 export function encodeFacts(facts: CheckpointFacts): Uint8Array {
-  const { name, version, lsn, witness, storeId, skippedEvents, parked } = facts;
-  return new TextEncoder().encode(JSON.stringify({ name, version, lsn, witness, storeId, skippedEvents, parked }));
+  const { name, version, lsn, witness, storeId, skippedEvents, parked, subjectKeys } = facts;
+  // What is undefined is left out.
+  const fields = { name, version, lsn, witness, storeId, skippedEvents, parked, subjectKeys };
+  return new TextEncoder().encode(JSON.stringify(fields));
 }
 
 export function decodeFacts(bytes: Uint8Array): FactsReading {
@@ -229,7 +235,8 @@ function isFacts(value: unknown): value is CheckpointFacts {
     (facts.storeId === null || typeof facts.storeId === "string") &&
     isCount(facts.skippedEvents) &&
     Array.isArray(facts.parked) &&
-    facts.parked.every(isParkedEvent)
+    facts.parked.every(isParkedEvent) &&
+    (facts.subjectKeys === undefined || isSubjectTrace(facts.subjectKeys))
   );
 }
 

@@ -51,6 +51,15 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
     return this.#otherFiles.length > 0;
   }
 
+  /** Removes the checkpoints of all versions, durably. Nothing is being saved, and nothing is until the track has started over. */
+  async discard(): Promise<void> {
+    const { directory } = this.#parts;
+    this.#otherFiles = [];
+    this.#savedLsn = 0;
+    this.#triedLsn = 0;
+    await directory.remove(await directory.all());
+  }
+
   /**
    * Writes the track's state if it has moved since the last time, and resolves with its LSN. Joins a write that is under
    * way, for the state stands still meanwhile. Rejects with ERR_PROJECTION_CHECKPOINT; a later call tries again.

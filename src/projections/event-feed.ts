@@ -9,7 +9,16 @@ export interface FeedEvent {
   readonly type: string;
   /** Transaction time in µs since 1970. */
   readonly recordedAt: number;
+  /** Absent or null: it has no subject. */
+  readonly subjectContent?: SubjectUse | null;
+  /** Of the store's own events. */
+  readonly data?: unknown;
 }
+
+/** Whether the content of an event of a subject can be had. */
+export type SubjectUse =
+  | { readonly status: "open" | "forgotten"; readonly keyId: string }
+  | { readonly status: "refused"; readonly keyId: string; readonly error: Error };
 
 /** A log in LSN order that says when it has grown. */
 export interface EventFeed<Event extends FeedEvent = RecordedEvent> {
@@ -21,6 +30,8 @@ export interface EventFeed<Event extends FeedEvent = RecordedEvent> {
   readonly readOnly: boolean;
   /** Tells stores apart; a checkpoint made from another store is not believed. */
   readonly storeId?: string;
+  /** Whether a subject's key is destroyed, as far as that is known by now. */
+  isForgotten?(keyId: string): boolean;
   /** Of a store that is encrypted: by which checkpoints are. */
   readonly stateCiphers?: StateCiphers | null;
   /** The events above an LSN, in LSN order; ends when it has caught up with the watermark. */

@@ -11,6 +11,7 @@ export type {
   GraphCommandResult,
   GraphPurgeResult,
   NodeInput,
+  PropertyOptions,
   PurgeOptions,
   ValidPeriod,
 } from "./graph/graph-commands.js";

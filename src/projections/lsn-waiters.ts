@@ -66,6 +66,11 @@ export class LsnWaiters {
     for (const waiter of this.#waiting.splice(0, first < 0 ? this.#waiting.length : first)) waiter.settle(null);
   }
 
+  /** What was reached is not any more: those who come now wait for it once more. */
+  startOver(): void {
+    this.#reachedLsn = 0;
+  }
+
   /** Refuses everyone who waits, and whoever comes to wait for more than was reached. The first failure stays. */
   fail(error: Error): void {
     this.#failure ??= error;

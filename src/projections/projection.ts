@@ -28,7 +28,10 @@ export interface Projection<State, Event extends FeedEvent = RecordedEvent> {
   readonly name: string;
   /** A positive integer. Raise it whenever `apply` would fold the same events into another state: that rebuilds it. */
   readonly version: number;
-  /** The event types that `apply` wants to see, or all of them. */
+  /**
+   * The event types that `apply` wants to see, or all of them. It is not shown events whose subject was forgotten; a state that has something of one
+   * is rebuilt without. One whose subject's key is not there stops the projection, whatever its policy.
+   */
   readonly handles: readonly string[] | "all";
   /** The state before the first event. */
   init(): State;

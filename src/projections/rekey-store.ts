@@ -1,7 +1,5 @@
 /** Encrypting everything in a store's directory by another key. */
 
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
 import { StoreError } from "../errors.js";
 import {
   COMPRESSIONS,
@@ -11,13 +9,16 @@ import {
   checkOptionNames,
   choiceOption,
   type EncryptionOptions,
+  EventReader,
   EventStore,
+  isEncrypted,
   isStore,
   type RekeyReport,
   type StateCiphers,
 } from "../events/index.js";
 import { CheckpointDirectory } from "./checkpoint-directory.js";
 import { reencryptCheckpoint } from "./checkpoint-file.js";
+import { projectionNames } from "./drop-checkpoints.js";
 import { graphEventCodecs } from "./graph/graph-event-codec.js";
 
 /** How a store is rekeyed. */
@@ -43,6 +44,9 @@ export interface StoreRekeyReport extends RekeyReport {
  * resolves, no other key is needed any more. Interrupted, what it has done stays: until it was made again, all keys are needed. What it has
  * replaced is removed, and not overwritten: a disk may still have it. Backups stay as they are.
  *
+ * A store with subject keys needs `encryption.subjectKeys`: that file is sealed anew by the new key, and what was there before is overwritten. It does
+ * not know any more then who was forgotten.
+ *
  * @throws TypeError, RangeError for a wrong argument or option
  * @throws StoreError `ERR_STORE_NOT_FOUND`, `ERR_STORE_LOCKED`, `ERR_KEY_MISSING`, `ERR_KEY_WRONG`, and what `openStore` and `checkpoint` throw
  *
@@ -60,6 +64,7 @@ export async function rekeyStore(directory: string, options: RekeyOptions): Prom
     throw new StoreError("ERR_STORE_NOT_FOUND", `there is no store in ${directory}`, { directory });
   }
   const { encryption } = options;
+  if (encryption.subjectKeys === undefined) await assertNoSubjects(directory, encryption);
   // It makes its own checkpoint, and no other one is to come between.
   const own = { checkpointWalBytes: 0, checkpointEntries: 0, exclusive: true, compression };
   const store = await EventStore.open(directory, { encryption, ...own }, graphEventCodecs, true);
@@ -79,19 +84,25 @@ export async function rekeyStore(directory: string, options: RekeyOptions): Prom
   }
 }
 
-async function checkpointsIn(directory: string): Promise<string[]> {
-  const folder = join(directory, "projections");
-  let names: string[] = [];
+/** Looked at by a reader: who opens the store for writing has the new key named in it already. */
+async function assertNoSubjects(directory: string, encryption: EncryptionOptions): Promise<void> {
+  if (!(await isEncrypted(directory))) return;
+  const reader = await EventReader.open(directory, [], graphEventCodecs, encryption);
   try {
-    names = await readdir(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    if (!(await reader.hasSubjectKeys())) return;
+  } finally {
+    await reader.close();
   }
+  const message = `the store in ${directory} has subject keys: rekeying it needs the option encryption.subjectKeys`;
+  throw new StoreError("ERR_KEY_MISSING", message, { directory });
+}
+
+async function checkpointsIn(directory: string): Promise<string[]> {
   const files: string[] = [];
-  for (const name of names.sort()) {
+  for (const name of await projectionNames(directory)) {
     const checkpoints = new CheckpointDirectory(directory, name);
     await checkpoints.removeTemporaryFiles();
-    files.push(...(await checkpoints.otherThan(0)));
+    files.push(...(await checkpoints.all()));
   }
   return files;
 }

@@ -36,6 +36,8 @@ export type ProjectionReport =
   | { readonly kind: "checkpoint-failed"; readonly error: StoreError }
   | { readonly kind: "event-skipped"; readonly lsn: number; readonly type: string; readonly error: unknown }
   | { readonly kind: "event-parked"; readonly lsn: number; readonly type: string; readonly error: unknown }
+  /** A subject was forgotten that the state had something of; it is rebuilt. `lsn`: where the log says it. */
+  | { readonly kind: "started-over"; readonly lsn: number }
   | { readonly kind: "failed"; readonly error: StoreError };
 
 export interface RunnerOptions<State, Event extends FeedEvent> {
@@ -115,6 +117,7 @@ function warn(name: string, report: ProjectionReport): void {
       return;
     case "event-skipped":
     case "event-parked":
+    case "started-over":
       // The caller chose a policy that goes on.
       return;
   }

@@ -5,6 +5,7 @@ import { type Refusal, readCheckpoint } from "./checkpoint-file.js";
 import type { CheckpointFacts, Witness } from "./checkpoint-format.js";
 import type { EventFeed, FeedEvent } from "./event-feed.js";
 import type { Projection } from "./projection.js";
+import { traces } from "./subject-traces.js";
 import type { TrackStart } from "./track.js";
 
 /** A checkpoint that was found and not believed. */
@@ -87,6 +88,14 @@ async function judge<State, Event extends FeedEvent>(
   if (facts.lsn > feed.watermark) {
     const message = `its LSN ${facts.lsn} lies above the watermark ${feed.watermark}: the store is an older one`;
     return { reason: "above-watermark", message };
+  }
+  const { subjectKeys } = facts;
+  if (
+    subjectKeys !== undefined &&
+    subjectKeys !== "many" &&
+    traces(subjectKeys, (id) => feed.isForgotten?.(id) === true)
+  ) {
+    return { reason: "forgotten", message: "it has something of a subject that was forgotten since" };
   }
   if (facts.witness === null || (await recordedDifferently(facts.witness, feed)) === false) return null;
   return { reason: "other-history", message: `the log went on differently before LSN ${facts.witness.lsn}` };

@@ -61,6 +61,8 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   readonly #keeper: CheckpointKeeper<State, Event> | null;
   readonly #processed = new LsnWaiters();
   readonly #caughtUp = new LsnWaiters();
+  /** How far it has heard of what is forgotten; a state that is rebuilt does not unhear it. */
+  readonly #heard = new LsnWaiters();
   readonly #stopping = new AbortController();
   readonly #rate = new EventRate(performance.now());
   readonly #unsubscribe: () => void;
@@ -146,6 +148,11 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     await this.#wait(this.#processed, lsn, options);
   }
 
+  /** @internal Resolves once what was forgotten up to this LSN is in no state and no checkpoint of this projection; also when it has failed or closed. */
+  async whenForgotten(lsn: number): Promise<void> {
+    await this.#wait(this.#heard, lsn, {}).catch(() => {});
+  }
+
   /**
    * Writes the newest version's state with its LSN, durably, and resolves with that LSN. Rejects with
    * ERR_PROJECTION_CHECKPOINT when it cannot be written (the projection goes on), ERR_STORE_READ_ONLY on a read-only
@@ -181,7 +188,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     this.#stopping.abort();
     this.#unsubscribe();
     this.#wake();
-    for (const waiters of [this.#processed, this.#caughtUp]) waiters.fail(this.#closedError());
+    for (const waiters of [this.#processed, this.#caughtUp, this.#heard]) waiters.fail(this.#closedError());
     await this.#feeding;
     try {
       // Joins a write that is under way: the state has stood still since that began.
@@ -215,6 +222,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   async #drain(track: Track<State, Event>, target: number): Promise<void> {
     const keeper = track === this.#current ? this.#keeper : null;
     let sliceEndMs = performance.now() + APPLY_SLICE_MS;
+    const { startCount } = track;
     for await (const events of this.#feed.readBatches(track.lsn, { signal: this.#stopping.signal })) {
       for (let index = 0; index < events.length; ) {
         if (performance.now() >= sliceEndMs) {
@@ -223,15 +231,39 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
         }
         // No await may stand between this and applying, or a checkpoint could begin in between.
         while (keeper !== null && keeper.saving !== null) await settled(keeper.saving);
-        if (!this.#goesOn(track)) return;
+        if (!this.#goesOn(track) || track.startCount !== startCount) return;
         index = this.#applySlice(track, events, index, sliceEndMs);
+        if (track.mustStartOver) return this.#startOver(events[index] as Event);
       }
       if (keeper?.due) await this.#saveUnasked(keeper);
     }
-    if (!this.#goesOn(track)) return;
+    if (!this.#goesOn(track) || track.startCount !== startCount) return;
     track.reach(target);
     this.#tellWaiters();
     if (track === this.#current) await this.#goLive();
+  }
+
+  /**
+   * A subject was forgotten that the state has something of: the state goes, and its checkpoints, and it is built again from the log, which has
+   * nothing of the subject any more. An older version that serves goes with it. Killed in between, the next start believes no such checkpoint.
+   */
+  async #startOver({ lsn }: Event): Promise<void> {
+    const { previous, report } = this.#parts;
+    // What is being written is of the former state, and is removed then.
+    while (this.#keeper !== null && this.#keeper.saving !== null) await settled(this.#keeper.saving);
+    this.#serving = this.#current;
+    this.#handingOver = true;
+    for (const track of [this.#current, previous]) track?.startOver();
+    for (const waiters of [this.#processed, this.#caughtUp]) waiters.startOver();
+    if (this.#status === "live") this.#status = "catching-up";
+    try {
+      await this.#keeper?.discard();
+    } catch (cause) {
+      const message = `projection "${this.#name}" could not remove its checkpoints, which have something of a forgotten subject`;
+      throw new StoreError("ERR_PROJECTION_FAILED", message, { projection: this.#name, lsn }, { cause });
+    }
+    this.#heard.reach(lsn);
+    report({ kind: "started-over", lsn });
   }
 
   #applySlice(track: Track<State, Event>, events: readonly Event[], from: number, untilMs: number): number {
@@ -268,6 +300,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     this.#error = error;
     this.#caughtUp.fail(error);
     if (this.#serving === track) this.#processed.fail(error);
+    this.#heard.fail(error);
   }
 
   #feedError(cause: unknown): StoreError {
@@ -306,6 +339,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   #tellWaiters(): void {
     this.#processed.reach(this.#serving.lsn);
     if (this.#serving === this.#current) this.#caughtUp.reach(this.#current.lsn);
+    this.#heard.reach(Math.min(this.#serving.lsn, this.#current.lsn));
   }
 
   #tellProgress(): void {

@@ -43,6 +43,8 @@ export async function startProjection<State, Event extends FeedEvent>(
     const directory = new CheckpointDirectory(feed.directory, projection.name);
     if (!feed.readOnly) await directory.removeTemporaryFiles();
     const { current, previous, recovery, otherFiles } = await findStart(feed, projection, settings.previous, directory);
+    const forgotten = recovery.refused.filter(({ reason }) => reason === "forgotten").map(({ file }) => file);
+    if (!feed.readOnly) await directory.remove(forgotten);
     for (const refused of recovery.refused) report({ kind: "checkpoint-refused", ...refused });
 
     const track = new Track(projection, current, settings.onError, report);

@@ -6,11 +6,13 @@ import {
   type AnchorOptions,
   type AppendOptions,
   type AppendResult,
+  attest,
   type BackupOptions,
   type BackupReport,
   type BufferedResult,
   type CheckpointReport,
   type CoreState,
+  checkedAttestationKey,
   type DeleteStreamOptions,
   type Durability,
   type EventInput,
@@ -18,6 +20,8 @@ import {
   type EventStore,
   type EventStoreOptions,
   type EventStoreStats,
+  type ForgetAttestation,
+  type ForgetOptions,
   type IoDescription,
   type KeySource,
   type Page,
@@ -41,6 +45,7 @@ import {
   type TruncateStreamOptions,
   type TruncationReport,
 } from "../events/index.js";
+import { dropCheckpoints } from "./drop-checkpoints.js";
 import type { Graph } from "./graph/graph.js";
 import { GRAPH_PROJECTION } from "./graph/graph-projection.js";
 import { IdLeases } from "./graph/id-leases.js";
@@ -69,7 +74,10 @@ export interface BufferedAppendOptions extends AppendOptions {
 }
 
 /** What the store asks of a projection that runs on it, whatever its state is. */
-type RunningProjection = Pick<ProjectionRunner<unknown, RecordedEvent>, "status" | "checkpoint" | "close">;
+type RunningProjection = Pick<
+  ProjectionRunner<unknown, RecordedEvent>,
+  "status" | "checkpoint" | "close" | "whenForgotten"
+>;
 
 /** An open store. Made by `openStore`. */
 export class Store<Events extends EventMap = EventMap> {
@@ -159,6 +167,8 @@ export class Store<Events extends EventMap = EventMap> {
    *   for so long. Nothing was written.
    * @throws StoreError `ERR_WAL_OUTCOME_UNKNOWN`: a write failed, of this writer or another; whether the events exist is known after
    *   reopening.
+   * @throws StoreError for an event with a `subject`: `ERR_KEY_MISSING` without `encryption.subjectKeys`; `ERR_WAL_FULL`, `ERR_IO_FAILED`,
+   *   `ERR_STORE_BUSY` when its key could not be made. Nothing was written.
    * @throws StoreError `ERR_WAL_FAILED`, `ERR_STORE_CLOSED`
    *
    * @example
@@ -508,6 +518,33 @@ export class Store<Events extends EventMap = EventMap> {
   async truncateBefore(lsn: number, options: TruncateBeforeOptions): Promise<TruncationReport> {
     await this.#saveProjections();
     return this.#events.retention.truncateBefore(lsn, options);
+  }
+
+  /**
+   * Forgets a subject: destroys every key that its events were encrypted by, in the file of subject keys and in the memory of this process, then says
+   * so in the log, then has projections drop what they derived, here and wherever they run: each that has handled such an event removes its
+   * checkpoints and is rebuilt from the log without them. From then on these events read as `forgotten`, by whomever; their streams keep
+   * their versions, and the log its LSNs. An append that is under way is forgotten with it; a later one gets a new key, and is a new beginning.
+   *
+   * Asked again it answers the same. Killed in between, the key is destroyed or is not; who opens the store next for writing logs what is missing.
+   *
+   * @throws TypeError for a wrong argument or option
+   * @throws StoreError `ERR_EVENTS_INVALID_EVENT` for a subject that none can be; `ERR_KEY_MISSING` without `encryption.subjectKeys`; `ERR_IO_FAILED`
+   *   when the file could not be written durably: open the store anew, and ask again; `ERR_STORE_BUSY`, and what `append` throws: ask again
+   *
+   * @example
+   * ```ts
+   * const { keyIds, lsn } = await store.forget("person-7");
+   * ```
+   */
+  async forget(subject: string, options: ForgetOptions = {}): Promise<ForgetAttestation> {
+    const key = checkedAttestationKey(options);
+    const forgetting = await this.#events.forget(subject);
+    const { directory, stateCiphers } = this.#events;
+    await dropCheckpoints(directory, forgetting.keyIds, stateCiphers);
+    await this.#graph?.catch(() => {}); // it can be starting, and is among the runners then
+    await Promise.all(Array.from(this.#runners.values(), (runner) => runner.whenForgotten(forgetting.lsn)));
+    return attest(this.storeId, forgetting, key);
   }
 
   /**

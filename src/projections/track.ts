@@ -6,10 +6,12 @@
 
 import { assert } from "../assert.js";
 import { StoreError } from "../errors.js";
+import { SUBJECT_FORGOTTEN } from "../events/index.js";
 import type { CheckpointFacts, ParkedEvent, Witness } from "./checkpoint-format.js";
 import type { FeedEvent } from "./event-feed.js";
 import type { Projection } from "./projection.js";
 import type { FailurePolicy, ProjectionReport } from "./runner-options.js";
+import { type SubjectTrace, SubjectTraces } from "./subject-traces.js";
 
 /** The list lies in every checkpoint; a projection with more to park than this has a bug, and stops. */
 export const PARKED_EVENTS_MAX = 10_000;
@@ -26,6 +28,7 @@ export interface TrackStart<State> {
   readonly witness: Witness | null;
   readonly skippedEvents: number;
   readonly parked: readonly ParkedEvent[];
+  readonly subjectKeys?: SubjectTrace;
 }
 
 export class Track<State, Event extends FeedEvent> {
@@ -38,6 +41,9 @@ export class Track<State, Event extends FeedEvent> {
   #witness: Witness | null;
   #skippedEvents: number;
   #parked: readonly ParkedEvent[];
+  #subjects: SubjectTraces;
+  #mustStartOver = false;
+  #startCount = 0;
 
   constructor(
     projection: Projection<State, Event>,
@@ -54,6 +60,29 @@ export class Track<State, Event extends FeedEvent> {
     this.#witness = start.witness;
     this.#skippedEvents = start.skippedEvents;
     this.#parked = start.parked;
+    this.#subjects = new SubjectTraces(start.subjectKeys ?? []);
+  }
+
+  /** The state has something of a subject that was forgotten: nothing more is applied to it. */
+  get mustStartOver(): boolean {
+    return this.#mustStartOver;
+  }
+
+  /** Back to zero; nothing of the state is left here, nor of what was noted beside it. */
+  startOver(): void {
+    this.#state = this.projection.init();
+    this.#lsn = 0;
+    this.#witness = null;
+    this.#skippedEvents = 0;
+    this.#parked = [];
+    this.#subjects = new SubjectTraces([]);
+    this.#mustStartOver = false;
+    this.#startCount += 1;
+  }
+
+  /** How often it was started over: whoever is in the middle of feeding it begins anew then. */
+  get startCount(): number {
+    return this.#startCount;
   }
 
   get state(): State {
@@ -75,7 +104,9 @@ export class Track<State, Event extends FeedEvent> {
   /** What a checkpoint of this moment says beside the state. */
   facts(storeId: string | null): CheckpointFacts {
     const { name, version } = this.projection;
+    const { trace } = this.#subjects;
     return {
+      ...(trace.length > 0 && { subjectKeys: trace }),
       name,
       version,
       lsn: this.#lsn,
@@ -88,7 +119,8 @@ export class Track<State, Event extends FeedEvent> {
 
   /**
    * Applies events from an index on until they or the time are used up, at least one, and returns the index after the
-   * last one applied. Throws ERR_PROJECTION_FAILED when the policy says to stop.
+   * last one applied. Throws ERR_PROJECTION_FAILED when the policy says to stop. When the state must
+   * be started over, the index of the event that says so.
    */
   apply(events: readonly Event[], from: number, untilMs: number): number {
     let index = from;
@@ -99,7 +131,10 @@ export class Track<State, Event extends FeedEvent> {
         this.projection.prepare?.(this.#state, events, index, prepared);
       }
       const end = Math.min(events.length, index + EVENTS_PER_LOOK_AT_CLOCK);
-      for (; index < end; index += 1) this.#applyOne(events[index] as Event);
+      for (; index < end; index += 1) {
+        this.#applyOne(events[index] as Event);
+        if (this.#mustStartOver) return index;
+      }
       if (performance.now() >= untilMs) break;
     }
     const last = events[index - 1];
@@ -114,7 +149,11 @@ export class Track<State, Event extends FeedEvent> {
 
   #applyOne(event: Event): void {
     assert(event.lsn > this.#lsn, "a feed is in LSN order");
-    if (this.#handled === null || this.#handled.has(event.type)) {
+    if (event.type === SUBJECT_FORGOTTEN && this.#subjects.hasAny(forgottenKeys(event))) {
+      this.#mustStartOver = true;
+      return;
+    }
+    if ((this.#handled === null || this.#handled.has(event.type)) && this.#isReadable(event)) {
       let next: State;
       try {
         next = this.projection.apply(this.#state, event);
@@ -129,6 +168,16 @@ export class Track<State, Event extends FeedEvent> {
       }
     }
     this.#lsn = event.lsn;
+  }
+
+  /** Without the content of an event no policy goes on: it may be there tomorrow. Of a subject that is forgotten it never is. */
+  #isReadable(event: Event): boolean {
+    const { subjectContent = null } = event;
+    if (subjectContent === null) return true;
+    if (subjectContent.status === "refused") throw this.#failure(event, subjectContent.error);
+    if (subjectContent.status === "forgotten") return false;
+    this.#subjects.add(subjectContent.keyId);
+    return true;
   }
 
   // A forgotten return or an async apply would lose the state, whatever the policy is.
@@ -176,6 +225,10 @@ export class Track<State, Event extends FeedEvent> {
       { cause },
     );
   }
+}
+
+function forgottenKeys({ data }: FeedEvent): readonly string[] {
+  return (data as { readonly keyIds: readonly string[] }).keyIds;
 }
 
 function messageOf(error: unknown): string {

@@ -37,6 +37,7 @@ export type { Cut, PrefixCut, Removal } from "./sealed/removal.js";
 export type { Compression, LogFrame as Frame } from "./sealed/sealed-format.js";
 export { coreDirectory, segmentPath } from "./segment-name.js";
 export { isStore } from "./store-directory.js";
+export { type Opened, SubjectKeys } from "./subjects/subject-keys.js";
 export type { TieredReader } from "./tiered-reader.js";
 export { isEncrypted, type KeylessVerification, verifyWithoutKeys } from "./verify-keyless.js";
 export type { SealedVerification, VerifiedAnchor, VerifySealedOptions } from "./verify-sealed.js";

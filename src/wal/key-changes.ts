@@ -15,6 +15,7 @@ import type { StoreKeys } from "./crypt/store-keys.js";
 import type { Manifest } from "./manifest.js";
 import { changeManifest, currentManifest } from "./manifest-change.js";
 import type { SealedChanges } from "./sealed-changes.js";
+import { SubjectKeys } from "./subjects/subject-keys.js";
 import type { TieredReader } from "./tiered-reader.js";
 
 /** What a rekeying of the log did. */
@@ -59,6 +60,12 @@ export class KeyChanges {
   get stateCiphers(): StateCiphers | null {
     const { keys, storeId } = this.#place;
     return keys === null ? null : new StateCiphers(keys, storeId);
+  }
+
+  /** Opens the store's file of subject keys. `isExpected`: there must be one; else it is made. */
+  openSubjects(path: string, isExpected: boolean, busyWaitMs: number): Promise<SubjectKeys> {
+    const { directory, storeId, keys } = this.#place;
+    return SubjectKeys.open({ path, directory, storeId, keys, isWriting: true, isExpected, busyWaitMs });
   }
 
   #keys(): StoreKeys {

@@ -35,6 +35,7 @@ import { SealedLog } from "./sealed/sealed-log.js";
 import { sealedDirectory } from "./sealed/sealed-name.js";
 import { type CoreFiles, coreDirectory, listLog, segmentPath } from "./segment-name.js";
 import { manifestIn, newestManifestName, noStore } from "./store-directory.js";
+import { SubjectKeys } from "./subjects/subject-keys.js";
 import { TieredReader } from "./tiered-reader.js";
 import { type SealedVerification, type VerifySealedOptions, verifySealed } from "./verify-sealed.js";
 import { READ_CHUNK_BYTES, READ_CHUNKS_MAX } from "./wal.js";
@@ -396,6 +397,12 @@ export class LogView {
   /** For the states of projections; null for a store that is not encrypted. */
   get stateCiphers(): StateCiphers | null {
     return this.#keys === null ? null : new StateCiphers(this.#keys, this.storeId);
+  }
+
+  openSubjects(path: string, isExpected: boolean): Promise<SubjectKeys> {
+    const { directory, storeId } = this;
+    const place = { path, directory, storeId, keys: this.#keys, isExpected };
+    return SubjectKeys.open({ ...place, isWriting: false, busyWaitMs: 0 });
   }
 
   /** Reading of single streams in what is sealed. */

@@ -26,6 +26,7 @@ const PATHS = [
   "compact",
   "backup",
   "restore",
+  "forget",
   "rekey",
   "stream truncate",
   "stream delete",

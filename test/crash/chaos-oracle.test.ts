@@ -37,7 +37,17 @@ class WrittenLog {
         const derivedId = `00000000-0000-8000-8000-${String(lsn).padStart(12, "0")}`;
         const payload = Buffer.from(JSON.stringify(data));
         const recordedAt = 1_000_000 + lsn;
-        const facts = { data, payload, stream, version, lsn, recordedAt, metadata: {} };
+        const facts = {
+          data,
+          payload,
+          stream,
+          version,
+          lsn,
+          recordedAt,
+          metadata: {},
+          forgotten: false,
+          subjectKeyId: null,
+        };
         this.events.push({ ...facts, type: EVENT_TYPE, id: id ?? derivedId });
       }
       const { lsn, version } = this.events.at(-1) as LogEvent;

@@ -9,7 +9,11 @@ import { fileURLToPath } from "node:url";
 import { openStore } from "../../src/index.js";
 import { segmentKey } from "../../src/wal/crypt/frame-cipher.js";
 import { deriveKey } from "../../src/wal/crypt/hkdf.js";
+import { StoreKeys } from "../../src/wal/crypt/store-keys.js";
 import { decodePreamble, PREAMBLE_BYTES } from "../../src/wal/format.js";
+import { readManifest } from "../../src/wal/manifest.js";
+import { SUBJECT_HEADER_BYTES, SUBJECT_RECORD_BYTES } from "../../src/wal/subjects/subject-format.js";
+import { SubjectSecrets } from "../../src/wal/subjects/subject-secrets.js";
 import { assert } from "../support/assert.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
@@ -63,7 +67,7 @@ async function said(child: ChildProcessWithoutNullStreams, word: string): Promis
 
 async function withHolder(
   parts: readonly string[],
-  work: (pid: number, close: () => Promise<void>) => Promise<void>,
+  work: (pid: number, tell: (answer: string) => Promise<void>) => Promise<void>,
 ): Promise<void> {
   const child = spawn(process.execPath, [HOLDER, ...parts], { stdio: ["pipe", "pipe", "pipe"] });
   let stderr = "";
@@ -76,9 +80,9 @@ async function withHolder(
   ended.catch(() => {});
   try {
     await Promise.race([said(child, "open"), ended]);
-    await work(child.pid as number, async () => {
-      child.stdin.write("close\n");
-      await Promise.race([said(child, "closed"), ended]);
+    await work(child.pid as number, async (answer) => {
+      child.stdin.write("on\n");
+      await Promise.race([said(child, answer), ended]);
     });
   } finally {
     child.kill("SIGKILL");
@@ -105,19 +109,67 @@ for (const kind of ["file", "file of digits", "callback"] as const) {
       const key = randomBytes(32);
       const digits = Buffer.from(key.toString("hex"));
       writeFileSync(path, kind === "file of digits" ? digits : key);
-      await withHolder([directory, kind === "callback" ? "callback" : "file", path], async (pid, close) => {
+      await withHolder([directory, kind === "callback" ? "callback" : "file", path], async (pid, tell) => {
         const needles = [key, key.subarray(0, 16), key.subarray(16), digits, derivedKey(directory, key)];
         const open = countInMemory(pid, needles);
         assert.is(open[0], 1, `while it is open: ${open}`);
         assert.is(open[4], 1, `while it is open: ${open}`);
         assert.is(open[3], 0, `while it is open: ${open}`);
-        await close();
+        await tell("closed");
         assert.equal(countInMemory(pid, needles), [0, 0, 0, 0, 0]);
       });
     },
     { timeoutMs: 60_000 },
   );
 }
+
+/** The keys of subjects in their file, in the order of their records, then those that are derived of the file's secret, and that. */
+async function subjectSecretsIn(directory: string, path: string, keyPath: string): Promise<Buffer[]> {
+  const found = await readManifest(directory);
+  if (found.kind !== "manifest" || found.manifest.encryption === undefined) throw new Error("no manifest");
+  const storeId = Buffer.from(found.manifest.storeId, "hex");
+  const masters = await StoreKeys.load({ key: { file: keyPath } });
+  masters.adopt(storeId, found.manifest.encryption);
+  const file = readFileSync(path);
+  const wrapped = file.subarray(32, 112);
+  const secrets = new SubjectSecrets(storeId);
+  assert.ok(secrets.take(masters, wrapped));
+  const keys: Buffer[] = [];
+  for (let at = SUBJECT_HEADER_BYTES; at < file.length; at += SUBJECT_RECORD_BYTES) {
+    const key = secrets.unsealed(String(at), file.subarray(at, at + SUBJECT_RECORD_BYTES));
+    assert.ok(key !== null);
+    keys.push(Buffer.from(key as Buffer));
+  }
+  const secret = Buffer.alloc(32);
+  assert.ok(masters.unwrapSecret(wrapped, storeId, Buffer.from("varve subject keys 1"), secret));
+  for (const info of ["varve subject tags 1", "varve subject records 1"]) {
+    const derived = Buffer.alloc(32);
+    deriveKey(derived, secret, storeId, Buffer.from(info));
+    keys.push(derived);
+  }
+  secrets.close();
+  masters.close();
+  return [...keys, secret];
+}
+
+test(
+  "keys of subjects are in one place while the store is open, a forgotten one nowhere, and none when it is closed",
+  async () => {
+    const base = temporaryDirectory();
+    const [directory, path, subjects] = [join(base, "store"), join(base, "key"), join(base, "subjects")];
+    writeFileSync(path, randomBytes(32));
+    await withHolder([directory, "file", path, subjects], async (pid, tell) => {
+      const needles = await subjectSecretsIn(directory, subjects, path);
+      assert.is(needles.length, 5);
+      assert.equal(countInMemory(pid, needles), [1, 1, 1, 1, 0]);
+      await tell("forgotten");
+      assert.equal(countInMemory(pid, needles), [0, 1, 1, 1, 0]);
+      await tell("closed");
+      assert.equal(countInMemory(pid, needles), [0, 0, 0, 0, 0]);
+    });
+  },
+  { timeoutMs: 60_000 },
+);
 
 test(
   "a key that is wrong is nowhere when opening has failed",

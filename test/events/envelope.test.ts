@@ -6,10 +6,13 @@ import { isStoreError } from "../../src/errors.js";
 import {
   CONTENT_JSON,
   CONTENT_PROTOBUF,
+  CONTENT_SEALED,
   EnvelopeView,
+  encodeContent,
   encodeEnvelope,
   measure,
   type PreparedEvent,
+  placeFields,
   streamField,
   typeField,
   varintBytes,
@@ -58,6 +61,8 @@ const EMPTY: PreparedEvent = {
   content: CONTENT_PROTOBUF,
   id: null,
   metadata: null,
+  subject: null,
+  sealed: null,
   byteLengthMax: 0,
 };
 
@@ -77,6 +82,8 @@ function encode(fields: Fields): Uint8Array {
     content: fields.content,
     id: fields.id,
     metadata: fields.metadata,
+    subject: null,
+    sealed: null,
     byteLengthMax: 0,
   };
   measure(prepared);
@@ -290,6 +297,34 @@ test("unknown fields of every wire type are skipped, wherever they stand", () =>
     assertSame(decode(Buffer.concat([bytes, field])), known, "behind");
   }
   assertSame(decode(Buffer.concat([...unknown, bytes, ...unknown])), known, "around");
+});
+
+test("sealed content is in fields of its own, and what it was sealed of, put behind, is what counts", () => {
+  const keyId = new Uint8Array(16).fill(7);
+  const plain: PreparedEvent = {
+    ...EMPTY,
+    content: CONTENT_JSON,
+    payload: '{"a":1}',
+    payloadBytes: 7,
+    metadata: '{"b":2}',
+  };
+  const bytes = Buffer.alloc(300, 9);
+  const sealed: PreparedEvent = { ...EMPTY, id: "i", content: CONTENT_SEALED, sealed: { keyId, bytes } };
+  measure(sealed);
+  const target = Buffer.alloc(sealed.byteLengthMax + 10);
+  const record = target.subarray(0, encodeEnvelope(target, 0, streamField("s"), 5, sealed));
+  const reflected = Envelope.toObject(Envelope.decode(record));
+  assert.equal(Object.keys(reflected).sort(), ["content", "id", "sealed", "stream", "subjectKey", "type", "version"]);
+  assert.is(reflected["content"], CONTENT_SEALED);
+  sameBytes(reflected["subjectKey"] as Uint8Array, keyId);
+  sameBytes(reflected["sealed"] as Uint8Array, bytes);
+  const view = new EnvelopeView();
+  view.decode(record, 0, record.length);
+  assert.equal([view.payloadEnd, view.metadataEnd, view.sealedEnd - view.sealedStart], [0, 0, 300]);
+  sameBytes(placeFields(record, view), Buffer.concat([streamField("s"), typeField("T")]));
+  const opened = decode(Buffer.concat([record, encodeContent(plain)]));
+  const expected = { stream: "s", version: 5, type: "T", payload: plain.payload as string, content: 0, id: "i" };
+  assertSame(opened, { ...expected, metadata: plain.metadata }, "opened");
 });
 
 test("of a field that stands twice the last counts, as protobuf demands", () => {

@@ -3,7 +3,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { inspect } from "node:util";
-import { CONTENT_PROTOBUF, encodeEnvelope, measure, streamField, typeField } from "../../src/events/envelope.js";
+import { CONTENT_SEALED, encodeEnvelope, measure, streamField, typeField } from "../../src/events/envelope.js";
 import { EventDecoder, StoredEvent } from "../../src/events/recorded-event.js";
 import { SchemaRegistry } from "../../src/events/schema-registry.js";
 import { assert, rejects } from "../support/assert.js";
@@ -138,9 +138,11 @@ test("data that a newer version encoded in another way is said to be so", async 
     typeField: typeField("T"),
     payload: "{}",
     payloadBytes: 2,
-    content: CONTENT_PROTOBUF + 1,
+    content: CONTENT_SEALED + 1,
     id: null,
     metadata: null,
+    subject: null,
+    sealed: null,
     byteLengthMax: 0,
   };
   measure(prepared);

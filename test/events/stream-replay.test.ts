@@ -28,6 +28,8 @@ function frameOf(firstLsn: number, records: readonly Record[]): Frame {
       content: CONTENT_JSON,
       id,
       metadata: null,
+      subject: null,
+      sealed: null,
       byteLengthMax: 0,
     };
     measure(prepared);

@@ -23,6 +23,7 @@ interface AppendOptions extends CommonOptions {
   readonly data?: unknown;
   readonly metadata?: Record<string, unknown>;
   readonly id?: string;
+  readonly subject?: string;
   readonly expectedVersion?: ExpectedVersion;
   readonly durability: Durability;
   readonly schema?: readonly string[];
@@ -35,6 +36,7 @@ export function appendCommand({ output, stdin, stderr }: CommandContext): Comman
     .option("--data <json>", "the event's data", jsonValue)
     .option("--metadata <json>", "the event's metadata, an object", jsonObject)
     .option("--id <id>", "the event's id, by which a repeated append is recognised")
+    .option("--subject <name>", "whom the event is about: its content is encrypted under this subject's key")
     .addOption(
       new Option("--expected-version <version>", "the stream's version: a number, any, exists or absent").argParser(
         expectedVersion,
@@ -59,12 +61,18 @@ function refuse(error: unknown): never {
   throw error;
 }
 
-function eventOf({ type = "", data, metadata, id }: AppendOptions): EventInput {
-  return { type, data, ...(metadata !== undefined && { metadata }), ...(id !== undefined && { id }) };
+function eventOf({ type = "", data, metadata, id, subject }: AppendOptions): EventInput {
+  return {
+    type,
+    data,
+    ...(metadata !== undefined && { metadata }),
+    ...(id !== undefined && { id }),
+    ...(subject !== undefined && { subject }),
+  };
 }
 
 async function readEvents(stdin: Readable, stream: string, options: AppendOptions): Promise<EventInput[]> {
-  const foreign = (["data", "metadata", "id"] as const).find((name) => options[name] !== undefined);
+  const foreign = (["data", "metadata", "id", "subject"] as const).find((name) => options[name] !== undefined);
   if (foreign !== undefined) throw new UsageError(`--${foreign} goes with --type`);
   if ("isTTY" in stdin && stdin.isTTY === true)
     throw new UsageError("give --type, or events on stdin, one JSON object per line");

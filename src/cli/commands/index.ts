@@ -15,6 +15,7 @@ import { compactCommand } from "./compact.js";
 import { coresCommand } from "./cores.js";
 import { demoCommand } from "./demo.js";
 import { doctorCommand } from "./doctor.js";
+import { forgetCommand } from "./forget.js";
 import { graphDiffCommand } from "./graph-diff.js";
 import { graphFindCommand } from "./graph-find.js";
 import { graphHistoryCommand } from "./graph-history.js";
@@ -55,6 +56,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
   rekeyCommand,
   streamCommand,
   scavengeCommand,
+  forgetCommand,
   truncateCommand,
   verifyCommand,
   anchorCommand,

@@ -20,7 +20,7 @@ interface RekeyOptions extends CommonOptions, CompressionArguments {
 const HELP = `
 --key-file or --key-env is the key that the store has now, --new-key-file or --new-key-env the one that it is to have. A store that
 is not encrypted is given none but the new one. Nobody else may have the store open. Interrupted, it is gone on with: until it was
-made again, both keys are needed.`;
+made again, both keys are needed. A store with subject keys needs --subject-keys: they are sealed by the new key.`;
 
 export function rekeyCommand(context: CommandContext): Command {
   return storeCommand("rekey", "encrypt everything in a store by another key, or a store that is not encrypted")
@@ -35,11 +35,13 @@ async function rekey({ output, stderr }: CommandContext, options: RekeyOptions):
   const { store, newKeyFile, newKeyEnv, compression } = options;
   const key = newKeyFile !== undefined ? { file: newKeyFile } : newKeyEnv !== undefined ? { env: newKeyEnv } : null;
   if (key === null) throw new UsageError("give --new-key-file or --new-key-env");
-  const known = encryptionOf(options);
+  const { subjectKeys, ...places } = options;
+  const known = encryptionOf(places);
   const otherKeys = known === null ? [] : [known.key, ...(known.otherKeys ?? [])];
   const progress = startProgress(stderr, "encrypting");
   try {
-    const report = await rekeyStore(store, { encryption: { key, otherKeys }, compression });
+    const encryption = { key, otherKeys, ...(subjectKeys !== undefined && { subjectKeys }) };
+    const report = await rekeyStore(store, { encryption, compression });
     progress.stop();
     await output.print(report, () => describe(report));
   } finally {

@@ -1,6 +1,6 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { type LogExtent, type RestoreReport, restoreStore } from "../../index.js";
-import { type CommonOptions, encryptionOf, instant, storeCommand, wholeNumber } from "../arguments.js";
+import { type CommonOptions, encryptionOf, gathered, instant, storeCommand, wholeNumber } from "../arguments.js";
 import { UsageError } from "../failure.js";
 import { formatInstant } from "../instant.js";
 import { Interruption } from "../interruption.js";
@@ -11,6 +11,7 @@ interface RestoreOptions extends CommonOptions {
   readonly toLsn?: number;
   readonly toTime?: number;
   readonly dryRun?: true;
+  readonly forgotten?: readonly string[];
 }
 
 const HELP = `
@@ -22,6 +23,12 @@ export function restoreCommand(context: CommandContext): Command {
     .argument("<backup>", "the backup's directory")
     .option("--to-lsn <lsn>", "leave out what was written behind this LSN", wholeNumber(0))
     .option("--to-time <time>", "leave out what was recorded after this time", instant)
+    .addOption(
+      new Option(
+        "--forgotten <file>",
+        "what 'varve forget --json' printed since: those keys are destroyed again (may be repeated)",
+      ).argParser(gathered),
+    )
     .option("--dry-run", "only say what would be in and what out")
     .addHelpText("after", HELP)
     .action((backup: string, options: RestoreOptions) => restore(context, backup, options));
@@ -37,6 +44,7 @@ async function restore(context: CommandContext, backup: string, options: Restore
       ...(toLsn !== undefined && { toLsn }),
       ...(toTime !== undefined && { toTime }),
       dryRun: dryRun === true,
+      forgotten: options.forgotten ?? [],
       encryption: encryptionOf(options),
       signal: interruption.signal,
       onProgress: (copiedBytes) => progress.update(() => `restoring: ${formatCount(copiedBytes)} bytes`),

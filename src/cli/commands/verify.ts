@@ -127,13 +127,16 @@ async function verifyStore(
       progress.stop();
       const undecodedTypes = [...undecoded];
       const { recovery, ...counts } = verified;
-      const { sealed, events, streams } = verified;
+      const { sealed, events, streams, forgottenEvents, unopenedEvents } = verified;
       await output.print({ ...counts, undecodedTypes, recovery }, () => {
         const removed = sealed.removedLsns === 0 ? "" : `, ${formatCount(sealed.removedLsns)} were removed`;
         const lines = [
           `${formatCount(events)} events in ${formatCount(streams)} streams: all there, nothing damaged${removed}`,
         ];
         if (sealed.anchor !== null) lines.push(describeAnchor(sealed.anchor));
+        if (forgottenEvents > 0) lines.push(`${formatCount(forgottenEvents)} are of forgotten subjects`);
+        if (unopenedEvents > 0)
+          lines.push(`not looked into, for want of their --subject-keys: ${formatCount(unopenedEvents)} events`);
         if (undecoded.size > 0) lines.push(`not decoded, for want of their --schema: ${undecodedTypes.join(", ")}`);
         return lines.join("\n");
       });

@@ -18,8 +18,17 @@ export interface ValidPeriod {
   readonly validTo?: number;
 }
 
+/** Whom a change is about. */
+export interface AboutSubject {
+  /**
+   * The event's content, id and label included, is encrypted under this subject's key; once the subject is forgotten, the graph is as if it had never
+   * been written. See README § Privacy.
+   */
+  readonly subject?: string;
+}
+
 /** A node to be asserted. */
-export interface NodeInput extends ValidPeriod {
+export interface NodeInput extends ValidPeriod, AboutSubject {
   readonly label: string;
   readonly properties?: Properties;
 }
@@ -29,6 +38,9 @@ export interface EdgeInput extends NodeInput {
   readonly source: number;
   readonly target: number;
 }
+
+/** Where properties are changed, and whom that is about. */
+export interface PropertyOptions extends ValidPeriod, AboutSubject {}
 
 /** How a node's edges are dealt with when it goes. */
 export interface Detach {
@@ -95,22 +107,25 @@ export class GraphCommands {
   }
 
   async create(kind: EntityKind, input: NodeInput | EdgeInput): Promise<GraphCommandResult> {
-    const data = assertion(kind, input);
+    const { subject, ...data } = assertion(kind, input);
     // Before an id is taken: what is refused must cost none.
     encodeGraphEvent(typeOf(kind, "Created"), { id: 1, ...data });
-    return this.#run(kind, "Created", { ...data, id: await this.#ids.take(kind) });
+    return this.#run(kind, "Created", { ...data, id: await this.#ids.take(kind) }, subject);
   }
 
   put(kind: EntityKind, id: number, input: NodeInput | EdgeInput): Promise<GraphCommandResult> {
-    return this.#run(kind, "Put", { ...assertion(kind, input), id });
+    const { subject, ...data } = assertion(kind, input);
+    return this.#run(kind, "Put", { ...data, id }, subject);
   }
 
-  replace(kind: EntityKind, id: number, properties: Properties, period: ValidPeriod): Promise<GraphCommandResult> {
-    return this.#run(kind, "Replaced", { ...periodOf(kind, period), id, properties });
+  replace(kind: EntityKind, id: number, properties: Properties, options: PropertyOptions): Promise<GraphCommandResult> {
+    const { subject, ...period } = changeOf(kind, options);
+    return this.#run(kind, "Replaced", { ...period, id, properties }, subject);
   }
 
-  patch(kind: EntityKind, id: number, properties: Properties, period: ValidPeriod): Promise<GraphCommandResult> {
-    return this.#run(kind, "Patched", { ...periodOf(kind, period), id, properties });
+  patch(kind: EntityKind, id: number, properties: Properties, options: PropertyOptions): Promise<GraphCommandResult> {
+    const { subject, ...period } = changeOf(kind, options);
+    return this.#run(kind, "Patched", { ...period, id, properties }, subject);
   }
 
   deleteNode(id: number, options: ValidPeriod & Detach): Promise<GraphCommandResult> {
@@ -139,9 +154,14 @@ export class GraphCommands {
     return { lsn, truncatedBefore: truncatedBefore ?? recordedBefore, purgedVersions };
   }
 
-  async #run(kind: EntityKind, operation: Operation, data: GraphEventData): Promise<GraphCommandResult> {
+  async #run(
+    kind: EntityKind,
+    operation: Operation,
+    data: GraphEventData,
+    subject?: string,
+  ): Promise<GraphCommandResult> {
     const { id } = data;
-    return { id, lsn: await this.#write({ kind, id }, typeOf(kind, operation), data) };
+    return { id, lsn: await this.#write({ kind, id }, typeOf(kind, operation), data, subject) };
   }
 
   /** The LSN of the event, when the graph reflects it. */
@@ -149,6 +169,7 @@ export class GraphCommands {
     { kind, id }: { readonly kind: EntityKind | "graph"; readonly id: number },
     type: string,
     data: GraphEventData | GraphPurgedData,
+    subject?: string,
   ): Promise<number> {
     const payload = encodeGraphEvent(type, data);
     let foreseen = this.#applied.state.foresee(type, payload);
@@ -159,7 +180,8 @@ export class GraphCommands {
     }
     if (foreseen !== null) throw refusal(foreseen.code, kind, id, foreseen.edges, null);
     // `as`: a group append answers with its LSN.
-    const { lsn } = (await this.#store.append(GRAPH_STREAM, { type, data }, { durability: "group" })) as AppendResult;
+    const event = { type, data, ...(subject !== undefined && { subject }) };
+    const { lsn } = (await this.#store.append(GRAPH_STREAM, event, { durability: "group" })) as AppendResult;
     await this.#applied.whenProcessed(lsn);
     const rejected = this.#applied.state.rejectionAt(lsn);
     if (rejected !== undefined) throw refusal(rejected.code, kind, id, rejected.edges, lsn);
@@ -172,12 +194,18 @@ function typeOf(kind: EntityKind, operation: Operation): string {
 }
 
 const PERIOD_FIELDS = ["validFrom", "validTo"];
-const NODE_FIELDS = ["label", "properties", ...PERIOD_FIELDS];
+const CHANGE_FIELDS = [...PERIOD_FIELDS, "subject"];
+const NODE_FIELDS = ["label", "properties", ...CHANGE_FIELDS];
 
 /** The input's fields, whose values the codec checks. */
-function assertion(kind: EntityKind, input: NodeInput | EdgeInput): Omit<GraphEventData, "id"> {
+function assertion(kind: EntityKind, input: NodeInput | EdgeInput): Omit<GraphEventData, "id"> & AboutSubject {
   checkKnownKeys(kind, checkRecord(kind, input), kind === "node" ? NODE_FIELDS : [...NODE_FIELDS, "source", "target"]);
   return { ...input };
+}
+
+function changeOf(kind: EntityKind, options: PropertyOptions): PropertyOptions {
+  checkKnownKeys(`the period of the ${kind}`, checkRecord("the period", options), CHANGE_FIELDS);
+  return { ...options };
 }
 
 function periodOf(kind: EntityKind, period: ValidPeriod): ValidPeriod {

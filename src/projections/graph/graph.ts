@@ -10,6 +10,7 @@ import type {
   GraphCommands,
   GraphPurgeResult,
   NodeInput,
+  PropertyOptions,
   PurgeOptions,
   ValidPeriod,
 } from "./graph-commands.js";
@@ -136,23 +137,23 @@ export class Graph {
   }
 
   /** Merges properties into those of every part of the period where the node exists; null removes a key. @throws StoreError `ERR_GRAPH_NOT_FOUND` */
-  async patchNode(id: number, properties: Properties, period: ValidPeriod = {}): Promise<GraphCommandResult> {
-    return await this.#commands.patch("node", id, properties, period);
+  async patchNode(id: number, properties: Properties, options: PropertyOptions = {}): Promise<GraphCommandResult> {
+    return await this.#commands.patch("node", id, properties, options);
   }
 
   /** As `patchNode`, for an edge. */
-  async patchEdge(id: number, properties: Properties, period: ValidPeriod = {}): Promise<GraphCommandResult> {
-    return await this.#commands.patch("edge", id, properties, period);
+  async patchEdge(id: number, properties: Properties, options: PropertyOptions = {}): Promise<GraphCommandResult> {
+    return await this.#commands.patch("edge", id, properties, options);
   }
 
   /** Replaces the properties in every part of the period where the node exists. @throws StoreError `ERR_GRAPH_NOT_FOUND` */
-  async replaceNode(id: number, properties: Properties, period: ValidPeriod = {}): Promise<GraphCommandResult> {
-    return await this.#commands.replace("node", id, properties, period);
+  async replaceNode(id: number, properties: Properties, options: PropertyOptions = {}): Promise<GraphCommandResult> {
+    return await this.#commands.replace("node", id, properties, options);
   }
 
   /** As `replaceNode`, for an edge. */
-  async replaceEdge(id: number, properties: Properties, period: ValidPeriod = {}): Promise<GraphCommandResult> {
-    return await this.#commands.replace("edge", id, properties, period);
+  async replaceEdge(id: number, properties: Properties, options: PropertyOptions = {}): Promise<GraphCommandResult> {
+    return await this.#commands.replace("edge", id, properties, options);
   }
 
   /**

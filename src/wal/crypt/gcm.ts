@@ -2,7 +2,8 @@
  * AES-256-GCM, by Node's crypto, and the one place where anything is encrypted.
  *
  * A pair of key and nonce must never be used twice: with GCM that would give away both plaintexts and the key of the tags. Every key here is
- * derived for one file with a random salt, and the nonce is where in that file the ciphertext lies; no place of a file is encrypted twice.
+ * derived for one file with a random salt, and the nonce is where in that file the ciphertext lies; no place of a file is encrypted twice. The
+ * keys of subjects live longer than a file: what they encrypt has a random nonce of 96 bits each, which is safe for 2^32 events of one subject.
  * Tests hear of each pair through the channel `varve:nonce`.
  */
 
@@ -12,7 +13,7 @@ import { assert } from "../../assert.js";
 import { KEY_BYTES } from "./hkdf.js";
 
 const CIPHER = "aes-256-gcm";
-const NONCE_BYTES = 12;
+export const NONCE_BYTES = 12;
 export const TAG_BYTES = 16;
 const TAG_OPTIONS = { authTagLength: TAG_BYTES };
 const TWO_TO_32 = 0x1_0000_0000;
@@ -33,9 +34,9 @@ function nonceOf(position: number): Buffer {
   return nonce;
 }
 
-function tell(key: Buffer): void {
+function tell(key: Buffer, used: Buffer): void {
   const keyFingerprint = createHash("sha256").update(key).digest("hex");
-  nonceChannel.publish({ keyFingerprint, nonce: nonce.toString("hex") } satisfies UsedNonce);
+  nonceChannel.publish({ keyFingerprint, nonce: used.toString("hex") } satisfies UsedNonce);
 }
 
 /** Encrypts `bytes` in place and writes the tag. `position` is used once with this key. */
@@ -46,9 +47,14 @@ export function encryptInPlace(
   bytes: Uint8Array,
   tag: Uint8Array,
 ): void {
+  encryptWithNonce(key, nonceOf(position), aad, bytes, tag);
+}
+
+/** As `encryptInPlace`, with a nonce that the caller has drawn at random for this. */
+export function encryptWithNonce(key: Buffer, used: Buffer, aad: Uint8Array, bytes: Uint8Array, tag: Uint8Array): void {
   assert(key.length === KEY_BYTES && tag.length === TAG_BYTES, "a key and a place for the tag");
-  const cipher = createCipheriv(CIPHER, key, nonceOf(position), TAG_OPTIONS);
-  if (nonceChannel.hasSubscribers) tell(key);
+  const cipher = createCipheriv(CIPHER, key, used, TAG_OPTIONS);
+  if (nonceChannel.hasSubscribers) tell(key, used);
   cipher.setAAD(aad);
   if (bytes.length > 0) bytes.set(cipher.update(bytes));
   cipher.final(); // frees the expanded key as well
@@ -63,7 +69,18 @@ export function decrypt(
   bytes: Uint8Array,
   tag: Uint8Array,
 ): Buffer | null {
-  const decipher = createDecipheriv(CIPHER, key, nonceOf(position), TAG_OPTIONS);
+  return decryptWithNonce(key, nonceOf(position), aad, bytes, tag);
+}
+
+/** What `encryptWithNonce` has encrypted; null when the tag does not hold. */
+export function decryptWithNonce(
+  key: Buffer,
+  used: Uint8Array,
+  aad: Uint8Array,
+  bytes: Uint8Array,
+  tag: Uint8Array,
+): Buffer | null {
+  const decipher = createDecipheriv(CIPHER, key, used, TAG_OPTIONS);
   decipher.setAAD(aad);
   decipher.setAuthTag(tag);
   const plain = decipher.update(bytes);

@@ -11,7 +11,7 @@
  * one that is, is new: whoever writes enters it.
  */
 
-import { createHmac, hash, randomBytes, randomFillSync, timingSafeEqual } from "node:crypto";
+import { createHmac, hash, randomFillSync, timingSafeEqual } from "node:crypto";
 import { assert } from "../../assert.js";
 import { StoreError } from "../../errors.js";
 import { BLOCK_BYTES, SecretMemory } from "../../ffi/index.js";
@@ -38,6 +38,8 @@ const MAC_INFO = Buffer.from("varve manifest 1");
 const VEIL_INFO = Buffer.from("varve stream names 1");
 const PEPPER_INFO = Buffer.from("varve chain pepper 1");
 const PEPPER_BYTES = 32;
+/** A salt, 32 bytes that are encrypted by a key that is derived with it, and their tag. */
+export const WRAPPED_BYTES: number = SALT_BYTES + KEY_BYTES + TAG_BYTES;
 /** Of secret memory: the slots; then the key of names and the longest name; then the pepper. */
 const VEIL_AT = BLOCK_BYTES;
 const PEPPER_AT: number = VEIL_AT + BLOCK_BYTES / 2;
@@ -49,6 +51,11 @@ export interface EncryptionOptions {
   readonly key: KeySource;
   /** Keys that what is there may be encrypted by, and keys that other writers may go over to. */
   readonly otherKeys?: readonly KeySource[];
+  /**
+   * The file with the keys of subjects, outside of the store's directory: needed to append and to read events that have a `subject`. The store
+   * makes it where there is none. See README § Privacy.
+   */
+  readonly subjectKeys?: string;
 }
 
 /** Names the key of one file. */
@@ -76,14 +83,17 @@ export interface KeyHandle {
 /** @throws TypeError, RangeError naming the option */
 export function checkEncryption(options: unknown, name = "encryption"): asserts options is EncryptionOptions {
   if (typeof options !== "object" || options === null) throw new TypeError(`option ${name} must be an object`);
-  const known = ["key", "otherKeys"];
+  const known = ["key", "otherKeys", "subjectKeys"];
   const unknown = Object.keys(options).find((key) => !known.includes(key));
   if (unknown !== undefined) throw new TypeError(`option ${name} has no ${unknown}`);
-  const { key, otherKeys = [] } = options as { key?: unknown; otherKeys?: unknown };
+  const { key, otherKeys = [], subjectKeys } = options as Partial<Record<keyof EncryptionOptions, unknown>>;
   checkKeySource(key, `${name}.key`);
   if (!Array.isArray(otherKeys)) throw new TypeError(`option ${name}.otherKeys must be an array`);
   if (otherKeys.length >= KEYS_MAX) throw new RangeError(`option ${name}.otherKeys has more than ${KEYS_MAX - 1} keys`);
   for (const [index, other] of otherKeys.entries()) checkKeySource(other, `${name}.otherKeys[${index}]`);
+  if (subjectKeys !== undefined && (typeof subjectKeys !== "string" || subjectKeys === "")) {
+    throw new TypeError(`option ${name}.subjectKeys must be the name of a file`);
+  }
 }
 
 export class StoreKeys {
@@ -298,30 +308,61 @@ export class StoreKeys {
   }
 
   #wrappedPepper(slot: number, storeId: Uint8Array): string {
-    const salt = randomBytes(SALT_BYTES);
+    return this.#wrapped(slot, this.#pepper(), storeId, PEPPER_INFO).toString("hex");
+  }
+
+  #wrapped(slot: number, secret: Buffer, storeId: Uint8Array, info: Uint8Array): Buffer {
+    const wrapped = Buffer.alloc(WRAPPED_BYTES);
+    const salt = randomFillSync(wrapped.subarray(0, SALT_BYTES));
     const key = this.#scratch().subarray(0, KEY_BYTES);
-    const bytes = this.#scratch().subarray(KEY_BYTES, KEY_BYTES + PEPPER_BYTES);
-    const tag = Buffer.alloc(TAG_BYTES);
-    deriveKey(key, this.#slot(slot), salt, PEPPER_INFO);
-    bytes.set(this.#pepper());
-    encryptInPlace(key, 0, storeId, bytes, tag);
-    const wrapped = `${salt.toString("hex")}${bytes.toString("hex")}${tag.toString("hex")}`;
+    const bytes = this.#scratch().subarray(KEY_BYTES, 2 * KEY_BYTES);
+    deriveKey(key, this.#slot(slot), salt, info);
+    bytes.set(secret);
+    encryptInPlace(key, 0, storeId, bytes, wrapped.subarray(SALT_BYTES + KEY_BYTES));
+    wrapped.set(bytes, SALT_BYTES);
     this.#scratch().fill(0);
     return wrapped;
+  }
+
+  #unwrap(slot: number, wrapped: Uint8Array, storeId: Uint8Array, info: Uint8Array, target: Buffer): boolean {
+    const [salt, bytes] = [wrapped.subarray(0, SALT_BYTES), wrapped.subarray(SALT_BYTES, SALT_BYTES + KEY_BYTES)];
+    const key = this.#scratch().subarray(0, KEY_BYTES);
+    deriveKey(key, this.#slot(slot), salt, info);
+    const secret = decrypt(key, 0, storeId, bytes, wrapped.subarray(SALT_BYTES + KEY_BYTES));
+    key.fill(0);
+    if (secret === null) return false;
+    target.set(secret);
+    secret.fill(0);
+    return true;
+  }
+
+  /** Wraps 32 bytes of secret memory by the current key, for a file that says which of its kind it is. */
+  wrapSecret(
+    secret: Buffer,
+    storeId: Uint8Array,
+    info: Uint8Array,
+  ): { readonly keyId: number; readonly wrapped: Buffer } {
+    this.#assertOpen();
+    return { keyId: this.currentId, wrapped: this.#wrapped(this.#currentSlot, secret, storeId, info) };
+  }
+
+  /**
+   * Takes such a secret into secret memory. The number is not gone by: the file and the manifest may be of different days.
+   *
+   * @returns false when it was wrapped by none of these keys, or changed
+   */
+  unwrapSecret(wrapped: Uint8Array, storeId: Uint8Array, info: Uint8Array, target: Buffer): boolean {
+    this.#assertOpen();
+    return this.#ids.some((_, slot) => this.#unwrap(slot, wrapped, storeId, info, target));
   }
 
   #unwrapPepper(storeId: Uint8Array, keys: readonly StoreKeyEntry[]): void {
     const newest = keys.at(-1);
     if (newest === undefined || newest.pepper === null) return;
     const wrapped = Buffer.from(newest.pepper, "hex");
-    const [salt, bytes] = [wrapped.subarray(0, SALT_BYTES), wrapped.subarray(SALT_BYTES, SALT_BYTES + PEPPER_BYTES)];
-    const key = this.#scratch().subarray(0, KEY_BYTES);
-    deriveKey(key, this.#slot(this.#ids.indexOf(newest.id)), salt, PEPPER_INFO);
-    const pepper = decrypt(key, 0, storeId, bytes, wrapped.subarray(SALT_BYTES + PEPPER_BYTES));
-    key.fill(0);
-    if (pepper === null) throw tamperedManifest();
-    this.#pepper().set(pepper);
-    pepper.fill(0);
+    if (!this.#unwrap(this.#ids.indexOf(newest.id), wrapped, storeId, PEPPER_INFO, this.#pepper())) {
+      throw tamperedManifest();
+    }
     this.#hasPepper = true;
   }
 

@@ -14,6 +14,7 @@ import type { FrameHeader } from "../format.js";
 import type { Manifest } from "../manifest.js";
 import type { SaltedKey } from "../sealed/sealed-format.js";
 import { SegmentCipher } from "../sealed/segment-cipher.js";
+import { SubjectKeys } from "../subjects/subject-keys.js";
 
 /** Frames and blocks of a number that the keys are tried at: the first ones can have been tampered with. */
 const TRIED_MAX = 64;
@@ -75,6 +76,12 @@ export class SalvageKeys {
     this.#opener = new FrameOpener(keys);
     this.encryption = encryption;
     this.isManifestTampered = isManifestTampered;
+  }
+
+  /** The keys of subjects, for reading. */
+  openSubjects(path: string, directory: string, storeId: Uint8Array): Promise<SubjectKeys> {
+    const place = { path, directory, storeId, keys: this.#keys, isExpected: true };
+    return SubjectKeys.open({ ...place, isWriting: false, busyWaitMs: 0 });
   }
 
   /** Whether anything is read with keys; then nothing is believed that has no LSN. */

@@ -44,11 +44,26 @@ export function readSync(fd: number, target: Buffer, offset: number, length: num
   });
 }
 
-export function writeSync(fd: number, text: string, position: number): number {
+export function writeSync(fd: number, text: string, position: number): number;
+export function writeSync(fd: number, bytes: Buffer, offset: number, length: number, position: number): number;
+export function writeSync(fd: number, data: string | Buffer, at: number, length = 0, position = 0): number {
   const open = realm.process.openFile(fd, "write");
-  const bytes = Buffer.from(text);
-  realm.process.call("write", open.path, () => open.file.write(bytes, position, false));
+  const [bytes, to] = typeof data === "string" ? [Buffer.from(data), at] : [data.subarray(at, at + length), position];
+  realm.process.call("write", open.path, () => open.file.write(bytes, to, false));
   return bytes.length;
+}
+
+export function fdatasync(fd: number, done: (error: Error | null) => void): void {
+  const { process } = realm;
+  const { file, path } = process.openFile(fd, "fdatasync");
+  const succeed = file.syncPoint();
+  process.later("sync", path, succeed).then(
+    () => done(null),
+    (error: Error) => {
+      file.forget();
+      done(error);
+    },
+  );
 }
 
 export function readFileSync(path: string, encoding: BufferEncoding): string {

@@ -1,0 +1,58 @@
+/** Makes calls of node:fs fail, or last, for modules that import them by name too. */
+
+import fs from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+
+type Call = "fdatasync" | "writeSync" | "fsyncSync";
+
+function replace(call: Call, by: unknown): void {
+  Object.assign(fs, { [call]: by });
+  syncBuiltinESMExports();
+}
+
+/** While `work` runs, flushes of data are held back until it lets them go. */
+export async function withHeldFlushes<Result>(work: (release: () => void) => Promise<Result>): Promise<Result> {
+  const original = fs.fdatasync;
+  let held: (() => void)[] | null = [];
+  const release = (): void => {
+    const calls = held ?? [];
+    held = null;
+    for (const call of calls) call();
+  };
+  replace("fdatasync", (...args: Parameters<typeof original>): void => {
+    if (held === null) original(...args);
+    else held.push(() => original(...args));
+  });
+  try {
+    return await work(release);
+  } finally {
+    release();
+    replace("fdatasync", original);
+  }
+}
+
+/** While `work` runs, that call fails with the errno for which `isDoomed` says so; it is not made then. Counts begin with 1. */
+export async function withFailing<Result>(
+  call: Call,
+  errno: string,
+  isDoomed: (count: number) => boolean,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const original = fs[call] as (...args: unknown[]) => unknown;
+  let count = 0;
+  const replacement = (...args: unknown[]): unknown => {
+    count++;
+    if (!isDoomed(count)) return original(...args);
+    const error = Object.assign(new Error(`${errno}: made to fail, ${call}`), { code: errno, syscall: call });
+    const callback = args.at(-1);
+    if (typeof callback !== "function") throw error;
+    setImmediate(callback as (error: Error) => void, error);
+    return undefined;
+  };
+  replace(call, replacement);
+  try {
+    return await work();
+  } finally {
+    replace(call, original);
+  }
+}
