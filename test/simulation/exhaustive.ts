@@ -7,13 +7,14 @@ import type { Store } from "../../src/index.js";
 import { chance } from "./chance.js";
 import { dataOf, EVENT_TYPE, History, NOTHING_MISSING, Violation } from "./history.js";
 import { inspectStore, manifestIn, STORE_DIRECTORY } from "./inspection.js";
+import { Keyring } from "./keyring.js";
 import { readLog } from "./read-log.js";
 import { SimulatedDisk } from "./simulated-disk.js";
 import type { CrashKind } from "./simulated-file.js";
 import { World } from "./world.js";
 
 const KINDS: readonly CrashKind[] = ["none", "all", "each", "torn", "random"];
-const INSPECTED = { segmentBytes: 64 * 1024, graph: false, sums: false };
+const INSPECTED = { segmentBytes: 64 * 1024, graph: false, sums: false, keyring: new Keyring(0, false) };
 
 /** What one writer does, or several, one after the other. */
 export type SmallHistory = (steps: SmallSteps) => Promise<void>;

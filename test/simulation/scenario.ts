@@ -7,6 +7,8 @@ import { Attestation } from "./attestation.js";
 import { type Chance, chance } from "./chance.js";
 import { History, Violation } from "./history.js";
 import { type Inspection, inspectStore, manifestIn, STORE_DIRECTORY } from "./inspection.js";
+import { Keyring } from "./keyring.js";
+import { NonceBook } from "./nonce-book.js";
 import { ReaderSession } from "./reader-session.js";
 import { planOf, type SeedPlan } from "./seed-plan.js";
 import { Session, type SessionPlace } from "./session.js";
@@ -56,13 +58,26 @@ class Scenario {
   readonly #chance: Chance;
   readonly #history = new History();
   readonly #attestation = new Attestation();
-  readonly #counts = { powerCuts: 0, deaths: 0, recoveries: 0, attachments: 0, verifications: 0, refusals: 0, kept: 0 };
+  readonly #keyring: Keyring;
+  readonly #nonces = new NonceBook();
+  readonly #counts = {
+    powerCuts: 0,
+    deaths: 0,
+    recoveries: 0,
+    attachments: 0,
+    verifications: 0,
+    refusals: 0,
+    kept: 0,
+    rotations: 0,
+  };
   #isRefused = false;
 
   constructor(seed: number, keepsLines: boolean) {
     this.world = new World(seed, new SimulatedDisk(), keepsLines);
     this.#plan = planOf(seed);
     this.#chance = chance(seed, "scenario");
+    this.#keyring = new Keyring(seed, this.#plan.isEncrypted);
+    this.#nonces.open();
     const { faults } = this.world;
     faults.attestation = this.#attestation;
   }
@@ -78,6 +93,7 @@ class Scenario {
       world.boot(disk);
       const isLast = generation + 1 === this.#plan.generations;
       if (isLast || this.#chance.integer(3) > 0) await this.#verify(disk);
+      this.#nonces.check();
     }
     const { counts, operationCount } = world.faults;
     return {
@@ -94,6 +110,9 @@ class Scenario {
       unacknowledgedKept: this.#counts.kept,
       voids: this.#history.voidCount,
       operations: operationCount,
+      noncePairs: this.#nonces.count,
+      nonceKeys: this.#nonces.keyCount,
+      rotations: this.#counts.rotations,
       faults: Object.fromEntries(counts),
     };
   }
@@ -161,6 +180,8 @@ class Scenario {
       history: this.#history,
       plan: this.#plan,
       directory: STORE_DIRECTORY,
+      keyring: this.#keyring,
+      onRotated: () => this.#counts.rotations++,
       onRefusal: (error) => this.#refused(error),
       onCorrupt: (error) => this.#assertDamaged(error),
       onOpened: (row) => {
@@ -233,7 +254,7 @@ class Scenario {
     const { world } = this;
     this.#counts.verifications++;
     const { segmentBytes, hasGraph, hasProjections, hasRetention } = this.#plan;
-    const wanted = { segmentBytes, graph: hasGraph, sums: hasProjections && !hasRetention };
+    const wanted = { segmentBytes, graph: hasGraph, sums: hasProjections && !hasRetention, keyring: this.#keyring };
     const inspection = await inspectStore(world, disk, wanted, (bytes) => this.#sawManifest(bytes));
     if ("code" in inspection) {
       this.#refused(inspection);

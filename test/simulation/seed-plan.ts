@@ -21,6 +21,9 @@ export interface SeedPlan {
   readonly clockSkew: boolean;
   /** Appends of one caller in one life of its process. */
   readonly steps: number;
+  readonly isEncrypted: boolean;
+  /** Of steps in an encrypted store. */
+  readonly rotations: number;
 }
 
 /** The highest probability of each fault that a seed can have, by operation. */
@@ -45,6 +48,13 @@ function ratesOf(names: readonly FaultName[], random: Chance): FaultRates {
   const rates: Record<FaultName, number> = { ...NO_FAULTS };
   for (const name of names) if (random.integer(3) === 0) rates[name] = RATE_MAX[name] * random.next();
   return rates;
+}
+
+/** By a chance of their own: what a seed did before there were these, it does still. */
+function secretsOf(seed: number): Pick<SeedPlan, "isEncrypted" | "rotations"> {
+  const random = chance(seed, "secrets");
+  const isEncrypted = random.integer(3) === 0;
+  return { isEncrypted, rotations: isEncrypted ? random.pick([0, 0.03, 0.1]) : 0 };
 }
 
 export function planOf(seed: number): SeedPlan {
@@ -74,5 +84,6 @@ export function planOf(seed: number): SeedPlan {
     hasGraph: random.integer(5) === 0,
     clockSkew: random.integer(3) === 0,
     steps: 4 + random.integer(20),
+    ...secretsOf(seed),
   };
 }

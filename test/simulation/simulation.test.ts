@@ -41,6 +41,8 @@ test(
     assert.ok(total.deaths > SEEDS / 4, `${total.deaths} deaths`);
     assert.ok(total.verifications > SEEDS, `${total.verifications} verifications`);
     assert.ok(total.acknowledged > 40 * SEEDS, `${total.acknowledged} acknowledgements`);
+    assert.ok(total.noncePairs > 20 * SEEDS, `${total.noncePairs} pairs of key and nonce`);
+    assert.ok(total.rotations > SEEDS / 2, `${total.rotations} changes of keys`);
     assert.ok(Object.keys(total.faults).length > 6, `faults: ${Object.keys(total.faults).join(", ")}`);
   },
   { timeoutMs: DEADLINE_MS },

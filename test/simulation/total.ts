@@ -20,6 +20,11 @@ export interface Total {
   readonly voids: number;
   /** Of disks: those that a power cut can come before and after. */
   readonly operations: number;
+  /** Of key and nonce, in encrypted stores: no two are the same, over all processes and copies of a seed. */
+  readonly noncePairs: number;
+  readonly nonceKeys: number;
+  /** How often a process went over to another key. */
+  readonly rotations: number;
   readonly faults: Readonly<Record<string, number>>;
 }
 
@@ -36,6 +41,9 @@ export function emptyTotal(): Total {
     unacknowledgedKept: 0,
     voids: 0,
     operations: 0,
+    noncePairs: 0,
+    nonceKeys: 0,
+    rotations: 0,
     faults: {},
   };
 }
