@@ -13,11 +13,10 @@ import { ReaderSession } from "./reader-session.js";
 import { planOf, type SeedPlan } from "./seed-plan.js";
 import { Session, type SessionPlace } from "./session.js";
 import { SimulatedDisk } from "./simulated-disk.js";
-import type { CrashKind } from "./simulated-file.js";
+import { CRASH_KINDS } from "./simulated-file.js";
 import type { Total } from "./total.js";
 import { World } from "./world.js";
 
-const CRASH_KINDS: readonly CrashKind[] = ["none", "all", "each", "torn", "random"];
 const LANDING_US = 3_000_000;
 const LIVES_MAX = 3;
 /** Behind those of the writers. */
