@@ -162,6 +162,10 @@ export class SimulatedIo implements BlockIo {
       else this.#post(write.completion, outcome.result);
     };
     this.#kernel(this.#delay(WRITE_US) + machine.faults.extraWriteUs(), () => {
+      if (this.#process.isDead && machine.heldWrites !== null) {
+        machine.heldWrites.push(landed);
+        return;
+      }
       // A slow device: what a process had in flight outlives it, and who takes its place.
       const isLate = this.#process.isDead && machine.chance.integer(2) === 0;
       if (isLate) this.#kernel(machine.chance.integer(LATE_US_MAX), landed);
@@ -189,7 +193,8 @@ export class SimulatedIo implements BlockIo {
     const wasDead = this.#process.isDead;
     this.#kernel(machine.chance.integer(PUBLISH_US_MAX), () => {
       // The chain of a process that is gone may have been cancelled.
-      if ((wasDead || this.#process.isDead) && machine.chance.integer(2) === 0) return;
+      const isGone = (wasDead || this.#process.isDead) && machine.heldWrites === null;
+      if (isGone && machine.chance.integer(2) === 0) return;
       machine.before("publish", file.path);
       if (machine.isDown) return;
       file.bigint64[doneOffset / 8] = file.bigint64[mailboxOffset / 8] as bigint;
