@@ -1,11 +1,12 @@
 /** What a simulated process does with the store that it has open: several callers at once, each one thing after the other. */
 
-import type { AppendResult, Durability, Store, StoreError } from "../../src/index.js";
+import type { AppendResult, BackupReport, Durability, Store, StoreError } from "../../src/index.js";
 import { isStoreError } from "../../src/index.js";
 import type { Chance } from "./chance.js";
 import { dataOf, EVENT_TYPE, type History, type Part } from "./history.js";
 import type { Keyring } from "./keyring.js";
 import { seenEvent } from "./read-log.js";
+import { BACKUP_DIRECTORIES } from "./seed-plan.js";
 import type { SimulatedProcess } from "./simulated-process.js";
 
 const STREAM_COUNT = 6;
@@ -31,6 +32,9 @@ export const SAYS_DAMAGED: ReadonlySet<string> = new Set([
   "ERR_WAL_TAMPERED",
   "ERR_KEY_MISSING",
   "ERR_KEY_WRONG",
+  "ERR_BACKUP_DIVERGED",
+  "ERR_STORE_EXISTS",
+  "ERR_WAL_FOREIGN",
 ]);
 /** After these the process has nothing more to do with this store. */
 const ENDS_THE_STORE: ReadonlySet<string> = new Set(["ERR_WAL_FAILED", "ERR_WAL_OUTCOME_UNKNOWN", "ERR_STORE_CLOSED"]);
@@ -43,6 +47,7 @@ export interface CallerPlan {
   /** Of appends that do not wait until they are durable. */
   readonly async: number;
   readonly rotations: number;
+  readonly backups: number;
 }
 
 export interface CallerParts {
@@ -52,6 +57,7 @@ export interface CallerParts {
   readonly plan: CallerPlan;
   readonly keyring: Keyring;
   readonly onRotated: () => void;
+  readonly onBackedUp: (directory: string, report: BackupReport) => void;
   readonly onCorrupt: (error: StoreError) => void;
 }
 
@@ -95,6 +101,7 @@ export class Caller {
     if (this.#plan.hasRetention && happens(0.15)) return this.#tolerate("retention", () => this.#forget());
     if (this.#plan.hasGraph && happens(0.2)) return this.#tolerate("graph", () => this.#changeGraph());
     if (happens(this.#plan.rotations)) return this.#tolerate("rotateKey", () => this.#rotateKey());
+    if (happens(this.#plan.backups)) return this.#tolerate("backup", () => this.#backUp());
     if (happens(0.06)) return this.#tolerate("readStream", () => this.#readStream());
     if (happens(0.03)) return this.#tolerate("readAll", () => this.#readLast());
     const isAsync = happens(this.#plan.async);
@@ -186,6 +193,11 @@ export class Caller {
         throw new Error(`${stream}: version ${event.version} follows ${version}`);
       version = event.version;
     }
+  }
+
+  async #backUp(): Promise<void> {
+    const directory = this.#chance.pick(BACKUP_DIRECTORIES);
+    this.#parts.onBackedUp(directory, await this.#store.backup(directory));
   }
 
   async #rotateKey(): Promise<void> {

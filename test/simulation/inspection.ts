@@ -30,6 +30,10 @@ export interface InspectionOptions {
   /** Whether a projection, from its checkpoint if there is one, is what its events say. */
   readonly sums: boolean;
   readonly keyring: Keyring;
+  /** Default: the one that is written to. */
+  readonly directory?: string;
+  /** Only this key is given. */
+  readonly firstKey?: number | undefined;
 }
 
 /** Or why the store refuses. The world is left with a machine that has this disk. */
@@ -49,10 +53,13 @@ export async function inspectStore(
 async function inspect(
   process: SimulatedProcess,
   openStore: (directory: string, options: object) => Promise<Store>,
-  { segmentBytes, graph, sums: checksSums, keyring }: InspectionOptions,
+  { segmentBytes, graph, sums: checksSums, keyring, directory = STORE_DIRECTORY, firstKey }: InspectionOptions,
 ): Promise<Inspection | StoreError> {
   try {
-    const store = await openStore(STORE_DIRECTORY, { segmentBytes, ...keyring.options(process) });
+    const store = await openStore(directory, {
+      segmentBytes,
+      ...keyring.options(process, firstKey, firstKey !== undefined),
+    });
     const { horizon } = store;
     const events = await readLog(store.readAll({ after: horizon }));
     if (checksSums) await checkSums(store, events);

@@ -3,6 +3,9 @@
 import { type Chance, chance } from "./chance.js";
 import { type FaultName, type FaultRates, NO_FAULTS } from "./faults.js";
 
+/** Where backups go. */
+export const BACKUP_DIRECTORIES: readonly string[] = ["/backup-a", "/backup-b"];
+
 export interface SeedPlan {
   readonly generations: number;
   readonly writers: number;
@@ -24,6 +27,11 @@ export interface SeedPlan {
   readonly isEncrypted: boolean;
   /** Of steps in an encrypted store. */
   readonly rotations: number;
+  readonly backups: number;
+  /** That everything is encrypted by one key, between two generations. */
+  readonly rekeyings: number;
+  /** That a copy of the disk rots, and is repaired. */
+  readonly repairs: number;
 }
 
 /** The highest probability of each fault that a seed can have, by operation. */
@@ -51,10 +59,20 @@ function ratesOf(names: readonly FaultName[], random: Chance): FaultRates {
 }
 
 /** By a chance of their own: what a seed did before there were these, it does still. */
-function secretsOf(seed: number): Pick<SeedPlan, "isEncrypted" | "rotations"> {
+function secretsOf(seed: number): Pick<SeedPlan, "isEncrypted" | "rotations" | "backups" | "rekeyings" | "repairs"> {
   const random = chance(seed, "secrets");
   const isEncrypted = random.integer(3) === 0;
-  return { isEncrypted, rotations: isEncrypted ? random.pick([0, 0.03, 0.1]) : 0 };
+  const rotations = isEncrypted ? random.pick([0, 0.03, 0.1]) : 0;
+  const hasBackups = random.integer(3) === 0;
+  const isRekeyed = random.integer(isEncrypted ? 2 : 12) === 0;
+  const isRepaired = random.integer(4) === 0;
+  return {
+    isEncrypted,
+    rotations,
+    backups: hasBackups ? 0.05 : 0,
+    rekeyings: isRekeyed ? 0.5 : 0,
+    repairs: isRepaired ? 0.7 : 0,
+  };
 }
 
 export function planOf(seed: number): SeedPlan {

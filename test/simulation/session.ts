@@ -1,6 +1,6 @@
 /** The life of one writer's process: it opens the store, calls it, closes it or not, and may begin again. */
 
-import type { Store } from "../../src/index.js";
+import type { BackupReport, Store } from "../../src/index.js";
 import { isStoreError, type StoreErrorCode } from "../../src/index.js";
 import { Caller, SAYS_DAMAGED, thrownBy } from "./caller.js";
 import { type Chance, chance } from "./chance.js";
@@ -40,6 +40,7 @@ export interface SessionPlace {
   readonly onCorrupt: (error: Error & { readonly code: string }) => void;
   readonly onOpened: (row: string) => void;
   readonly onRotated: () => void;
+  readonly onBackedUp: (directory: string, report: BackupReport) => void;
 }
 
 export class Session {
@@ -105,14 +106,14 @@ export class Session {
   }
 
   async #use(store: Store, plan: SeedPlan): Promise<void> {
-    const { history, keyring, onCorrupt, onRotated } = this.#place;
+    const { history, keyring, onCorrupt, onRotated, onBackedUp } = this.#place;
     const life = `${this.#name}-${this.#openings++}`;
     const subscription = this.#chance.integer(3) === 0 ? this.#subscribe(store) : null;
     if (plan.hasProjections) await this.#tolerate("project", () => store.project(sums, { checkpointEveryEvents: 40 }));
     const callers = Array.from({ length: 1 + this.#chance.integer(CALLERS_MAX) }, (_, caller) => {
       const name = `${life}-${caller}`;
       const random = chance(this.#place.world.seed, `caller ${name}`);
-      const parts = { history, chance: random, name, plan, keyring, onCorrupt, onRotated };
+      const parts = { history, chance: random, name, plan, keyring, onCorrupt, onRotated, onBackedUp };
       return new Caller(this.process, store, parts).run();
     });
     await Promise.all(callers);

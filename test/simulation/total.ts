@@ -25,6 +25,13 @@ export interface Total {
   readonly nonceKeys: number;
   /** How often a process went over to another key. */
   readonly rotations: number;
+  readonly backups: number;
+  /** Backups that were found on a disk, restored and judged. */
+  readonly restores: number;
+  readonly rekeyings: number;
+  readonly repairs: number;
+  /** How often one of these three was cut off. */
+  readonly cuts: number;
   readonly faults: Readonly<Record<string, number>>;
 }
 
@@ -44,6 +51,11 @@ export function emptyTotal(): Total {
     noncePairs: 0,
     nonceKeys: 0,
     rotations: 0,
+    backups: 0,
+    restores: 0,
+    rekeyings: 0,
+    repairs: 0,
+    cuts: 0,
     faults: {},
   };
 }
