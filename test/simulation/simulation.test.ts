@@ -43,6 +43,10 @@ test(
     assert.ok(total.acknowledged > 40 * SEEDS, `${total.acknowledged} acknowledgements`);
     assert.ok(total.noncePairs > 20 * SEEDS, `${total.noncePairs} pairs of key and nonce`);
     assert.ok(total.rotations > SEEDS / 2, `${total.rotations} changes of keys`);
+    assert.ok(total.restores > SEEDS / 10, `${total.restores} backups restored`);
+    assert.ok(total.rekeyings > SEEDS / 10, `${total.rekeyings} changes of all keys`);
+    assert.ok(total.repairs > 0 && total.lostLsns > 0, `${total.repairs} repairs, ${total.lostLsns} lost`);
+    assert.ok(total.cuts > SEEDS / 4, `${total.cuts} times one of these was cut off`);
     assert.ok(Object.keys(total.faults).length > 6, `faults: ${Object.keys(total.faults).join(", ")}`);
   },
   { timeoutMs: DEADLINE_MS },

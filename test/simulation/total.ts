@@ -30,6 +30,8 @@ export interface Total {
   readonly restores: number;
   readonly rekeyings: number;
   readonly repairs: number;
+  /** LSNs that repairs named as lost. */
+  readonly lostLsns: number;
   /** How often one of these three was cut off. */
   readonly cuts: number;
   readonly faults: Readonly<Record<string, number>>;
@@ -55,6 +57,7 @@ export function emptyTotal(): Total {
     restores: 0,
     rekeyings: 0,
     repairs: 0,
+    lostLsns: 0,
     cuts: 0,
     faults: {},
   };

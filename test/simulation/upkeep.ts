@@ -34,7 +34,7 @@ export class Upkeep {
   readonly #chance: Chance;
   /** By directory, the LSN of the last backup that its caller was told of. */
   readonly #backedUp = new Map<string, number>();
-  readonly counts = { backups: 0, restores: 0, rekeyings: 0, repairs: 0, cuts: 0 };
+  readonly counts = { backups: 0, restores: 0, rekeyings: 0, repairs: 0, lostLsns: 0, cuts: 0 };
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts;
@@ -165,20 +165,20 @@ export class Upkeep {
       const bit = rotBit(rotten, `${STORE_DIRECTORY}/`, this.#chance);
       if (bit !== null) attested.damaged(bit.path, bit.offset, bit.offset + 1);
     }
-    const planned = await this.#planRepair(rotten);
+    const planned = await this.#planRepair(rotten, STORE_DIRECTORY);
     if (planned === null || planned.status === "unrepairable") return;
-    const left = planned.status === "damaged" ? await this.#repair(rotten) : rotten;
+    const left = planned.status === "damaged" ? await this.#repair(rotten, planned) : rotten;
     const found = await this.#inspect(left, STORE_DIRECTORY);
     checkRepaired(this.#parts.history.copy(), found, planned, attested.lsn);
   }
 
   /** Null where there is no store. */
-  async #planRepair(disk: SimulatedDisk): Promise<RepairReport | null> {
+  async #planRepair(disk: SimulatedDisk, directory: string): Promise<RepairReport | null> {
     const { world, keyring } = this.#parts;
     const options = { chance: this.#chance, cuts: 0 };
     try {
       const planned = await interrupted(world, disk.copy(), "plan of a repair", options, (process, varve) =>
-        varve.repairStore(STORE_DIRECTORY, keyring.options(process)),
+        varve.repairStore(directory, keyring.options(process)),
       );
       return planned.result;
     } catch (error) {
@@ -188,7 +188,7 @@ export class Upkeep {
   }
 
   /** Returns the disk with the repaired store. */
-  async #repair(disk: SimulatedDisk): Promise<SimulatedDisk> {
+  async #repair(disk: SimulatedDisk, planned: RepairReport): Promise<SimulatedDisk> {
     const { world, keyring } = this.#parts;
     let tries = 0;
     const finished = await interrupted(world, disk.copy(), "repair", this.#interruptions, (process, varve) => {
@@ -200,6 +200,17 @@ export class Upkeep {
     if (status !== "repaired" && !(status === "clean" && tries > 1))
       throw new Violation(`a store that can be repaired is ${status}: ${obstacle ?? ""}`);
     this.counts.repairs++;
+    this.counts.lostLsns += planned.lostLsns;
+    if (status === "repaired") await this.#checkCopy(finished.disk, `${BEFORE_REPAIR_DIRECTORY}-${tries - 1}`, planned);
     return finished.disk;
+  }
+
+  /** The copy that was made before is as damaged as the store was. */
+  async #checkCopy(disk: SimulatedDisk, directory: string, planned: RepairReport): Promise<void> {
+    const again = await this.#planRepair(disk, directory);
+    const told = ({ lastLsn, lost, dropped, unacknowledged }: RepairReport): string =>
+      JSON.stringify([lastLsn, lost, dropped, unacknowledged]);
+    if (again === null || told(again) !== told(planned))
+      throw new Violation(`the copy before a repair is another store: ${again === null ? "none" : told(again)}`);
   }
 }
