@@ -1,6 +1,6 @@
 /** Going over to another key: for what is written from now on, for everything, and from no key at all. */
 
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openReader, openStore, type Projection, rekeyStore, type Store, type StoreError } from "../../src/index.js";
 import { readManifest } from "../../src/wal/manifest.js";
@@ -92,6 +92,21 @@ test("rotating to what is no key keeps the former one", async () => {
   const plain = await opened(null, `${directory}-plain`);
   await rejects(plain.rotateKey(keyOf(2)), "ERR_KEY_WRONG");
   await plain.close();
+});
+
+test("what the file system refuses has a code, and the former key goes on", async () => {
+  const store = await opened(one);
+  renameSync(directory, `${directory}-away`);
+  await rejects(store.rotateKey(keyOf(2)), "ERR_IO_FAILED");
+  renameSync(`${directory}-away`, directory);
+  await appendEach(store, 3);
+  assert.is(await eventsOf(store), 3);
+  await store.close();
+  assert.equal(await keyIdsOf(directory), [1]);
+  writeFileSync(join(directory, "projections"), "no directory");
+  await rejects(rekeyStore(directory, { encryption: oneThenTwo }), "ERR_IO_FAILED");
+  rmSync(join(directory, "projections"));
+  assert.is((await rekeyStore(directory, { encryption: oneThenTwo })).droppedKeys, 1);
 });
 
 test("rotating while appends are in flight, and several times at once", async () => {

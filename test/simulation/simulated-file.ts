@@ -183,6 +183,12 @@ export class SimulatedFile {
     this.#take(change);
   }
 
+  /** What has landed, and lay in the device's cache, is flushed. */
+  harden(change: Change): void {
+    change.isDurable = true;
+    this.#hardened(change);
+  }
+
   /** It never reaches the device. */
   abandon(change: Change): void {
     this.#inFlight.delete(change);
@@ -205,8 +211,13 @@ export class SimulatedFile {
     this.changeCount++;
     writeInto(this.#live, change, ALL);
     this.#changes.push(change);
-    // What is needed to find the bytes again goes to the journal with all that changed the file's size before.
-    if (change.isDurable) for (const before of this.#changes) before.isDurable ||= before.bytes === null;
+    if (change.isDurable) this.#hardened(change);
+  }
+
+  /** What is needed to find durable bytes again goes to the journal with all that changed the file's size before. */
+  #hardened(change: Change): void {
+    for (const before of this.#changes.slice(0, this.#changes.indexOf(change)))
+      before.isDurable ||= before.bytes === null;
     this.#fold();
   }
 
