@@ -10,7 +10,7 @@ import { type Chance, chance } from "./chance.js";
 import { type History, Violation } from "./history.js";
 import { type Inspection, inspectStore, STORE_DIRECTORY } from "./inspection.js";
 import { type Interruptions, interrupted } from "./interruption.js";
-import type { Keyring } from "./keyring.js";
+import { Keyring } from "./keyring.js";
 import { checkRepaired } from "./repaired.js";
 import { BACKUP_DIRECTORIES, type SeedPlan } from "./seed-plan.js";
 import { SimulatedDirectory, type SimulatedDisk } from "./simulated-disk.js";
@@ -21,6 +21,15 @@ const BEFORE_REPAIR_DIRECTORY = "/before-repair";
 const CUTS_MAX = 3;
 const BITS_MAX = 3;
 const QUIET = (): void => {};
+
+const NO_KEYS = new Keyring(0, false);
+
+interface Restored {
+  readonly report: RestoreReport;
+  readonly disk: SimulatedDisk;
+  /** Of the store that was restored. */
+  readonly keyring: Keyring;
+}
 
 export interface UpkeepParts {
   readonly world: World;
@@ -80,7 +89,7 @@ export class Upkeep {
       throw new Violation(`${directory} was backed up to LSN ${leastLsn}, and ends at ${report.backupLsn}`);
     if (report.lsn > (toLsn ?? report.backupLsn))
       throw new Violation(`LSN ${report.lsn} was restored of ${directory}, and asked for was ${toLsn}`);
-    const found = await this.#inspect(left, RESTORED_DIRECTORY);
+    const found = await this.#inspect(left, RESTORED_DIRECTORY, restored.keyring);
     // What is restored is the beginning of a log: its own life ends here.
     history.copy().check(found.events, report.lsn, { lostAbove: report.lsn, horizon: found.horizon });
     for (const event of found.events) history.see(event);
@@ -88,36 +97,45 @@ export class Upkeep {
   }
 
   /** Null where there is no backup, or none that reaches as far back. */
-  async #restore(
-    disk: SimulatedDisk,
-    backup: string,
-    toLsn: number | null,
-  ): Promise<{ readonly report: RestoreReport; readonly disk: SimulatedDisk } | null> {
-    const { world, keyring } = this.#parts;
-    const to = toLsn === null ? {} : { toLsn };
+  async #restore(disk: SimulatedDisk, backup: string, toLsn: number | null): Promise<Restored | null> {
+    const { keyring, plan } = this.#parts;
     try {
-      let planned: RestoreReport | null = null;
-      const finished = await interrupted(world, disk.copy(), "restore", this.#interruptions, async (process, varve) => {
-        const options = { ...keyring.options(process), ...to };
-        planned ??= await varve.restoreStore(backup, RESTORED_DIRECTORY, { ...options, dryRun: true });
-        try {
-          return await varve.restoreStore(backup, RESTORED_DIRECTORY, options);
-        } catch (error) {
-          // Cut off behind its last step.
-          if (!isStoreError(error, "ERR_STORE_EXISTS")) throw error;
-          return planned;
-        }
-      });
-      return { report: finished.result, disk: finished.disk };
+      return await this.#restoreWith(keyring, disk, backup, toLsn);
     } catch (error) {
       if (isStoreError(error, "ERR_BACKUP_NOT_FOUND")) return null;
       if (toLsn !== null && isStoreError(error, "ERR_BACKUP_RANGE")) return null;
+      // It was made before the store was encrypted, and stays what it is.
+      const isOlder = isStoreError(error, "ERR_KEY_WRONG") && keyring.isUsed && !plan.isEncrypted;
+      if (isOlder) return this.#restoreWith(NO_KEYS, disk, backup, toLsn);
       throw error;
     }
   }
 
-  async #inspect(disk: SimulatedDisk, directory: string, firstKey?: number): Promise<Inspection> {
-    const { world, plan, keyring } = this.#parts;
+  async #restoreWith(keyring: Keyring, disk: SimulatedDisk, backup: string, toLsn: number | null): Promise<Restored> {
+    const to = toLsn === null ? {} : { toLsn };
+    let planned: RestoreReport | null = null;
+    const { world } = this.#parts;
+    const finished = await interrupted(world, disk.copy(), "restore", this.#interruptions, async (process, varve) => {
+      const options = { ...keyring.options(process), ...to };
+      try {
+        planned ??= await varve.restoreStore(backup, RESTORED_DIRECTORY, { ...options, dryRun: true });
+        return await varve.restoreStore(backup, RESTORED_DIRECTORY, options);
+      } catch (error) {
+        // Cut off behind its last step.
+        if (planned === null || !isStoreError(error, "ERR_STORE_EXISTS")) throw error;
+        return planned;
+      }
+    });
+    return { report: finished.result, disk: finished.disk, keyring };
+  }
+
+  async #inspect(
+    disk: SimulatedDisk,
+    directory: string,
+    keyring: Keyring = this.#parts.keyring,
+    firstKey?: number,
+  ): Promise<Inspection> {
+    const { world, plan } = this.#parts;
     const { segmentBytes } = plan;
     const options = { segmentBytes, graph: false, sums: false, keyring, directory, firstKey };
     const found = await inspectStore(world, disk.copy(), options, QUIET);
@@ -148,7 +166,7 @@ export class Upkeep {
     );
     if (result === null) return left;
     this.counts.rekeyings++;
-    const found = await this.#inspect(left, STORE_DIRECTORY, number);
+    const found = await this.#inspect(left, STORE_DIRECTORY, keyring, number);
     history.check(found.events, found.watermark, { lostAbove: Number.POSITIVE_INFINITY, horizon: found.horizon });
     return left;
   }
