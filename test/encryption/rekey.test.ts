@@ -109,6 +109,27 @@ test("what the file system refuses has a code, and the former key goes on", asyn
   assert.is((await rekeyStore(directory, { encryption: oneThenTwo })).droppedKeys, 1);
 });
 
+test("a backup goes on when another writer went over to a key meanwhile, and says so where it was not given", async () => {
+  const first = await openStore(directory, { encryption: { key: keyOf(1), otherKeys: [keyOf(2)] } });
+  const target = `${directory}-backup`;
+  await appendEach(first, 3);
+  await first.backup(target);
+  const second = await openStore(directory, { encryption: one });
+  await second.rotateKey(keyOf(2));
+  await appendEach(second, 3, "second");
+  await second.checkpoint();
+  assert.is((await first.backup(target)).lsn, 6);
+  await second.rotateKey(keyOf(3));
+  await appendEach(second, 3, "third");
+  await second.checkpoint();
+  await rejects(first.backup(target), "ERR_KEY_MISSING");
+  await second.close();
+  await first.close();
+  const reader = await openReader(target, { encryption: oneThenTwo });
+  assert.is(await eventsOf(reader), 6);
+  await reader.close();
+});
+
 test("rotating while appends are in flight, and several times at once", async () => {
   const store = await opened(one);
   const appends: Promise<unknown>[] = [];
