@@ -5,6 +5,7 @@
  * somebody asks for a stream, and not before.
  */
 
+import { isStoreError } from "../errors.js";
 import type { Frame } from "../wal/index.js";
 import type { StreamIndex } from "./stream-index.js";
 import type { StreamReplay } from "./stream-replay.js";
@@ -38,8 +39,17 @@ export class LogFollower {
   }
 
   async #read(through: number): Promise<void> {
-    // The writer's own batches may be entered meanwhile; their frames are passed over then.
-    for await (const frame of this.#log.frames(this.#index.indexedThrough, through)) this.#replay.addFrame(frame);
+    for (;;) {
+      const after = this.#index.indexedThrough;
+      try {
+        // The writer's own batches may be entered meanwhile; their frames are passed over then.
+        for await (const frame of this.#log.frames(after, through)) this.#replay.addFrame(frame);
+        break;
+      } catch (error) {
+        // Another writer has truncated the log meanwhile. What it dropped was sealed, so the index begins behind it as soon as that is known.
+        if (!isStoreError(error, "ERR_LOG_TRUNCATED") || this.#index.indexedThrough === after) throw error;
+      }
+    }
     this.#index.noteIndexed(through); // LSNs that no frame has are never written any more
   }
 }

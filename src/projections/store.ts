@@ -407,7 +407,7 @@ export class Store<Events extends EventMap = EventMap> {
    * @throws TypeError for a wrong argument or option
    * @throws StoreError `ERR_STORE_EXISTS`, `ERR_WAL_FOREIGN`, `ERR_BACKUP_DIVERGED`: the directory was not touched
    * @throws StoreError `ERR_WAL_CORRUPT` naming the file of this store that is damaged, `ERR_IO_FAILED`, `ERR_STORE_BUSY`, `ERR_WAL_FAILED`,
-   *   `ERR_STORE_CLOSED`; the signal's reason: the former backup is as it was
+   *   `ERR_STORE_CLOSED`, `ERR_KEY_MISSING` for a key that another writer went over to; the signal's reason: the former backup is as it was
    *
    * @example
    * ```ts

@@ -17,6 +17,7 @@ import { changeManifest, currentManifest } from "./manifest-change.js";
 import type { SealedChanges } from "./sealed-changes.js";
 import { SubjectKeys } from "./subjects/subject-keys.js";
 import type { TieredReader } from "./tiered-reader.js";
+import { coded } from "./write-failure.js";
 
 /** What a rekeying of the log did. */
 export interface RekeyReport {
@@ -81,7 +82,7 @@ export class KeyChanges {
    * @throws StoreError `ERR_KEY_MISSING`, `ERR_KEY_WRONG`, and what writing the manifest throws: the former key goes on
    */
   rotate(source: KeySource): Promise<number> {
-    const rotating = this.#last.then(() => this.#rotate(source));
+    const rotating = this.#last.then(() => coded(() => this.#rotate(source)));
     this.#last = rotating.catch(() => {}); // its caller is told
     return rotating;
   }
@@ -133,7 +134,7 @@ export class KeyChanges {
     const { directory, reader } = this.#place;
     this.#assertWritable();
     const keys = this.#keys();
-    return this.#changes.inTurn(async () => {
+    const work = async (): Promise<RekeyReport> => {
       const startedMs = performance.now();
       await this.#checkpointer.make();
       const others = reader.sealed.segments.filter(({ trailer }) => trailer.secret?.keyId !== keys.currentId);
@@ -150,7 +151,8 @@ export class KeyChanges {
         droppedKeys: before - (after.encryption?.keys.length ?? 0),
         durationMs: performance.now() - startedMs,
       };
-    });
+    };
+    return coded(() => this.#changes.inTurn(work));
   }
 
   /** Resolves with the bytes that were written. */

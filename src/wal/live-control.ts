@@ -8,6 +8,7 @@
 import type { BlockIo } from "../ffi/index.js";
 import { ControlFile, type CoreState } from "./control-file.js";
 import type { CoreTail } from "./core-cursor.js";
+import type { ScanPosition } from "./log-facts.js";
 import { ProgressWatch } from "./progress-watch.js";
 
 export interface LiveCallbacks {
@@ -71,9 +72,17 @@ export class LiveControl {
     return this.#control?.sealingSequence ?? 0;
   }
 
-  /** Where the writers are; null where nobody tells. */
-  tails(): CoreTail[] | null {
-    return this.isLive ? (this.#control?.tails() ?? null) : null;
+  /**
+   * Where the writers are; null where nobody tells. Never before what was found in the files: a control file that outlived a power cut tells of
+   * some moment before, until somebody opens the store for writing.
+   */
+  tails({ cores }: Pick<ScanPosition, "cores">): CoreTail[] | null {
+    if (!this.isLive || this.#control === null) return null;
+    return this.#control.tails().map((tail) => {
+      const at = cores.get(tail.core);
+      if (at === undefined || !isBefore(tail, at)) return tail;
+      return { core: tail.core, segment: at.segment, endOffset: at.fileOffset };
+    });
   }
 
   cores(): CoreState[] {
@@ -99,6 +108,10 @@ export class LiveControl {
     for (const control of this.#ended.splice(0)) control.close();
     this.#control = null;
   }
+}
+
+function isBefore(tail: CoreTail, found: { readonly segment: number; readonly fileOffset: number }): boolean {
+  return tail.segment < found.segment || (tail.segment === found.segment && tail.endOffset < found.fileOffset);
 }
 
 function openLive(directory: string, storeId: Uint8Array, incarnation: number): ControlFile | null {

@@ -172,7 +172,7 @@ export class LogView {
       manifest,
       index: this.#index,
       settled: [],
-      tails: () => this.#live.tails() ?? this.#scannedTails(),
+      tails: () => this.#live.tails(this.#position) ?? this.#scannedTails(),
     });
     this.#reader = new TieredReader({ directory, manifest, hot: this.#hot, sealed: parts.sealed });
   }

@@ -1,6 +1,6 @@
 /** Going over to another key: for what is written from now on, for everything, and from no key at all. */
 
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openReader, openStore, type Projection, rekeyStore, type Store, type StoreError } from "../../src/index.js";
 import { readManifest } from "../../src/wal/manifest.js";
@@ -92,6 +92,42 @@ test("rotating to what is no key keeps the former one", async () => {
   const plain = await opened(null, `${directory}-plain`);
   await rejects(plain.rotateKey(keyOf(2)), "ERR_KEY_WRONG");
   await plain.close();
+});
+
+test("what the file system refuses has a code, and the former key goes on", async () => {
+  const store = await opened(one);
+  renameSync(directory, `${directory}-away`);
+  await rejects(store.rotateKey(keyOf(2)), "ERR_IO_FAILED");
+  renameSync(`${directory}-away`, directory);
+  await appendEach(store, 3);
+  assert.is(await eventsOf(store), 3);
+  await store.close();
+  assert.equal(await keyIdsOf(directory), [1]);
+  writeFileSync(join(directory, "projections"), "no directory");
+  await rejects(rekeyStore(directory, { encryption: oneThenTwo }), "ERR_IO_FAILED");
+  rmSync(join(directory, "projections"));
+  assert.is((await rekeyStore(directory, { encryption: oneThenTwo })).droppedKeys, 1);
+});
+
+test("a backup goes on when another writer went over to a key meanwhile, and says so where it was not given", async () => {
+  const first = await openStore(directory, { encryption: { key: keyOf(1), otherKeys: [keyOf(2)] } });
+  const target = `${directory}-backup`;
+  await appendEach(first, 3);
+  await first.backup(target);
+  const second = await openStore(directory, { encryption: one });
+  await second.rotateKey(keyOf(2));
+  await appendEach(second, 3, "second");
+  await second.checkpoint();
+  assert.is((await first.backup(target)).lsn, 6);
+  await second.rotateKey(keyOf(3));
+  await appendEach(second, 3, "third");
+  await second.checkpoint();
+  await rejects(first.backup(target), "ERR_KEY_MISSING");
+  await second.close();
+  await first.close();
+  const reader = await openReader(target, { encryption: oneThenTwo });
+  assert.is(await eventsOf(reader), 6);
+  await reader.close();
 });
 
 test("rotating while appends are in flight, and several times at once", async () => {

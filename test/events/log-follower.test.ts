@@ -1,7 +1,11 @@
 /** The stream index of one writer among several: what it enters itself, and what it reads. */
 
 import type { EventInput } from "../../src/events/index.js";
-import { assert } from "../support/assert.js";
+import { LogFollower } from "../../src/events/log-follower.js";
+import { StreamIndex } from "../../src/events/stream-index.js";
+import { StreamReplay } from "../../src/events/stream-replay.js";
+import { truncated } from "../../src/wal/log-horizon.js";
+import { assert, rejects } from "../support/assert.js";
 import { seededRandom } from "../support/seeded-random.js";
 import { suite } from "../support/suite.js";
 import { collect } from "./support/open-event-store.js";
@@ -34,6 +38,24 @@ async function append(writer: SharedWriter, stream: string, count = 1): Promise<
 async function versionsRead(writer: SharedWriter, stream: string): Promise<number[]> {
   return (await collect(writer.source.readStream(stream))).map(({ version }) => version);
 }
+
+test("what another writer has truncated while it is read is passed over, and nothing else is", async () => {
+  const index = new StreamIndex();
+  const asked: number[] = [];
+  const followed = (sealedThrough: number): LogFollower => {
+    async function* frames(after: number): AsyncGenerator<never> {
+      asked.push(after);
+      yield* [] as never[];
+      if (after >= 20) return;
+      index.trim(sealedThrough); // as a reader does when it hears of a checkpoint
+      throw truncated(after, 20);
+    }
+    return new LogFollower({ watermark: 40, frames }, index, new StreamReplay(index));
+  };
+  await rejects(followed(0).catchUp(), "ERR_LOG_TRUNCATED");
+  await followed(30).catchUp();
+  assert.equal([asked, index.indexedThrough], [[0, 0, 30], 40]);
+});
 
 test("a writer that is alone reads nothing", async () => {
   for (let index = 0; index < 20; index++) await append(a, `s${index % 3}`, 2);

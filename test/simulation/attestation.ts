@@ -16,6 +16,14 @@ export class Attestation {
   #frames: WrittenFrame[] = [];
   #sealedLsn = 0;
 
+  /** As it is now, for a copy of the disk. */
+  copy(): Attestation {
+    const copy = new Attestation();
+    copy.#frames = [...this.#frames];
+    copy.#sealedLsn = this.#sealedLsn;
+    return copy;
+  }
+
   /** A write has landed where it should, wholly and durably. */
   wrote(path: string, offset: number, bytes: Uint8Array): void {
     const decoded = decodeFrameHeader(Buffer.from(bytes.buffer, bytes.byteOffset, FRAME_HEADER_BYTES));

@@ -1,10 +1,12 @@
 /** What a simulated process does with the store that it has open: several callers at once, each one thing after the other. */
 
-import type { AppendResult, Durability, Store, StoreError } from "../../src/index.js";
+import type { AppendResult, BackupReport, Durability, Store, StoreError } from "../../src/index.js";
 import { isStoreError } from "../../src/index.js";
 import type { Chance } from "./chance.js";
 import { dataOf, EVENT_TYPE, type History, type Part } from "./history.js";
+import type { Keyring } from "./keyring.js";
 import { seenEvent } from "./read-log.js";
+import { BACKUP_DIRECTORIES } from "./seed-plan.js";
 import type { SimulatedProcess } from "./simulated-process.js";
 
 const STREAM_COUNT = 6;
@@ -24,6 +26,16 @@ const NOTHING_WRITTEN: ReadonlySet<string> = new Set([
   "ERR_STORE_CLOSED",
   "ERR_STREAM_TOMBSTONED",
 ]);
+/** These may come only where something was damaged. */
+export const SAYS_DAMAGED: ReadonlySet<string> = new Set([
+  "ERR_WAL_CORRUPT",
+  "ERR_WAL_TAMPERED",
+  "ERR_KEY_MISSING",
+  "ERR_KEY_WRONG",
+  "ERR_BACKUP_DIVERGED",
+  "ERR_STORE_EXISTS",
+  "ERR_WAL_FOREIGN",
+]);
 /** After these the process has nothing more to do with this store. */
 const ENDS_THE_STORE: ReadonlySet<string> = new Set(["ERR_WAL_FAILED", "ERR_WAL_OUTCOME_UNKNOWN", "ERR_STORE_CLOSED"]);
 
@@ -34,6 +46,8 @@ export interface CallerPlan {
   readonly checkpoints: number;
   /** Of appends that do not wait until they are durable. */
   readonly async: number;
+  readonly rotations: number;
+  readonly backups: number;
 }
 
 export interface CallerParts {
@@ -41,6 +55,9 @@ export interface CallerParts {
   readonly chance: Chance;
   readonly name: string;
   readonly plan: CallerPlan;
+  readonly keyring: Keyring;
+  readonly onRotated: () => void;
+  readonly onBackedUp: (directory: string, report: BackupReport) => void;
   readonly onCorrupt: (error: StoreError) => void;
 }
 
@@ -56,13 +73,12 @@ export class Caller {
   readonly #chance: Chance;
   readonly #name: string;
   readonly #plan: CallerPlan;
-  /** Throws where nothing was damaged. */
-  readonly #onCorrupt: (error: StoreError) => void;
+  readonly #parts: CallerParts;
   #appends = 0;
 
   constructor(process: SimulatedProcess, store: Store, parts: CallerParts) {
-    const { history, chance, name, plan, onCorrupt } = parts;
-    this.#onCorrupt = onCorrupt;
+    const { history, chance, name, plan } = parts;
+    this.#parts = parts;
     this.#process = process;
     this.#store = store;
     this.#history = history;
@@ -84,13 +100,15 @@ export class Caller {
     if (happens(this.#plan.checkpoints)) return this.#tolerate("checkpoint", () => this.#store.checkpoint());
     if (this.#plan.hasRetention && happens(0.15)) return this.#tolerate("retention", () => this.#forget());
     if (this.#plan.hasGraph && happens(0.2)) return this.#tolerate("graph", () => this.#changeGraph());
+    if (happens(this.#plan.rotations)) return this.#tolerate("rotateKey", () => this.#rotateKey());
+    if (happens(this.#plan.backups)) return this.#tolerate("backup", () => this.#backUp());
     if (happens(0.06)) return this.#tolerate("readStream", () => this.#readStream());
     if (happens(0.03)) return this.#tolerate("readAll", () => this.#readLast());
     const isAsync = happens(this.#plan.async);
-    return this.#append(isAsync || integer(5) > 0 ? this.#parts(1) : this.#parts(1 + integer(3)), isAsync);
+    return this.#append(isAsync || integer(5) > 0 ? this.#streams(1) : this.#streams(1 + integer(3)), isAsync);
   }
 
-  #parts(count: number): Part[] {
+  #streams(count: number): Part[] {
     // Of an append to a stream that forgets a part may be gone, so it is to that stream only.
     const isShort = this.#plan.hasRetention && count === 1 && this.#chance.integer(2) === 0;
     const prefix = isShort ? "short" : "stream";
@@ -147,7 +165,7 @@ export class Caller {
     if (NOTHING_WRITTEN.has(error.code)) this.#history.refuse(name, error.code);
     else if (error.code === "ERR_WAL_OUTCOME_UNKNOWN" || error.code === "ERR_IO_FAILED") this.#history.loseSight(name);
     else {
-      this.#onCorrupt(error); // found while a stream's state was read: whether something was written is not said
+      this.#parts.onCorrupt(error); // found while a stream's state was read: whether something was written is not said
       this.#history.loseSight(name);
       return false;
     }
@@ -160,7 +178,7 @@ export class Caller {
       return true;
     } catch (error) {
       if (!isStoreError(error)) throw thrownBy(what, error);
-      if (error.code === "ERR_WAL_CORRUPT") this.#onCorrupt(error);
+      if (SAYS_DAMAGED.has(error.code)) this.#parts.onCorrupt(error);
       return !ENDS_THE_STORE.has(error.code);
     }
   }
@@ -175,6 +193,16 @@ export class Caller {
         throw new Error(`${stream}: version ${event.version} follows ${version}`);
       version = event.version;
     }
+  }
+
+  async #backUp(): Promise<void> {
+    const directory = this.#chance.pick(BACKUP_DIRECTORIES);
+    this.#parts.onBackedUp(directory, await this.#store.backup(directory));
+  }
+
+  async #rotateKey(): Promise<void> {
+    await this.#store.rotateKey(this.#parts.keyring.anyKey(this.#process));
+    this.#parts.onRotated();
   }
 
   /** One wish, or its carrying out. */

@@ -7,13 +7,13 @@ import type { Store } from "../../src/index.js";
 import { chance } from "./chance.js";
 import { dataOf, EVENT_TYPE, History, NOTHING_MISSING, Violation } from "./history.js";
 import { inspectStore, manifestIn, STORE_DIRECTORY } from "./inspection.js";
+import { Keyring } from "./keyring.js";
 import { readLog } from "./read-log.js";
 import { SimulatedDisk } from "./simulated-disk.js";
-import type { CrashKind } from "./simulated-file.js";
+import { CRASH_KINDS } from "./simulated-file.js";
 import { World } from "./world.js";
 
-const KINDS: readonly CrashKind[] = ["none", "all", "each", "torn", "random"];
-const INSPECTED = { segmentBytes: 64 * 1024, graph: false, sums: false };
+const INSPECTED = { segmentBytes: 64 * 1024, graph: false, sums: false, keyring: new Keyring(0, false) };
 
 /** What one writer does, or several, one after the other. */
 export type SmallHistory = (steps: SmallSteps) => Promise<void>;
@@ -85,7 +85,7 @@ async function statesOf(
   world.machine.onManifest = (bytes) => history.sawVoids(manifestIn(bytes).voids);
   world.faults.onMoment = () => {
     moments++;
-    for (const kind of KINDS) {
+    for (const kind of CRASH_KINDS) {
       const left = world.machine.disk.afterPowerCut(kind, random);
       // The same disk was judged before, with fewer acknowledgements: it must hold those that came since, too.
       const key = `${history.acknowledgedCount} ${left.digest()}`;

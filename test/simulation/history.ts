@@ -155,7 +155,25 @@ export class History {
     this.#droppableLsn = Math.max(this.#droppableLsn, throughLsn);
   }
 
-  #isForgettable(stream: string, version: number): boolean {
+  /** Every event that somebody was told of: as acknowledged, or by reading it. */
+  *known(): Generator<{
+    readonly lsn: number;
+    readonly stream: string;
+    readonly version: number;
+    readonly what: string;
+  }> {
+    for (const [lsn, { stream, version }] of this.#seen) yield { lsn, stream, version, what: "seen" };
+    for (const { name, status, parts, ends } of this.#attempts.values()) {
+      if (status !== "acknowledged") continue;
+      for (const [part, { lsn, version }] of ends.entries()) {
+        const { stream, count } = parts[part] as Part;
+        for (let back = 0; back < count; back++)
+          yield { lsn: lsn - back, stream, version: version - back, what: `acknowledged as ${name}` };
+      }
+    }
+  }
+
+  isForgettable(stream: string, version: number): boolean {
     return version <= (this.#forgettable.get(stream) ?? 0);
   }
 
@@ -255,7 +273,7 @@ export class History {
 
   #checkVersion({ stream, version }: SeenEvent, before: number, horizon: number, here: string): void {
     if (version <= before) violated(`P2: ${here} follows version ${before}`);
-    const isGone = version === before + 1 || this.#isForgettable(stream, version - 1) || (horizon > 0 && before === 0);
+    const isGone = version === before + 1 || this.isForgettable(stream, version - 1) || (horizon > 0 && before === 0);
     if (!isGone) violated(`P2: ${here} follows version ${before}`);
   }
 
@@ -265,7 +283,7 @@ export class History {
       // What nobody has seen yet may have been forgotten before.
       const seen = this.#seen.get(missing);
       const isForgotten =
-        seen === undefined ? this.#forgettable.size > 0 : this.#isForgettable(seen.stream, seen.version);
+        seen === undefined ? this.#forgettable.size > 0 : this.isForgettable(seen.stream, seen.version);
       if (!isForgotten) violated(`P2: LSN ${missing} is missing, and no void, before ${here}`);
     }
   }
@@ -282,7 +300,7 @@ export class History {
       const lastLsn = ends.at(-1)?.lsn ?? lsnMax;
       if (actual === undefined) {
         const isForgotten = parts.every(({ stream }, part) =>
-          this.#isForgettable(stream, ends[part]?.version ?? this.#forgettable.get(stream) ?? Infinity),
+          this.isForgettable(stream, ends[part]?.version ?? this.#forgettable.get(stream) ?? Infinity),
         );
         if (lastLsn > lostAbove) attempt.status = "unknown";
         else if (!isForgotten && lastLsn > horizon && (ends.length > 0 || horizon === 0)) {
@@ -293,7 +311,7 @@ export class History {
       acknowledged++;
       const isSame = ends.every(({ lsn, version }, part) => {
         const end = actual[part];
-        if (end === undefined) return lsn <= horizon || this.#isForgettable((parts[part] as Part).stream, version);
+        if (end === undefined) return lsn <= horizon || this.isForgettable((parts[part] as Part).stream, version);
         return end.lsn === lsn && end.version === version;
       });
       const isWithin = actual.every(({ lsn }) => lsn <= lsnMax);
@@ -307,7 +325,7 @@ export class History {
   #checkSeen(events: readonly SeenEvent[], { horizon, lostAbove }: Limits): void {
     const lsns = new Set(events.map(({ lsn }) => lsn));
     for (const [lsn, { identity, stream, version }] of this.#seen) {
-      if (lsns.has(lsn) || lsn <= horizon || this.#isForgettable(stream, version)) continue;
+      if (lsns.has(lsn) || lsn <= horizon || this.isForgettable(stream, version)) continue;
       if (lsn > lostAbove) this.#seen.delete(lsn);
       else violated(`P4: LSN ${lsn} was seen and is gone: ${identity.slice(0, 90)}`);
     }

@@ -5,8 +5,10 @@ import { isStoreError } from "../../src/index.js";
 import type { LsnRange } from "../../src/wal/lsn-ranges.js";
 import { LATER_US } from "./caller.js";
 import { type SeenEvent, Violation } from "./history.js";
+import type { Keyring } from "./keyring.js";
 import { readLog } from "./read-log.js";
 import type { SimulatedDisk } from "./simulated-disk.js";
+import type { SimulatedProcess } from "./simulated-process.js";
 import { sums, sumsOf } from "./sums.js";
 import type { World } from "./world.js";
 
@@ -27,6 +29,11 @@ export interface InspectionOptions {
   readonly graph: boolean;
   /** Whether a projection, from its checkpoint if there is one, is what its events say. */
   readonly sums: boolean;
+  readonly keyring: Keyring;
+  /** Default: the one that is written to. */
+  readonly directory?: string;
+  /** Only this key is given. */
+  readonly firstKey?: number | undefined;
 }
 
 /** Or why the store refuses. The world is left with a machine that has this disk. */
@@ -38,17 +45,21 @@ export async function inspectStore(
 ): Promise<Inspection | StoreError> {
   world.boot(disk).onManifest = onManifest;
   const { process, varve } = world.start(0, "inspector");
-  const inspection = await world.until(inspect(varve.openStore, options), "the store is inspected");
+  const inspection = await world.until(inspect(process, varve.openStore, options), "the store is inspected");
   process.exit();
   return inspection;
 }
 
 async function inspect(
+  process: SimulatedProcess,
   openStore: (directory: string, options: object) => Promise<Store>,
-  { segmentBytes, graph, sums: checksSums }: InspectionOptions,
+  { segmentBytes, graph, sums: checksSums, keyring, directory = STORE_DIRECTORY, firstKey }: InspectionOptions,
 ): Promise<Inspection | StoreError> {
   try {
-    const store = await openStore(STORE_DIRECTORY, { segmentBytes });
+    const store = await openStore(directory, {
+      segmentBytes,
+      ...keyring.options(process, firstKey, firstKey !== undefined),
+    });
     const { horizon } = store;
     const events = await readLog(store.readAll({ after: horizon }));
     if (checksSums) await checkSums(store, events);

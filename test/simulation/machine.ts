@@ -62,6 +62,11 @@ export class Machine {
   /** Shared memory as it was when a process died in the middle of a turn. */
   #memories: [memory: ArrayBuffer, bytes: Uint8Array][] | null = null;
   isDown = false;
+  /**
+   * Writes that have outlived their process, to land when somebody says so. Until then they hold the locks of their files, as the kernel
+   * does it: a lock belongs to the open file, and an operation in flight keeps that open. Null: they land by themselves.
+   */
+  heldWrites: (() => void)[] | null = null;
   /** Told each manifest that gets its name. */
   onManifest: (bytes: Uint8Array) => void = () => {};
 

@@ -1,8 +1,8 @@
 /** The life of a process that only reads, beside writers or without any: what it sees must be true, and stay so. */
 
-import type { StoreReader } from "../../src/index.js";
+import type { ReaderOptions, StoreReader } from "../../src/index.js";
 import { isStoreError } from "../../src/index.js";
-import { thrownBy } from "./caller.js";
+import { SAYS_DAMAGED, thrownBy } from "./caller.js";
 import { type Chance, chance } from "./chance.js";
 import { seenEvent } from "./read-log.js";
 import type { SessionPlace } from "./session.js";
@@ -13,7 +13,7 @@ const PAUSE_MS_MAX = 25;
 
 export class ReaderSession {
   readonly process: SimulatedProcess;
-  readonly #openReader: (directory: string) => Promise<StoreReader>;
+  readonly #openReader: (directory: string, options: ReaderOptions) => Promise<StoreReader>;
   readonly #place: SessionPlace;
   readonly #chance: Chance;
   #lastWatermark = 0;
@@ -34,14 +34,15 @@ export class ReaderSession {
         await this.#read();
       } catch (error) {
         if (!isStoreError(error)) throw thrownBy("openReader", error);
-        if (error.code === "ERR_WAL_CORRUPT") this.#place.onCorrupt(error);
+        if (SAYS_DAMAGED.has(error.code)) this.#place.onCorrupt(error);
       }
     }
     this.process.exit();
   }
 
   async #read(): Promise<void> {
-    const reader = await this.#openReader(this.#place.directory);
+    const { directory, keyring } = this.#place;
+    const reader = await this.#openReader(directory, keyring.options(this.process));
     try {
       await this.#readOn(reader);
       for (let looks = this.#chance.integer(4); looks > 0; looks--) {

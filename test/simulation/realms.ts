@@ -20,7 +20,10 @@ export interface Realm {
 }
 
 /** What a simulation uses of the store. */
-export type Varve = Pick<typeof import("../../src/index.js"), "openStore" | "openReader">;
+export type Varve = Pick<
+  typeof import("../../src/index.js"),
+  "openStore" | "openReader" | "rekeyStore" | "repairStore" | "restoreStore"
+>;
 
 const realms = new Map<string, Realm>();
 const loaded = new Map<number, Varve>();

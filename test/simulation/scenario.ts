@@ -4,18 +4,21 @@
  */
 
 import { Attestation } from "./attestation.js";
+import { rotBit } from "./bit-rot.js";
 import { type Chance, chance } from "./chance.js";
 import { History, Violation } from "./history.js";
 import { type Inspection, inspectStore, manifestIn, STORE_DIRECTORY } from "./inspection.js";
+import { Keyring } from "./keyring.js";
+import { NonceBook } from "./nonce-book.js";
 import { ReaderSession } from "./reader-session.js";
 import { planOf, type SeedPlan } from "./seed-plan.js";
 import { Session, type SessionPlace } from "./session.js";
 import { SimulatedDisk } from "./simulated-disk.js";
-import type { CrashKind } from "./simulated-file.js";
+import { CRASH_KINDS } from "./simulated-file.js";
 import type { Total } from "./total.js";
+import { Upkeep } from "./upkeep.js";
 import { World } from "./world.js";
 
-const CRASH_KINDS: readonly CrashKind[] = ["none", "all", "each", "torn", "random"];
 const LANDING_US = 3_000_000;
 const LIVES_MAX = 3;
 /** Behind those of the writers. */
@@ -56,13 +59,28 @@ class Scenario {
   readonly #chance: Chance;
   readonly #history = new History();
   readonly #attestation = new Attestation();
-  readonly #counts = { powerCuts: 0, deaths: 0, recoveries: 0, attachments: 0, verifications: 0, refusals: 0, kept: 0 };
+  readonly #keyring: Keyring;
+  readonly #nonces = new NonceBook();
+  readonly #upkeep: Upkeep;
+  readonly #counts = {
+    powerCuts: 0,
+    deaths: 0,
+    recoveries: 0,
+    attachments: 0,
+    verifications: 0,
+    refusals: 0,
+    kept: 0,
+    rotations: 0,
+  };
   #isRefused = false;
 
   constructor(seed: number, keepsLines: boolean) {
     this.world = new World(seed, new SimulatedDisk(), keepsLines);
     this.#plan = planOf(seed);
     this.#chance = chance(seed, "scenario");
+    this.#keyring = new Keyring(seed, this.#plan.isEncrypted);
+    this.#nonces.open();
+    this.#upkeep = new Upkeep({ world: this.world, history: this.#history, plan: this.#plan, keyring: this.#keyring });
     const { faults } = this.world;
     faults.attestation = this.#attestation;
   }
@@ -72,12 +90,14 @@ class Scenario {
     world.trace(JSON.stringify(this.#plan));
     for (let generation = 0; generation < this.#plan.generations && !this.#isRefused; generation++) {
       world.faults.rates = this.#plan.rates;
-      const disk = await this.#generation(generation);
+      let disk = await this.#generation(generation);
       world.faults.calm();
       if (this.#plan.isDamaging) this.#rot(disk);
+      disk = await this.#keep(disk, generation);
       world.boot(disk);
       const isLast = generation + 1 === this.#plan.generations;
       if (isLast || this.#chance.integer(3) > 0) await this.#verify(disk);
+      this.#nonces.check();
     }
     const { counts, operationCount } = world.faults;
     return {
@@ -94,8 +114,26 @@ class Scenario {
       unacknowledgedKept: this.#counts.kept,
       voids: this.#history.voidCount,
       operations: operationCount,
+      noncePairs: this.#nonces.count,
+      nonceKeys: this.#nonces.keyCount,
+      rotations: this.#counts.rotations,
+      ...this.#upkeep.counts,
       faults: Object.fromEntries(counts),
     };
+  }
+
+  /** What somebody does to a store whose processes are gone. Returns the disk that it leaves. */
+  async #keep(disk: SimulatedDisk, generation: number): Promise<SimulatedDisk> {
+    const { world } = this;
+    const isLast = generation + 1 === this.#plan.generations;
+    const { damages, counts } = world.faults;
+    // A block that could not be read while the log was recovered counts as damaged.
+    const isDamaged = damages.length > 0 || counts.has("readError");
+    if (isDamaged || this.#plan.repairs > 0) await this.#upkeep.checkRepair(disk, this.#attestation, !isDamaged);
+    if (isDamaged) return disk;
+    if (this.#plan.backups > 0) await this.#upkeep.checkBackups(disk);
+    const isRekeyed = this.#plan.rekeyings > 0 && (isLast || this.#chance.happens(this.#plan.rekeyings));
+    return isRekeyed ? this.#upkeep.rekey(disk) : disk;
   }
 
   /** Returns the disk that it leaves. */
@@ -161,6 +199,9 @@ class Scenario {
       history: this.#history,
       plan: this.#plan,
       directory: STORE_DIRECTORY,
+      keyring: this.#keyring,
+      onRotated: () => this.#counts.rotations++,
+      onBackedUp: (directory, report) => this.#upkeep.backedUp(directory, report),
       onRefusal: (error) => this.#refused(error),
       onCorrupt: (error) => this.#assertDamaged(error),
       onOpened: (row) => {
@@ -196,12 +237,9 @@ class Scenario {
   #rot(disk: SimulatedDisk): void {
     const { faults } = this.world;
     if (!faults.rotsBits(this.#plan.rates)) return;
-    const files = disk.files().filter(([path, file]) => file.size > 0 && !/\/(control|heads)/.test(path));
-    if (files.length === 0) return;
-    const [path, file] = this.#chance.pick(files);
-    const { pageNumbers } = file;
-    if (pageNumbers.length === 0) return;
-    const offset = file.flipBit(this.#chance.pick(pageNumbers), this.#chance);
+    const rotten = rotBit(disk, "/", this.#chance);
+    if (rotten === null) return;
+    const { path, offset } = rotten;
     faults.damages.push(`bit rot in ${path} at ${offset}`);
     this.#attestation.damaged(path, offset, offset + 1);
     this.world.trace(`bit rot ${path} ${offset}`);
@@ -233,7 +271,7 @@ class Scenario {
     const { world } = this;
     this.#counts.verifications++;
     const { segmentBytes, hasGraph, hasProjections, hasRetention } = this.#plan;
-    const wanted = { segmentBytes, graph: hasGraph, sums: hasProjections && !hasRetention };
+    const wanted = { segmentBytes, graph: hasGraph, sums: hasProjections && !hasRetention, keyring: this.#keyring };
     const inspection = await inspectStore(world, disk, wanted, (bytes) => this.#sawManifest(bytes));
     if ("code" in inspection) {
       this.#refused(inspection);

@@ -3,6 +3,9 @@
 import { type Chance, chance } from "./chance.js";
 import { type FaultName, type FaultRates, NO_FAULTS } from "./faults.js";
 
+/** Where backups go. */
+export const BACKUP_DIRECTORIES: readonly string[] = ["/backup-a", "/backup-b"];
+
 export interface SeedPlan {
   readonly generations: number;
   readonly writers: number;
@@ -21,6 +24,14 @@ export interface SeedPlan {
   readonly clockSkew: boolean;
   /** Appends of one caller in one life of its process. */
   readonly steps: number;
+  readonly isEncrypted: boolean;
+  /** Of steps in an encrypted store. */
+  readonly rotations: number;
+  readonly backups: number;
+  /** That everything is encrypted by one key, between two generations. */
+  readonly rekeyings: number;
+  /** That a copy of the disk rots, and is repaired. */
+  readonly repairs: number;
 }
 
 /** The highest probability of each fault that a seed can have, by operation. */
@@ -45,6 +56,23 @@ function ratesOf(names: readonly FaultName[], random: Chance): FaultRates {
   const rates: Record<FaultName, number> = { ...NO_FAULTS };
   for (const name of names) if (random.integer(3) === 0) rates[name] = RATE_MAX[name] * random.next();
   return rates;
+}
+
+/** By a chance of their own: what a seed did before there were these, it does still. */
+function secretsOf(seed: number): Pick<SeedPlan, "isEncrypted" | "rotations" | "backups" | "rekeyings" | "repairs"> {
+  const random = chance(seed, "secrets");
+  const isEncrypted = random.integer(3) === 0;
+  const rotations = isEncrypted ? random.pick([0, 0.03, 0.1]) : 0;
+  const hasBackups = random.integer(3) === 0;
+  const isRekeyed = random.integer(isEncrypted ? 2 : 12) === 0;
+  const isRepaired = random.integer(4) === 0;
+  return {
+    isEncrypted,
+    rotations,
+    backups: hasBackups ? 0.05 : 0,
+    rekeyings: isRekeyed ? 0.5 : 0,
+    repairs: isRepaired ? 0.7 : 0,
+  };
 }
 
 export function planOf(seed: number): SeedPlan {
@@ -74,5 +102,6 @@ export function planOf(seed: number): SeedPlan {
     hasGraph: random.integer(5) === 0,
     clockSkew: random.integer(3) === 0,
     steps: 4 + random.integer(20),
+    ...secretsOf(seed),
   };
 }

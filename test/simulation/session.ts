@@ -1,10 +1,11 @@
 /** The life of one writer's process: it opens the store, calls it, closes it or not, and may begin again. */
 
-import type { Store } from "../../src/index.js";
+import type { BackupReport, Store } from "../../src/index.js";
 import { isStoreError, type StoreErrorCode } from "../../src/index.js";
-import { Caller, thrownBy } from "./caller.js";
+import { Caller, SAYS_DAMAGED, thrownBy } from "./caller.js";
 import { type Chance, chance } from "./chance.js";
 import type { History } from "./history.js";
+import type { Keyring } from "./keyring.js";
 import { seenEvent } from "./read-log.js";
 import type { SeedPlan } from "./seed-plan.js";
 import type { SimulatedProcess } from "./simulated-process.js";
@@ -32,11 +33,14 @@ export interface SessionPlace {
   readonly history: History;
   readonly plan: SeedPlan;
   readonly directory: string;
+  readonly keyring: Keyring;
   /** The store refuses: what is durable is damaged. Whether that is for good. */
   readonly onRefusal: (error: Error & { readonly code: string }) => boolean;
   /** Something cannot be read. */
   readonly onCorrupt: (error: Error & { readonly code: string }) => void;
   readonly onOpened: (row: string) => void;
+  readonly onRotated: () => void;
+  readonly onBackedUp: (directory: string, report: BackupReport) => void;
 }
 
 export class Session {
@@ -80,7 +84,7 @@ export class Session {
   }
 
   async #open(): Promise<Store | null> {
-    const { plan, directory, onRefusal, onOpened } = this.#place;
+    const { plan, directory, keyring, onRefusal, onOpened } = this.#place;
     for (let tries = 0; tries < OPEN_TRIES_MAX; tries++) {
       try {
         const store = await this.#openStore(directory, {
@@ -88,6 +92,7 @@ export class Session {
           busyWaitMs: plan.busyWaitMs,
           exclusive: plan.writers === 1 && this.#chance.integer(4) === 0,
           flushIntervalMs: 1 + this.#chance.integer(10),
+          ...keyring.options(this.process),
         });
         onOpened(store.recovery.row);
         return store;
@@ -101,15 +106,15 @@ export class Session {
   }
 
   async #use(store: Store, plan: SeedPlan): Promise<void> {
-    const { history } = this.#place;
+    const { history, keyring, onCorrupt, onRotated, onBackedUp } = this.#place;
     const life = `${this.#name}-${this.#openings++}`;
     const subscription = this.#chance.integer(3) === 0 ? this.#subscribe(store) : null;
     if (plan.hasProjections) await this.#tolerate("project", () => store.project(sums, { checkpointEveryEvents: 40 }));
     const callers = Array.from({ length: 1 + this.#chance.integer(CALLERS_MAX) }, (_, caller) => {
       const name = `${life}-${caller}`;
       const random = chance(this.#place.world.seed, `caller ${name}`);
-      const onCorrupt = this.#place.onCorrupt;
-      return new Caller(this.process, store, { history, chance: random, name, plan, onCorrupt }).run();
+      const parts = { history, chance: random, name, plan, keyring, onCorrupt, onRotated, onBackedUp };
+      return new Caller(this.process, store, parts).run();
     });
     await Promise.all(callers);
     void subscription;
@@ -138,7 +143,7 @@ export class Session {
       await run();
     } catch (error) {
       if (!isStoreError(error)) throw thrownBy(what, error);
-      if (error.code === "ERR_WAL_CORRUPT") this.#place.onCorrupt(error);
+      if (SAYS_DAMAGED.has(error.code)) this.#place.onCorrupt(error);
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The simulation by itself: `npm run simulate -- --seeds 2000 [--first 1] [--exhaustive]`. Two processes share the seeds. `SEED=17 npm run simulate`
+ * The simulation by itself: `npm run simulate -- --seeds 2000 [--first 1] [--processes 2] [--exhaustive]`. The processes share the seeds. `SEED=17 npm run simulate`
  * replays one and, when it fails, prints the last things that happened.
  */
 
@@ -12,7 +12,6 @@ import { planOf } from "./seed-plan.js";
 import { addReport, emptyTotal, type Total } from "./total.js";
 import { loadStores } from "./world.js";
 
-const PROCESS_COUNT = 2;
 const PART = "SIMULATE_PART";
 /** Every so many of the crash states is cut again, at each moment of its recovery. */
 const RECOVERY_EVERY = 60;
@@ -26,6 +25,7 @@ const { values } = parseArgs({
   options: {
     seeds: { type: "string", default: "200" },
     first: { type: "string", default: "1" },
+    processes: { type: "string", default: "2" },
     exhaustive: { type: "boolean", default: false },
   },
 });
@@ -36,12 +36,12 @@ function count(text: string, name: string): number {
   return number;
 }
 
-/** Every `PROCESS_COUNT`th seed. */
-async function runPart(part: number, first: number, seeds: number): Promise<Part> {
+/** Every so manyth seed. */
+async function runPart(part: number, processes: number, first: number, seeds: number): Promise<Part> {
   await loadStores();
   let total = emptyTotal();
   const failures: string[] = [];
-  for (let seed = first + part; seed < first + seeds; seed += PROCESS_COUNT) {
+  for (let seed = first + part; seed < first + seeds; seed += processes) {
     try {
       total = addReport(total, await runSeed(seed));
     } catch (error) {
@@ -70,9 +70,9 @@ function forkPart(part: number): Promise<Part> {
   });
 }
 
-async function runAll(seeds: number): Promise<void> {
+async function runAll(processes: number, seeds: number): Promise<void> {
   const startedMs = performance.now();
-  const parts = await Promise.all(Array.from({ length: PROCESS_COUNT }, (_, part) => forkPart(part)));
+  const parts = await Promise.all(Array.from({ length: processes }, (_, part) => forkPart(part)));
   const total = parts.reduce((sum, part) => addReport(sum, part.total), emptyTotal());
   const failures = parts.flatMap((part) => part.failures);
   const seconds = Math.round((performance.now() - startedMs) / 1000);
@@ -101,12 +101,13 @@ async function exhaust(seed: number): Promise<void> {
 const part = process.env[PART];
 const seed = process.env["SEED"];
 const [first, seeds] = [count(values.first, "first"), count(values.seeds, "seeds")];
+const processes = Math.max(1, count(values.processes, "processes"));
 if (part !== undefined) {
-  process.send?.(await runPart(Number(part), first, seeds));
+  process.send?.(await runPart(Number(part), processes, first, seeds));
   process.disconnect?.();
 } else if (seed !== undefined) {
   await replay(Number(seed));
 } else {
-  await runAll(seeds);
+  await runAll(processes, seeds);
   if (values.exhaustive) await exhaust(first);
 }

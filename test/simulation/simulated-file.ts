@@ -3,7 +3,8 @@
  *
  * Its changes stand in the order in which the device took them. A change is durable when it was written so or synced; the others may be on
  * the medium after a power cut wholly, by sectors of 512 bytes, or not at all, whatever came after them. Of a sector that several changes wrote,
- * any of their contents can be left. Pages are never changed in place, so that copies of a file share them.
+ * any of their contents can be left. A power cut can also spoil the block of 4096 bytes that the device was just writing, with all that was in
+ * it before: devices with such blocks read, change and write them as a whole, whatever size they say their sectors have. Pages are never changed in place, so that copies of a file share them.
  *
  * A failed sync is forgotten, as the kernel does it: what it should have made durable is never made so by a later sync.
  */
@@ -15,7 +16,8 @@ const PAGE_BYTES = 4096;
 const ZERO_PAGE = new Uint8Array(PAGE_BYTES);
 
 /** How much of what is not durable a power cut leaves. */
-export type CrashKind = "none" | "all" | "each" | "torn" | "random";
+export const CRASH_KINDS = ["none", "all", "each", "torn", "random", "spoilt"] as const;
+export type CrashKind = (typeof CRASH_KINDS)[number];
 
 /** The non-zero pages of a file by their number. */
 type Pages = Map<number, Uint8Array>;
@@ -110,9 +112,22 @@ function reachOf(kind: CrashKind, change: Change, chance: Chance): ((sector: num
       if (change.bytes === null) return half() ? ALL : null;
       return chance.integer(4) > 0 ? (sector) => sector < edge : (sector) => sector >= edge;
     }
+    case "spoilt":
+      return half() ? ALL : null;
     case "random":
       return change.bytes === null ? (half() ? ALL : null) : half;
   }
+}
+
+/** One of the blocks that the change writes, or none. */
+function spoil(image: Image, { bytes, offset }: Change, chance: Chance): void {
+  if (bytes === null || chance.integer(2) === 0) return;
+  const first = Math.floor(offset / PAGE_BYTES);
+  const page = first + chance.integer(Math.ceil((offset + bytes.length) / PAGE_BYTES) - first);
+  const used = Math.min(PAGE_BYTES, image.size - page * PAGE_BYTES);
+  if (used <= 0) return;
+  const content = new Uint8Array(PAGE_BYTES);
+  image.pages.set(page, content.fill(1 + chance.integer(255), 0, used));
 }
 
 export class SimulatedFile {
@@ -168,6 +183,12 @@ export class SimulatedFile {
     this.#take(change);
   }
 
+  /** What has landed, and lay in the device's cache, is flushed. */
+  harden(change: Change): void {
+    change.isDurable = true;
+    this.#hardened(change);
+  }
+
   /** It never reaches the device. */
   abandon(change: Change): void {
     this.#inFlight.delete(change);
@@ -190,8 +211,13 @@ export class SimulatedFile {
     this.changeCount++;
     writeInto(this.#live, change, ALL);
     this.#changes.push(change);
-    // What is needed to find the bytes again goes to the journal with all that changed the file's size before.
-    if (change.isDurable) for (const before of this.#changes) before.isDurable ||= before.bytes === null;
+    if (change.isDurable) this.#hardened(change);
+  }
+
+  /** What is needed to find durable bytes again goes to the journal with all that changed the file's size before. */
+  #hardened(change: Change): void {
+    for (const before of this.#changes.slice(0, this.#changes.indexOf(change)))
+      before.isDurable ||= before.bytes === null;
     this.#fold();
   }
 
@@ -222,13 +248,10 @@ export class SimulatedFile {
   /** What a power cut leaves of it. */
   afterPowerCut(kind: CrashKind, chance: Chance): SimulatedFile {
     const image: Image = { pages: new Map(this.#stable.pages), size: this.#stable.size };
-    for (const change of this.#changes) {
+    for (const change of [...this.#changes, ...this.#inFlight]) {
       const reaches = change.isDurable ? ALL : reachOf(kind, change, chance);
       if (reaches !== null) writeInto(image, change, reaches);
-    }
-    for (const change of this.#inFlight) {
-      const reaches = reachOf(kind, change, chance);
-      if (reaches !== null) writeInto(image, change, reaches);
+      if (kind === "spoilt" && !change.isDurable) spoil(image, change, chance);
     }
     if (this.memory !== null) this.#leaveMemory(image, kind, chance);
     cut(image, image.size);

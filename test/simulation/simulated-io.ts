@@ -1,8 +1,8 @@
 /**
  * Block I/O as io_uring does it: operations reach the kernel with `submit`, go on when their process has died, and are told by its event loop.
  *
- * A published write has landed, then its done word is stored and sleepers are woken; then it is told. Of a process that died in between the
- * word is stored or not. The buffer of a write must not change until it has landed.
+ * A durable write can be read a while before it is durable, as out of a device's cache. A published one has become durable, then its done word is
+ * stored and sleepers are woken; then it is told. Of a process that died in between the word is stored or not. The buffer of a write must not change until it has landed.
  */
 
 import { constants } from "node:fs";
@@ -26,6 +26,8 @@ const READ_US = { min: 30, spread: 60 };
 const PUBLISH_US_MAX = 8;
 const LATE_US_MAX = 120_000;
 const MISDIRECTED_BYTES = 4096;
+/** When in the course of a write its bytes can be read. */
+const READABLE_PART = 0.6;
 
 const DESCRIPTION: IoDescription = {
   backend: "uring",
@@ -146,13 +148,15 @@ export class SimulatedIo implements BlockIo {
       // Who knows what of it came through.
       open.file.write(bytes.subarray(0, 512 * (1 + machine.chance.integer(length / 512))), fileOffset, false);
     }
+    let isReadable = false;
     const landed = (): void => {
       machine.before("block-write", open.path);
       if (machine.isDown) return;
       if (change !== null && !this.#process.isDead && !isSame(bytes, buffer, bufferOffset)) {
         throw new Error(`the buffer of a write to ${open.path} at ${fileOffset} has changed in flight`);
       }
-      if (change !== null) this.#land(write, change, outcome.kind === "misdirected", landing);
+      if (isReadable && change !== null) this.#harden(write, change, landing);
+      else if (change !== null) this.#land(write, change, outcome.kind === "misdirected", landing);
       else if (outcome.kind === "lost") machine.faults.damages.push(`lost write to ${open.path} at ${fileOffset}`);
       machine.after("block-write");
       if (machine.isDown) return;
@@ -161,12 +165,29 @@ export class SimulatedIo implements BlockIo {
         this.#publish(write.publication, write.completion, length);
       else this.#post(write.completion, outcome.result);
     };
-    this.#kernel(this.#delay(WRITE_US) + machine.faults.extraWriteUs(), () => {
+    const delayUs = this.#delay(WRITE_US) + machine.faults.extraWriteUs();
+    if (write.isDurable && change !== null && outcome.kind !== "misdirected") {
+      this.#kernel(delayUs * READABLE_PART, () => {
+        if (this.#process.isDead && (machine.heldWrites !== null || machine.chance.integer(2) === 0)) return;
+        isReadable = true;
+        open.file.land(change, false);
+      });
+    }
+    this.#kernel(delayUs, () => {
+      if (this.#process.isDead && machine.heldWrites !== null) {
+        machine.heldWrites.push(landed);
+        return;
+      }
       // A slow device: what a process had in flight outlives it, and who takes its place.
       const isLate = this.#process.isDead && machine.chance.integer(2) === 0;
       if (isLate) this.#kernel(machine.chance.integer(LATE_US_MAX), landed);
       else landed();
     });
+  }
+
+  #harden({ open, fileOffset }: Write, change: Change, bytes: Uint8Array): void {
+    open.file.harden(change);
+    this.#process.machine.faults.attestation?.wrote(open.path, fileOffset, bytes);
   }
 
   #land({ open, fileOffset, isDurable }: Write, change: Change, isMisdirected: boolean, bytes: Uint8Array): void {
@@ -189,7 +210,8 @@ export class SimulatedIo implements BlockIo {
     const wasDead = this.#process.isDead;
     this.#kernel(machine.chance.integer(PUBLISH_US_MAX), () => {
       // The chain of a process that is gone may have been cancelled.
-      if ((wasDead || this.#process.isDead) && machine.chance.integer(2) === 0) return;
+      const isGone = (wasDead || this.#process.isDead) && machine.heldWrites === null;
+      if (isGone && machine.chance.integer(2) === 0) return;
       machine.before("publish", file.path);
       if (machine.isDown) return;
       file.bigint64[doneOffset / 8] = file.bigint64[mailboxOffset / 8] as bigint;

@@ -20,6 +20,20 @@ export interface Total {
   readonly voids: number;
   /** Of disks: those that a power cut can come before and after. */
   readonly operations: number;
+  /** Of key and nonce, in encrypted stores: no two are the same, over all processes and copies of a seed. */
+  readonly noncePairs: number;
+  readonly nonceKeys: number;
+  /** How often a process went over to another key. */
+  readonly rotations: number;
+  readonly backups: number;
+  /** Backups that were found on a disk, restored and judged. */
+  readonly restores: number;
+  readonly rekeyings: number;
+  readonly repairs: number;
+  /** LSNs that repairs named as lost. */
+  readonly lostLsns: number;
+  /** How often one of these three was cut off. */
+  readonly cuts: number;
   readonly faults: Readonly<Record<string, number>>;
 }
 
@@ -36,6 +50,15 @@ export function emptyTotal(): Total {
     unacknowledgedKept: 0,
     voids: 0,
     operations: 0,
+    noncePairs: 0,
+    nonceKeys: 0,
+    rotations: 0,
+    backups: 0,
+    restores: 0,
+    rekeyings: 0,
+    repairs: 0,
+    lostLsns: 0,
+    cuts: 0,
     faults: {},
   };
 }

@@ -2,6 +2,7 @@
 
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { StoreError } from "../../src/errors.js";
 import { ControlFile } from "../../src/wal/control-file.js";
 import { LONG } from "../../src/wal/control-layout.js";
@@ -33,6 +34,8 @@ import {
 } from "./support/log-fixture.js";
 
 const BLOCK = 4096;
+/** After this a writer has told what is durable. */
+const ATTESTED_MS = 400;
 
 const test = suite("wal/log-view");
 
@@ -51,6 +54,22 @@ async function openView() {
   const view = await LogView.open(directory, { onFrame: (frame) => delivered.push(...recordsOf(frame)) });
   return { view, delivered };
 }
+
+test("a control file of before the power went does not hide what is in the files", async () => {
+  const { wal } = await openLog(directory);
+  for (let index = 0; index < 3; index++) await append(wal, [`early ${index}`], "now");
+  const control = readFileSync(join(directory, "control"));
+  for (let index = 0; index < 40; index++) await append(wal, [`late ${index}`], "now");
+  await delay(ATTESTED_MS);
+  const left = copyStore(directory);
+  await wal.close();
+  writeFileSync(join(left, "control"), control);
+  directory = left;
+  const { view } = await openView();
+  assert.is(view.watermark, 43);
+  assert.is((await readLog(view)).length, 43);
+  await view.close();
+});
 
 test("where there is no store there is none, and none is made", async () => {
   await rejects(LogView.open(directory, { onFrame: () => {} }), "ERR_STORE_NOT_FOUND");

@@ -113,6 +113,14 @@ export const BUGS: readonly Bug[] = [
     caughtBy: simulated(200),
   },
   {
+    name: "recovery-without-waiting",
+    what: "an opener decides while writes of a killed writer are in flight: a reader sees two events at one LSN (P4)",
+    edits: [
+      { file: "src/wal/open-log.js", find: "await waitForWrites(file, deadlineMs, waitMs, onWaiting);", replace: "" },
+    ],
+    caughtBy: tests("simulation/late-writes"),
+  },
+  {
     name: "failed-write-acknowledged",
     what: "a write that failed is taken for done, as one is that is tried again after a sync has failed (P7)",
     edits: [
@@ -211,5 +219,55 @@ export const BUGS: readonly Bug[] = [
       },
     ],
     caughtBy: tests("wal/sealed/sealed-writer"),
+  },
+  {
+    name: "backup-not-synced",
+    what: "the manifest of a backup lists segments that are not durable yet (P1: what was backed up is not there)",
+    edits: [{ file: "src/wal/backup/copy-segments.js", find: "await target.dataSync();", replace: "" }],
+    caughtBy: simulated(60),
+  },
+  {
+    name: "tail-block-rewritten",
+    what: "a batch goes on in the block that the one before did not fill: a power cut while it is written spoils what was acknowledged (P1)",
+    edits: [
+      {
+        file: "src/wal/format.js",
+        find: "return Math.ceil((FRAME_HEADER_BYTES + storedBytes) / BLOCK_BYTES) * BLOCK_BYTES;",
+        replace: "return Math.ceil((FRAME_HEADER_BYTES + storedBytes) / 512) * 512;",
+      },
+      {
+        file: "src/wal/frame-stream.js",
+        find: "at < chunk.bytes.length; at += BLOCK_BYTES",
+        replace: "at < chunk.bytes.length; at += 512",
+      },
+      {
+        file: "src/ffi/aligned-buffer.js",
+        find: "assert(byteLength > 0 && byteLength % BLOCK_BYTES === 0,",
+        replace: "byteLength = Math.ceil(byteLength / BLOCK_BYTES) * BLOCK_BYTES; assert(true,",
+      },
+    ],
+    caughtBy: ["simulation/simulate.js", "--seeds", "0", "--exhaustive"],
+  },
+  {
+    name: "lsn-as-nonce",
+    what: "frames are encrypted by one key of the store, with their LSN as nonce: what is cut and appended again has the same pair",
+    edits: [
+      {
+        file: "src/wal/crypt/frame-cipher.js",
+        find: "return new FileKey(keyId, salt, info);",
+        replace: "return new FileKey(keyId, Buffer.alloc(salt.length), PURPOSE);",
+      },
+      {
+        file: "src/wal/crypt/frame-cipher.js",
+        find: "encryptInPlace(keys.bytesOf(key), fileOffset, aad,",
+        replace: "encryptInPlace(keys.bytesOf(key), Number(frame.readBigUInt64LE(64)), aad,",
+      },
+      {
+        file: "src/wal/crypt/frame-cipher.js",
+        find: "const body = decrypt(key, fileOffset, aad,",
+        replace: "const body = decrypt(key, header.firstLsn, aad,",
+      },
+    ],
+    caughtBy: simulated(60),
   },
 ];

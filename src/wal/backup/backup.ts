@@ -17,6 +17,7 @@ import { type BlockIo, type BufferPool, openIo } from "../../ffi/index.js";
 import { AttachLock } from "../attach-lock.js";
 import type { CheckpointReport } from "../checkpoint.js";
 import type { Clock } from "../clock.js";
+import { adoptKeys } from "../crypt/adopt-keys.js";
 import type { StoreKeys } from "../crypt/store-keys.js";
 import { listedSegments, type Manifest, writeManifest } from "../manifest.js";
 import { currentManifest } from "../manifest-change.js";
@@ -98,7 +99,8 @@ export class Backups {
    * Makes or continues a backup in a directory.
    *
    * @throws StoreError `ERR_STORE_EXISTS`, `ERR_WAL_FOREIGN`, `ERR_BACKUP_DIVERGED`: the directory was not touched
-   * @throws StoreError `ERR_STORE_BUSY`, `ERR_IO_FAILED`, `ERR_WAL_CORRUPT`, `ERR_WAL_FAILED`, `ERR_STORE_CLOSED`: the former backup is as it was
+   * @throws StoreError `ERR_STORE_BUSY`, `ERR_IO_FAILED`, `ERR_WAL_CORRUPT`, `ERR_WAL_FAILED`, `ERR_STORE_CLOSED`, `ERR_KEY_MISSING` for a key that
+   *   another writer went over to: the former backup is as it was
    * @throws the signal's reason
    */
   async run(directory: string, signal?: AbortSignal): Promise<BackupReport> {
@@ -158,9 +160,10 @@ export class Backups {
 
   /** Does the work by the newest manifest, and again where a segment is gone because there is a newer one. */
   async #onCurrentManifest<Result>(work: (manifest: Manifest) => Promise<Result>): Promise<Result> {
-    const { directory } = this.#place;
+    const { directory, keys = null } = this.#place;
     for (let round = 1; ; round++) {
       const manifest = await currentManifest(directory);
+      adoptKeys(keys, manifest, directory); // others may have gone over to a key that is known here from no manifest yet
       try {
         return await work(manifest);
       } catch (error) {

@@ -213,6 +213,8 @@ export class StoreKeys {
     const known = this.#encryption;
     const isKnown = known !== null && JSON.stringify(known) === JSON.stringify(encryption);
     if (isKnown && this.#learnedCount === this.#ids.length) return;
+    // Read before another key was named, and heard of later: numbers rise, and the newer manifest's are what is written with.
+    if (known !== null && encryption.lastKeyId < known.lastKeyId) return;
     this.#learn(storeId, encryption);
     this.#storeId = storeId;
     this.#encryption = encryption;

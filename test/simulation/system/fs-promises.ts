@@ -11,6 +11,7 @@ export { constants };
 const realm = realmOf(import.meta.url);
 const FLAGS: Readonly<Record<string, number>> = {
   r: constants.O_RDONLY,
+  "r+": constants.O_RDWR,
   w: constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC,
   wx: constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL,
 };
@@ -98,14 +99,33 @@ export async function mkdir(path: string, options?: { readonly recursive?: boole
   return topmost;
 }
 
-export function readdir(path: string): Promise<string[]> {
+/** Of an entry, what a listing says of it. */
+interface Listed {
+  readonly name: string;
+  readonly parentPath: string;
+  readonly isDirectory: () => boolean;
+  readonly isFile: () => boolean;
+}
+
+export function readdir(path: string): Promise<string[]>;
+export function readdir(path: string, options: { recursive: true; withFileTypes: true }): Promise<Listed[]>;
+export function readdir(path: string, options?: object): Promise<string[] | Listed[]> {
   const { process } = realm;
   return process.later("list", path, () => {
     const { entry } = process.machine.disk.find(path, "scandir");
     if (!(entry instanceof SimulatedDirectory))
       throw systemError(entry === null ? "ENOENT" : "ENOTDIR", "scandir", path);
-    return [...entry.entries.keys()];
+    return options === undefined ? [...entry.entries.keys()] : [...listedIn(entry, path)];
   });
+}
+
+/** With all that lies below. */
+function* listedIn(directory: SimulatedDirectory, parentPath: string): Generator<Listed> {
+  for (const [name, entry] of directory.entries) {
+    const isDirectory = entry instanceof SimulatedDirectory;
+    yield { name, parentPath, isDirectory: () => isDirectory, isFile: () => !isDirectory };
+    if (isDirectory) yield* listedIn(entry, `${parentPath}/${name}`);
+  }
 }
 
 export function stat(path: string): Promise<{ readonly size: number; readonly mtimeMs: number }> {

@@ -48,6 +48,18 @@ test("a new key gets the next number, and is known again by its check", async ()
   assert.is.not(one.entered(Buffer.alloc(16, 6), undefined).keys[0]?.check, first.keys[0]?.check);
 });
 
+test("a manifest that was read before the current key was named, and is heard of later, takes nothing back", async () => {
+  const keys = await load(1);
+  const first = keys.entered(STORE_ID, undefined);
+  keys.adopt(STORE_ID, first);
+  const slot = await keys.add(source(2));
+  keys.adopt(STORE_ID, keys.entered(STORE_ID, first, slot));
+  keys.use(slot);
+  keys.adopt(STORE_ID, first);
+  assert.is(keys.currentId, 2);
+  assert.ok(keys.hasKey(1) && keys.hasKey(2));
+});
+
 test("keys of none that the manifest names, and one that is missing, are two errors", async () => {
   const one = await load(1);
   const first = one.entered(STORE_ID, undefined);

@@ -1,0 +1,40 @@
+/** What a repaired store must hold: all that anybody was told of, but for what the repair named before. */
+
+import type { RepairReport } from "../../src/index.js";
+import { type History, Violation } from "./history.js";
+import type { Inspection } from "./inspection.js";
+
+/** @throws Violation. The history is a copy: the store begins another life. `attestedLsn`: the log says up to there what there was. */
+export function checkRepaired(
+  history: History,
+  { events, horizon }: Pick<Inspection, "events" | "horizon">,
+  report: RepairReport,
+  attestedLsn: number,
+): void {
+  const found = new Set<number>();
+  const versions = new Map<string, number>();
+  let lastLsn = 0;
+  for (const event of events) {
+    const { lsn, stream, version } = event;
+    if (lsn <= lastLsn) throw new Violation(`repaired: LSN ${lsn} follows ${lastLsn}`);
+    lastLsn = lsn;
+    found.add(lsn);
+    history.see(event);
+    const before = versions.get(stream);
+    const follows = before === undefined || version === before + 1 || history.isForgettable(stream, version - 1);
+    if (!follows) throw new Violation(`repaired: ${stream}@${version} follows version ${before}`);
+    versions.set(stream, version);
+  }
+  const { lost, dropped, unacknowledged } = report;
+  const named = [...lost, ...unacknowledged];
+  for (const { lsn, stream, version, what } of history.known()) {
+    if (found.has(lsn) || lsn <= horizon || history.isForgettable(stream, version)) continue;
+    if (lsn > report.lastLsn && lsn > attestedLsn) continue;
+    if (named.some(([from, through]) => from <= lsn && lsn <= through)) continue;
+    const isDropped = dropped.some(
+      (range) => range.stream === stream && range.fromVersion <= version && version <= range.throughVersion,
+    );
+    if (!isDropped)
+      throw new Violation(`repaired: LSN ${lsn}, ${stream}@${version}, was ${what}, is gone and not named`);
+  }
+}
