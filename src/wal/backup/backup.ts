@@ -158,7 +158,7 @@ export class Backups {
     }
   }
 
-  /** Does the work by the newest manifest, and again where a segment is gone because there is a newer one. */
+  /** Does the work by the newest manifest, and again where there is a newer one that a missing segment, or a backup that is ahead, comes of. */
   async #onCurrentManifest<Result>(work: (manifest: Manifest) => Promise<Result>): Promise<Result> {
     const { directory, keys = null } = this.#place;
     for (let round = 1; ; round++) {
@@ -168,7 +168,8 @@ export class Backups {
         return await work(manifest);
       } catch (error) {
         const mayBeGone = isStoreError(error, "ERR_WAL_CORRUPT") && error.details["path"] !== undefined;
-        if (!mayBeGone || round === ROUNDS_MAX) throw error;
+        const mayBeAhead = isStoreError(error, "ERR_BACKUP_DIVERGED"); // another writer has backed up meanwhile
+        if (!(mayBeGone || mayBeAhead) || round === ROUNDS_MAX) throw error;
         if ((await currentManifest(directory)).sequence === manifest.sequence) throw error;
       }
     }
