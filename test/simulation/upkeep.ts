@@ -184,7 +184,12 @@ export class Upkeep {
       if (bit !== null) attested.damaged(bit.path, bit.offset, bit.offset + 1);
     }
     const planned = await this.#planRepair(rotten, STORE_DIRECTORY);
-    if (planned === null || planned.status === "unrepairable") return;
+    if (planned === null) return;
+    if (planned.status === "unrepairable") {
+      const [told] = this.#parts.history.known();
+      if (told !== undefined) throw new Violation(`unrepairable, with LSN ${told.lsn}: ${planned.obstacle}`);
+      return; // nothing was ever in it
+    }
     const left = planned.status === "damaged" ? await this.#repair(rotten, planned) : rotten;
     const found = await this.#inspect(left, STORE_DIRECTORY);
     checkRepaired(this.#parts.history.copy(), found, planned, attested.lsn);
