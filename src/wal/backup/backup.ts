@@ -166,7 +166,7 @@ export class Backups {
     }
   }
 
-  /** Does the work by the newest manifest, and again where a segment is gone because there is a newer one. */
+  /** Does the work by the newest manifest, and again where it fails because there is a newer one. */
   async #onCurrentManifest<Result>(work: (manifest: Manifest) => Promise<Result>): Promise<Result> {
     const { directory, keys = null } = this.#place;
     for (let round = 1; ; round++) {
@@ -176,7 +176,9 @@ export class Backups {
         return await work(manifest);
       } catch (error) {
         const mayBeGone = isStoreError(error, "ERR_WAL_CORRUPT") && error.details["path"] !== undefined;
-        if (!mayBeGone || round === ROUNDS_MAX) throw error;
+        // Another writer may have sealed more, and backed it up there, since this manifest was read.
+        const mayBeBehind = isStoreError(error, "ERR_BACKUP_DIVERGED");
+        if (!(mayBeGone || mayBeBehind) || round === ROUNDS_MAX) throw error;
         if ((await currentManifest(directory)).sequence === manifest.sequence) throw error;
       }
     }
