@@ -12,6 +12,7 @@
  */
 
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { isStoreError, StoreError } from "../../errors.js";
 import { type BlockIo, type BufferPool, openIo } from "../../ffi/index.js";
 import { AttachLock } from "../attach-lock.js";
@@ -22,7 +23,6 @@ import type { StoreKeys } from "../crypt/store-keys.js";
 import { listedSegments, type Manifest, writeManifest } from "../manifest.js";
 import { currentManifest } from "../manifest-change.js";
 import { SEAL_WORD, type SealWords } from "../seal-log.js";
-import { sealThroughNow } from "../seal-through.js";
 import type { SealedEntry } from "../sealed/sealed-entry.js";
 import { removeUnlisted, sealedDirectory } from "../sealed/sealed-name.js";
 import type { Sealer } from "../sealed-changes.js";
@@ -34,6 +34,8 @@ import { segmentMissing } from "./copy-segments.js";
 import { beginCopy, endCopy, judgeTarget, targetTaken } from "./copy-target.js";
 import { missingSegments } from "./missing-segments.js";
 
+/** Another writer's checkpoint is waited for so long at a time. */
+const CHECKPOINT_RETRY_MS = 20;
 /** How often segments may be replaced while they are copied. Each time takes a compaction of its own, and the large ones stay. */
 const ROUNDS_MAX = 100;
 /** Two writers' clocks follow the system's, each to within 2 ms. */
@@ -137,17 +139,11 @@ export class Backups {
   }
 
   async #run(target: string, words: SealWords): Promise<Made> {
-    const { busyWaitMs, checkpoint, clock, directory, takenLsn, watermark } = this.#place;
+    const { busyWaitMs, clock, directory, takenLsn } = this.#place;
     // In this order: who takes an LSN above this one records it later than this.
     const order = { target, words, takenAt: clock() - CLOCKS_APART_US, takenLsn: takenLsn() };
     await this.#onCurrentManifest((manifest) => this.#assertFits(order, manifest));
-    await sealThroughNow({
-      watermark,
-      checkpoint: () => {
-        this.#checkGoesOn(words);
-        return checkpoint();
-      },
-    });
+    await this.#checkpoint(words);
     const path = await beginCopyWhereNone(target, await currentManifest(directory));
     const lock = await AttachLock.take(path, false, busyWaitMs);
     try {
@@ -158,7 +154,19 @@ export class Backups {
     }
   }
 
-  /** Does the work by the newest manifest, and again where there is a newer one that a missing segment, or a backup that is ahead, comes of. */
+  /** Everything that was acknowledged when this was called is sealed when it resolves. */
+  async #checkpoint(words: SealWords): Promise<void> {
+    const { checkpoint, watermark } = this.#place;
+    const through = watermark();
+    for (;;) {
+      this.#checkGoesOn(words);
+      const report = await checkpoint();
+      if (report !== null && report.lsn >= through) return;
+      if (report === null) await delay(CHECKPOINT_RETRY_MS);
+    }
+  }
+
+  /** Does the work by the newest manifest, and again where it fails because there is a newer one. */
   async #onCurrentManifest<Result>(work: (manifest: Manifest) => Promise<Result>): Promise<Result> {
     const { directory, keys = null } = this.#place;
     for (let round = 1; ; round++) {
@@ -168,8 +176,9 @@ export class Backups {
         return await work(manifest);
       } catch (error) {
         const mayBeGone = isStoreError(error, "ERR_WAL_CORRUPT") && error.details["path"] !== undefined;
-        const mayBeAhead = isStoreError(error, "ERR_BACKUP_DIVERGED"); // another writer has backed up meanwhile
-        if (!(mayBeGone || mayBeAhead) || round === ROUNDS_MAX) throw error;
+        // Another writer may have sealed more, and backed it up there, since this manifest was read.
+        const mayBeBehind = isStoreError(error, "ERR_BACKUP_DIVERGED");
+        if (!(mayBeGone || mayBeBehind) || round === ROUNDS_MAX) throw error;
         if ((await currentManifest(directory)).sequence === manifest.sequence) throw error;
       }
     }
