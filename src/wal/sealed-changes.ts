@@ -68,7 +68,8 @@ export class SealedChanges {
 
   /** Does the work with the lease, a lock that the kernel frees when its holder dies; null when another has it. */
   async exclusively<Result>(work: () => Promise<Result>): Promise<Result | null> {
-    const lease = FileLock.tryTake(join(this.#place.directory, "checkpoint.lock"));
+    const path = join(this.#place.directory, "checkpoint.lock");
+    const lease = await coded(async () => FileLock.tryTake(path));
     if (lease === null) return null;
     const running = this.#withLease(lease, work);
     this.#running.add(running);
