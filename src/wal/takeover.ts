@@ -224,12 +224,16 @@ async function readFrame(
 function keptOf(place: TakeoverPlace, lanes: readonly LaneState[], frames: FramesByEpoch): ReadFrame[] {
   const watermark = place.control.publishedWatermark;
   const kept: ReadFrame[] = [];
+  let before: ReadFrame | null = null;
   for (const lane of lanes) {
     const frame = frames.get(lane.epoch);
-    if (frame === "dropped") continue;
-    const before = kept.at(-1);
-    if (frame !== undefined && (before === undefined || frame.header.previousCrc === before.header.headerCrc)) {
+    if (frame === "dropped") {
+      before = null; // the chain goes on behind it, and W has passed all of it
+      continue;
+    }
+    if (frame !== undefined && (before === null || frame.header.previousCrc === before.header.headerCrc)) {
       kept.push(frame);
+      before = frame;
     } else if (lane.firstLsn > 0 && lane.firstLsn <= watermark) {
       const { fileOffset, firstLsn, segment } = lane;
       const message = `the frame at ${fileOffset} of segment ${segment} was durable and cannot be read`;
