@@ -57,8 +57,8 @@ class Scenario {
   readonly world: World;
   readonly #plan: SeedPlan;
   readonly #chance: Chance;
-  readonly #history = new History();
   readonly #attestation = new Attestation();
+  readonly #history = new History((lsn) => this.#attestation.incarnationOf(lsn));
   readonly #keyring: Keyring;
   readonly #nonces = new NonceBook();
   readonly #upkeep: Upkeep;
@@ -142,9 +142,9 @@ class Scenario {
     const { world } = this;
     const { machine, faults } = world;
     machine.onManifest = (bytes) => {
-      const { voids, checkpointLsn } = manifestIn(bytes);
+      const { voids, checkpointLsn, incarnation, horizonLsn } = manifestIn(bytes);
       this.#history.sawVoids(voids);
-      this.#attestation.sealed(checkpointLsn);
+      this.#attestation.sealed(checkpointLsn, incarnation, horizonLsn);
     };
     const cut = new Promise<SimulatedDisk>((resolve) => {
       if (this.#chance.integer(4) === 0) return;
@@ -284,7 +284,8 @@ class Scenario {
     // A block that could not be read while the log was recovered counts as damaged.
     const isWhole = damages.length === 0 && !counts.has("readError");
     const lostAbove = isWhole ? Number.POSITIVE_INFINITY : this.#attestation.lsn;
-    this.#counts.kept += this.#history.check(events, watermark, { lostAbove, horizon }).unacknowledged;
+    const mayBeGone = (lsn: number, incarnation: number): boolean => this.#attestation.mayBeGone(lsn, incarnation);
+    this.#counts.kept += this.#history.check(events, watermark, { lostAbove, horizon, mayBeGone }).unacknowledged;
     return inspection;
   }
 }
