@@ -14,7 +14,9 @@ const SEEDS = 30;
  * 904, 1177, 1820), an append whose only write the device lost (1285), a truncation of which both manifests rotted (1651). What they do changes with the
  * simulation: what they found has tests of its own, but for 283 and 2205.
  */
-const SEEDS_THAT_FOUND = [38, 56, 60, 86, 105, 132, 134, 207, 210, 283, 407, 658, 749, 795, 904, 1177, 1285, 1555, 1651, 1753, 1820, 2205, 2368];
+const SEEDS_THAT_FOUND = [
+  38, 56, 60, 86, 105, 132, 134, 207, 210, 283, 407, 658, 749, 795, 904, 1177, 1285, 1555, 1651, 1753, 1820, 2205, 2368,
+];
 const DEADLINE_MS = 240_000;
 
 const test = suite("simulation");
