@@ -73,13 +73,21 @@ async function inspect(
 }
 
 /** What a manifest says, read by nothing of the code that is tested. */
-export function manifestIn(bytes: Uint8Array): { readonly checkpointLsn: number; readonly voids: LsnRange[] } {
+export function manifestIn(bytes: Uint8Array): {
+  readonly checkpointLsn: number;
+  readonly horizonLsn: number;
+  readonly voids: LsnRange[];
+  /** The newest; 0: none yet. */
+  readonly incarnation: number;
+} {
   const body = Buffer.from(bytes).toString().split("\n")[1] ?? "{}";
-  const { checkpointLsn, incarnations } = JSON.parse(body) as {
+  const { checkpointLsn, horizonLsn, incarnations } = JSON.parse(body) as {
     readonly checkpointLsn: number;
-    readonly incarnations: readonly { readonly voids: LsnRange[] }[];
+    readonly horizonLsn: number;
+    readonly incarnations: readonly { readonly incarnation: number; readonly voids: LsnRange[] }[];
   };
-  return { checkpointLsn, voids: incarnations.flatMap(({ voids }) => voids) };
+  const { incarnation = 0 } = incarnations.at(-1) ?? {};
+  return { checkpointLsn, horizonLsn, voids: incarnations.flatMap(({ voids }) => voids), incarnation };
 }
 
 /** Everything that the graph knows or knew. */

@@ -57,8 +57,8 @@ class Scenario {
   readonly world: World;
   readonly #plan: SeedPlan;
   readonly #chance: Chance;
-  readonly #history = new History();
   readonly #attestation = new Attestation();
+  readonly #history = new History((lsn) => this.#attestation.incarnationOf(lsn));
   readonly #keyring: Keyring;
   readonly #nonces = new NonceBook();
   readonly #upkeep: Upkeep;
@@ -81,8 +81,6 @@ class Scenario {
     this.#keyring = new Keyring(seed, this.#plan.isEncrypted);
     this.#nonces.open();
     this.#upkeep = new Upkeep({ world: this.world, history: this.#history, plan: this.#plan, keyring: this.#keyring });
-    const { faults } = this.world;
-    faults.attestation = this.#attestation;
   }
 
   async run(): Promise<SeedReport> {
@@ -90,7 +88,10 @@ class Scenario {
     world.trace(JSON.stringify(this.#plan));
     for (let generation = 0; generation < this.#plan.generations && !this.#isRefused; generation++) {
       world.faults.rates = this.#plan.rates;
+      // What is written to a copy of the disk, by whoever judges it, attests nothing of the disk itself.
+      world.faults.attestation = this.#attestation;
       let disk = await this.#generation(generation);
+      world.faults.attestation = null;
       world.faults.calm();
       if (this.#plan.isDamaging) this.#rot(disk);
       disk = await this.#keep(disk, generation);
@@ -140,7 +141,11 @@ class Scenario {
   async #generation(generation: number): Promise<SimulatedDisk> {
     const { world } = this;
     const { machine, faults } = world;
-    machine.onManifest = (bytes) => this.#sawManifest(bytes);
+    machine.onManifest = (bytes) => {
+      const { voids, checkpointLsn, incarnation, horizonLsn } = manifestIn(bytes);
+      this.#history.sawVoids(voids);
+      this.#attestation.sealed(checkpointLsn, incarnation, horizonLsn);
+    };
     const cut = new Promise<SimulatedDisk>((resolve) => {
       if (this.#chance.integer(4) === 0) return;
       // Near: within a recovery.
@@ -227,12 +232,6 @@ class Scenario {
     throw new Violation(`P6: refused without damage: ${error.code} ${error.message}`, { cause: error });
   }
 
-  #sawManifest(bytes: Uint8Array): void {
-    const { voids, checkpointLsn } = manifestIn(bytes);
-    this.#history.sawVoids(voids);
-    this.#attestation.sealed(checkpointLsn);
-  }
-
   /** Some bits of what lies on the disk. */
   #rot(disk: SimulatedDisk): void {
     const { faults } = this.world;
@@ -272,7 +271,9 @@ class Scenario {
     this.#counts.verifications++;
     const { segmentBytes, hasGraph, hasProjections, hasRetention } = this.#plan;
     const wanted = { segmentBytes, graph: hasGraph, sums: hasProjections && !hasRetention, keyring: this.#keyring };
-    const inspection = await inspectStore(world, disk, wanted, (bytes) => this.#sawManifest(bytes));
+    const inspection = await inspectStore(world, disk, wanted, (bytes) =>
+      this.#history.sawVoids(manifestIn(bytes).voids),
+    );
     if ("code" in inspection) {
       this.#refused(inspection);
       return null;
@@ -283,7 +284,8 @@ class Scenario {
     // A block that could not be read while the log was recovered counts as damaged.
     const isWhole = damages.length === 0 && !counts.has("readError");
     const lostAbove = isWhole ? Number.POSITIVE_INFINITY : this.#attestation.lsn;
-    this.#counts.kept += this.#history.check(events, watermark, { lostAbove, horizon }).unacknowledged;
+    const mayBeGone = (lsn: number, incarnation: number): boolean => this.#attestation.mayBeGone(lsn, incarnation);
+    this.#counts.kept += this.#history.check(events, watermark, { lostAbove, horizon, mayBeGone }).unacknowledged;
     return inspection;
   }
 }
