@@ -281,9 +281,20 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: "src/wal/subjects/subject-file.js",
+        find: "async #write(pieces) {",
+        replace: "async #write(pieces, isFlushed = true) {",
+      },
+      {
+        file: "src/wal/subjects/subject-file.js",
         find: `            isWritten = true;
             await dataSync(this.#fd);`,
-        replace: "            isWritten = true;",
+        replace: `            isWritten = true;
+            if (isFlushed) await dataSync(this.#fd);`,
+      },
+      {
+        file: "src/wal/subjects/subject-file.js",
+        find: "[bytes, subjectRecordOffset(index)]));",
+        replace: "[bytes, subjectRecordOffset(index)]), false);",
       },
     ],
     caughtBy: simulatedSubjects(60),
