@@ -10,6 +10,10 @@
  */
 
 import type { LsnRange } from "../../src/wal/lsn-ranges.js";
+import { SubjectOracle, type SubjectReading } from "./subject-oracle.js";
+import { Violation } from "./violation.js";
+
+export { Violation };
 
 const TEXT = "varve ".repeat(2000);
 
@@ -30,6 +34,8 @@ export interface SeenEvent {
   readonly type: string;
   readonly recordedAt: number;
   readonly data: unknown;
+  /** Of an event of a subject; the data are there, whether it was forgotten or not. */
+  readonly subject?: SubjectReading;
 }
 
 export interface Part {
@@ -65,8 +71,6 @@ export function dataOf(name: string, index: number, count: number): SimulatedDat
   const length = hash % 13 === 0 ? hash % 9000 : hash % 400;
   return { name, index, count, text: TEXT.slice(0, length) };
 }
-
-export class Violation extends Error {}
 
 function violated(what: string): never {
   throw new Violation(what);
@@ -105,6 +109,8 @@ export class History {
   /** Up to here the log itself is known to attest what was acknowledged; damage may take what is above. */
   acknowledgedCount = 0;
   refusedCount = 0;
+  /** One for all lives of a store: what is forgotten is so in all of them. */
+  subjects = new SubjectOracle();
 
   /** `incarnationOf`: who was the last to write at an LSN. */
   constructor(incarnationOf: (lsn: number) => number = () => 0) {
@@ -120,12 +126,14 @@ export class History {
     for (const [stream, version] of this.#forgettable) copy.#forgettable.set(stream, version);
     for (const [key, range] of this.#voids) copy.#voids.set(key, range);
     copy.#droppableLsn = this.#droppableLsn;
+    copy.subjects = this.subjects;
     return copy;
   }
 
   /** Before anything of it can be written. */
   attempt(name: string, parts: readonly Part[]): void {
     const count = parts.reduce((sum, part) => sum + part.count, 0);
+    this.subjects.begin(name);
     const outcome = { code: "", ends: [], lsnMax: Infinity, incarnation: 0 };
     this.#attempts.set(name, { name, parts, count, status: "pending", ...outcome });
   }
@@ -136,6 +144,7 @@ export class History {
     attempt.ends = ends;
     attempt.incarnation = this.#incarnationOf(ends.at(-1)?.lsn ?? 0);
     this.acknowledgedCount++;
+    this.subjects.know(name);
   }
 
   /** It was answered before it was durable, and is now, with an LSN that is not above this. */
@@ -145,6 +154,7 @@ export class History {
     attempt.lsnMax = lsnMax;
     attempt.incarnation = this.#incarnationOf(lsnMax);
     this.acknowledgedCount++;
+    this.subjects.know(name);
   }
 
   refuse(name: string, code: string): void {
@@ -217,6 +227,7 @@ export class History {
     const { lsn, stream, version, type, data } = event;
     const here = `LSN ${lsn}, ${stream}@${version}`;
     if (type === EVENT_TYPE) this.#checkContent(event, here);
+    if (event.subject !== undefined) this.subjects.judge(event.subject, here);
     const identity = `${stream}@${version} ${type} ${JSON.stringify(data)}`;
     const before = this.#seen.get(lsn)?.identity;
     if (before === undefined) this.#seen.set(lsn, { stream, version, identity });

@@ -11,7 +11,7 @@ import { type Inspection, inspectStore, manifestIn, STORE_DIRECTORY } from "./in
 import { Keyring } from "./keyring.js";
 import { NonceBook } from "./nonce-book.js";
 import { ReaderSession } from "./reader-session.js";
-import { planOf, type SeedPlan } from "./seed-plan.js";
+import { planOf, type SeedPlan, SUBJECT_KEYS_FILE } from "./seed-plan.js";
 import { Session, type SessionPlace } from "./session.js";
 import { SimulatedDisk } from "./simulated-disk.js";
 import { CRASH_KINDS } from "./simulated-file.js";
@@ -78,7 +78,8 @@ class Scenario {
     this.world = new World(seed, new SimulatedDisk(), keepsLines);
     this.#plan = planOf(seed);
     this.#chance = chance(seed, "scenario");
-    this.#keyring = new Keyring(seed, this.#plan.isEncrypted);
+    const subjectKeys = this.#plan.subjects > 0 ? SUBJECT_KEYS_FILE : null;
+    this.#keyring = new Keyring(seed, this.#plan.isEncrypted, subjectKeys);
     this.#nonces.open();
     this.#upkeep = new Upkeep({ world: this.world, history: this.#history, plan: this.#plan, keyring: this.#keyring });
   }
@@ -119,6 +120,7 @@ class Scenario {
       nonceKeys: this.#nonces.keyCount,
       rotations: this.#counts.rotations,
       ...this.#upkeep.counts,
+      ...this.#history.subjects.counts,
       faults: Object.fromEntries(counts),
     };
   }
