@@ -15,8 +15,7 @@ import { Timelines } from "./timelines.js";
 export type EdgeDirection = "out" | "in" | "both";
 
 // Every entity's record begins with its first live rectangle; int 10 is its last closed one (timelines.ts), double 6 its id. Together
-// a record is 64 bytes, a cache line. What is asked of a node for each of its edges comes first, because the allocator puts the
-// start of a large buffer 16 bytes into a line.
+// a record is 64 bytes, a cache line.
 const RECORD_BYTES = 64;
 const ID = 6;
 const LAST_OUT = 8;

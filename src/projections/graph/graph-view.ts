@@ -9,6 +9,7 @@
  * first, `find` with the first created first, `traverse` breadth first.
  */
 
+import { BreadthFirst } from "./breadth-first.js";
 import { edgeOf, type GraphEdge, type GraphNode, nodeOf, rectangleKnownAt } from "./entity.js";
 import { checkChoice, checkId, checkKnownKeys, checkLabel, checkRecord } from "./graph-input.js";
 import type { EdgeDirection, GraphTables } from "./graph-tables.js";
@@ -245,26 +246,13 @@ export class GraphView {
     maxDepth: number,
     limit: number,
   ): Generator<TraverseStep, void, undefined> {
-    const { nodes, edges } = this.tables;
-    const start = nodes.ids.slotOf(startId);
+    const start = this.tables.nodes.ids.slotOf(startId);
     if (start === 0 || this.nodeRow(start) === 0) return;
-    const seen = new Set([start]);
-    let frontier = [start];
     let steps = 0;
-    for (let depth = 1; depth <= maxDepth && frontier.length > 0; depth += 1) {
-      const next: number[] = [];
-      for (const node of frontier) {
-        for (const edge of this.#edgeSlots(node, direction, label)) {
-          const other = this.#otherEnd(edge, node);
-          if (seen.has(other)) continue;
-          seen.add(other);
-          next.push(other);
-          yield { id: nodes.id(other), depth, edge: edges.id(edge), from: nodes.id(node) };
-          steps += 1;
-          if (steps === limit) return;
-        }
-      }
-      frontier = next;
+    for (const step of new BreadthFirst(this, { start, direction, label, maxDepth }).steps()) {
+      yield step;
+      steps += 1;
+      if (steps === limit) return;
     }
   }
 }

@@ -29,7 +29,7 @@ import {
 /** What a property can hold. A `Uint8Array` is copied in and out. */
 export type PropertyValue = null | string | number | boolean | Uint8Array;
 
-/** Properties by key, without a prototype, so that a key `__proto__` is a key. */
+/** Properties by key, which inherit nothing, so that a key `__proto__` is a key. */
 export type Properties = Record<string, PropertyValue>;
 
 export const PROPERTY_TAG = 0x1a;
