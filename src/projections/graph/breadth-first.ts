@@ -80,8 +80,7 @@ export class BreadthFirst {
       if (direction !== "out") this.#followIn(node);
     }
     const { records } = this.#tables.nodes;
-    for (let index = 0; index < this.#count; index += 1)
-      touched += records.int(this.#others[index] as number, 0);
+    for (let index = 0; index < this.#count; index += 1) touched += records.int(this.#others[index] as number, 0);
     // Says what is true, and keeps the compiler from leaving out reads that nothing needs.
     assert(!Number.isNaN(touched), "what was touched are numbers");
   }

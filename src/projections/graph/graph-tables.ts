@@ -5,6 +5,7 @@ import { ContentArena } from "./content-arena.js";
 import type { EntityKind } from "./graph-event-kind.js";
 import { IdIndex } from "./id-index.js";
 import { LabelTable } from "./label-table.js";
+import { PropertyIndexes } from "./property-indexes.js";
 import { PurgeHorizon } from "./purge-horizon.js";
 import { RecordedClock } from "./recorded-clock.js";
 import { Records } from "./records.js";
@@ -119,6 +120,7 @@ export class GraphTables {
   readonly labelled: Int32Column[] = [];
   readonly clock: RecordedClock = new RecordedClock();
   readonly rejections: RejectionList = new RejectionList();
+  readonly indexes: PropertyIndexes = new PropertyIndexes();
   readonly purged: PurgeHorizon = new PurgeHorizon();
 
   of(kind: EntityKind): NodeTable | EdgeTable {
