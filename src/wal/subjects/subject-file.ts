@@ -7,29 +7,14 @@
  * a second flush would claim what is not so.
  */
 
-import {
-  closeSync,
-  constants,
-  existsSync,
-  fdatasync,
-  fstatSync,
-  ftruncateSync,
-  openSync,
-  readSync,
-  unlinkSync,
-  writeSync,
-} from "node:fs";
-import { open, rename } from "node:fs/promises";
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { StoreError } from "../../errors.js";
-import { flockExclusive, syncDirectory } from "../../ffi/index.js";
-import { asStoreError, isLackOfSpace } from "../write-failure.js";
+import { syncDirectory } from "../../ffi/index.js";
 import {
   decodeSubjectBlock,
   encodeSubjectBlock,
   nextSubjectBlock,
-  packedSubjectRecords,
   SUBJECT_BLOCK_BYTES,
   SUBJECT_PAIR_BYTES,
   type SubjectBlock,
@@ -38,15 +23,14 @@ import {
   subjectPlaceOf,
   subjectRecordOffset,
 } from "./subject-block.js";
+import { dataSync, failed, lock, overwrite, writeAt } from "./subject-file-calls.js";
+import { putSubjectFile } from "./subject-file-making.js";
 import { isLiveState, STATE_AT, SUBJECT_HEADER_BYTES, SUBJECT_RECORD_BYTES } from "./subject-format.js";
 
-const FILE_MODE = 0o600;
-const LOCK_RETRY_MS = 2;
 const PAIRS_PER_READ = 32;
 /** That are changed together, with two flushes. */
 const BLOCKS_PER_CHANGE_MAX = 256;
 const STATE_BYTES = 4;
-const TEMPORARY_SUFFIX = ".tmp";
 
 type RecordAt = readonly [bytes: Buffer, index: number];
 
@@ -64,30 +48,6 @@ export class SubjectFile {
   readonly #flushed = new Map<number, number>();
   /** From the state word in one copy to that in the other. */
   readonly #states: Buffer = Buffer.alloc(SUBJECT_BLOCK_BYTES + STATE_BYTES);
-
-  /**
-   * Makes a file that has a header and no records; does nothing where there is one. It has its name when it is durable and not before, so that a file
-   * of that name whose header is not whole is none that somebody has just begun.
-   */
-  static async make(path: string, header: Buffer, busyWaitMs: number): Promise<void> {
-    const temporary = path + TEMPORARY_SUFFIX;
-    let fd = -1;
-    try {
-      fd = openSync(temporary, constants.O_RDWR | constants.O_CREAT, FILE_MODE);
-      // Who has it may be making the file.
-      await lock(fd, temporary, busyWaitMs);
-      if (existsSync(path)) return;
-      ftruncateSync(fd, 0);
-      writeAt(fd, Buffer.concat([header, Buffer.alloc(SUBJECT_BLOCK_BYTES - header.length)]), 0, temporary);
-      await dataSync(fd);
-      await rename(temporary, path);
-      await syncDirectory(dirname(path));
-    } catch (error) {
-      throw failed(error, path);
-    } finally {
-      if (fd >= 0) closeSync(fd);
-    }
-  }
 
   static open(path: string, isWriting: boolean, busyWaitMs: number): SubjectFile {
     try {
@@ -283,42 +243,12 @@ export class SubjectFile {
    * who has the lock. `records` are gone through once.
    */
   async replaceBy(header: Buffer, records: Iterable<Buffer>): Promise<void> {
-    const temporary = this.path + TEMPORARY_SUFFIX;
+    await putSubjectFile(this.path, header, records);
     try {
-      const handle = await open(temporary, "w", FILE_MODE);
-      try {
-        await handle.write(header);
-        await handle.write(Buffer.alloc(SUBJECT_BLOCK_BYTES - header.length));
-        for (const bytes of packedSubjectRecords(records)) await handle.write(bytes);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await rename(temporary, this.path);
-      await syncDirectory(dirname(this.path));
       overwrite(this.#fd);
       await dataSync(this.#fd);
     } catch (error) {
       throw failed(error, this.path);
-    }
-  }
-
-  /** Overwrites and removes what a replacement left that was interrupted: it has keys that may be destroyed here by now. */
-  async removeTemporary(): Promise<void> {
-    const temporary = this.path + TEMPORARY_SUFFIX;
-    try {
-      if (!existsSync(temporary)) return;
-      const fd = openSync(temporary, constants.O_RDWR);
-      try {
-        overwrite(fd);
-        await dataSync(fd);
-      } finally {
-        closeSync(fd);
-      }
-      unlinkSync(temporary);
-      await syncDirectory(dirname(this.path));
-    } catch (error) {
-      throw failed(error, temporary);
     }
   }
 
@@ -344,42 +274,10 @@ export class SubjectFile {
   }
 }
 
-/** The flock(2) of an open file. @throws StoreError `ERR_STORE_BUSY` */
-async function lock(fd: number, path: string, busyWaitMs: number): Promise<void> {
-  const startedMs = performance.now();
-  while (flockExclusive(fd) !== 0) {
-    if (performance.now() - startedMs > busyWaitMs) {
-      const message = `${path} has been locked by another for ${busyWaitMs} ms`;
-      throw new StoreError("ERR_STORE_BUSY", message, { path, waitMs: busyWaitMs });
-    }
-    await delay(LOCK_RETRY_MS);
-  }
-}
-
 function withRecords(block: SubjectBlock, records: readonly RecordAt[]): Buffer {
   const result = Buffer.from(block.records);
   for (const [bytes, index] of records) result.set(bytes, subjectPlaceOf(index));
   return result;
-}
-
-function writeAt(fd: number, bytes: Buffer, offset: number, path: string): void {
-  const length = writeSync(fd, bytes, 0, bytes.length, offset);
-  if (length < bytes.length) throw shortWrite(path, length, bytes.length);
-}
-
-function overwrite(fd: number): void {
-  const zeros = Buffer.alloc(PAIRS_PER_READ * SUBJECT_PAIR_BYTES);
-  const { size } = fstatSync(fd);
-  for (let at = 0; at < size; ) at += writeSync(fd, zeros, 0, Math.min(zeros.length, size - at), at);
-}
-
-function dataSync(fd: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    fdatasync(fd, (error) => {
-      if (error === null) resolve();
-      else reject(error);
-    });
-  });
 }
 
 /**
@@ -393,23 +291,4 @@ function takeBack(fd: number, copies: readonly (readonly [bytes: Buffer, offset:
   } catch {
     // A copy that is not whole does not count. A whole one that is not durable says what somebody wanted.
   }
-}
-
-function shortWrite(path: string, length: number, wanted: number): StoreError {
-  const message = `${path}: wrote ${length} of ${wanted} bytes`;
-  return new StoreError("ERR_IO_FAILED", message, { path, errno: "ENOSPC" });
-}
-
-function failed(cause: unknown, path: string): StoreError {
-  const known = asStoreError(cause);
-  if (known.code !== "ERR_IO_FAILED") return known;
-  const details = { ...known.details, path };
-  const { errno } = details as { errno?: unknown };
-  if (errno === "ENOENT") {
-    return new StoreError("ERR_KEY_MISSING", `the file of subject keys ${path} is missing`, details, { cause });
-  }
-  if (isLackOfSpace(known)) {
-    return new StoreError("ERR_WAL_FULL", `no space for a key in ${path}; nothing was written`, details, { cause });
-  }
-  return new StoreError("ERR_IO_FAILED", `the file of subject keys ${path}: ${known.message}`, details, { cause });
 }

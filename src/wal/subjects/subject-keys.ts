@@ -14,6 +14,7 @@ import { decryptWithNonce, encryptWithNonce, NONCE_BYTES, TAG_BYTES } from "../c
 import type { StoreKeys } from "../crypt/store-keys.js";
 import { RECORDS_PER_BLOCK, subjectBlockOf, subjectRecordOffset } from "./subject-block.js";
 import { SubjectFile } from "./subject-file.js";
+import { makeSubjectFile, removeTemporary } from "./subject-file-making.js";
 import {
   decodeSubjectHeader,
   decodeSubjectRecord,
@@ -102,7 +103,7 @@ export class SubjectKeys {
 
   async #begin(file: SubjectFile): Promise<void> {
     this.#load(file);
-    await file.removeTemporary();
+    await removeTemporary(this.path);
     // What somebody wrote who died before it was durable.
     await file.flush();
     await file.syncName();
@@ -368,7 +369,7 @@ export class SubjectKeys {
 async function make({ path, storeId, keys, directory, busyWaitMs }: SubjectKeysPlace): Promise<void> {
   const secrets = new SubjectSecrets(storeId);
   try {
-    await SubjectFile.make(path, secrets.draw(masterKeysOf({ keys, directory })), busyWaitMs);
+    await makeSubjectFile(path, secrets.draw(masterKeysOf({ keys, directory })), busyWaitMs);
   } finally {
     secrets.close();
   }
