@@ -1,7 +1,7 @@
 /** What the graph commands have in common: the point that is asked about, and which nodes are meant. */
 
-import { type Command, InvalidArgumentError } from "commander";
-import type { AsOf, Graph, GraphView } from "../index.js";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { AsOf, EdgeQuery, Graph, GraphView, StepQuery } from "../index.js";
 import { type CommonOptions, instant, storeCommand, wholeNumber } from "./arguments.js";
 import { viewAt, type WhereClause } from "./graph-query.js";
 import { withReader } from "./stores.js";
@@ -32,6 +32,51 @@ export function addSelection(command: Command): Command {
 
 export function addNodeSelection(command: Command): Command {
   return addSelection(command.option("--id <id>", "the node with this id", wholeNumber(1)));
+}
+
+const DIRECTIONS = ["in", "out", "both"] as const;
+
+/** Which edges are followed. */
+export interface EdgeOptions {
+  readonly direction: (typeof DIRECTIONS)[number];
+  readonly edge?: string;
+}
+
+export function addEdgeOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--direction <way>", "the direction of the edges, seen from the node")
+        .choices(DIRECTIONS)
+        .default("both"),
+    )
+    .option("--edge <label>", "only over edges with this label");
+}
+
+export function edgeQueryOf({ direction, edge }: EdgeOptions): EdgeQuery & Pick<EdgeOptions, "direction"> {
+  return { direction, ...(edge !== undefined && { label: edge }) };
+}
+
+/** Which nodes are walked over, and how many are printed. */
+export interface StepOptions extends EdgeOptions {
+  readonly over?: string;
+  readonly limit?: number;
+}
+
+export function addStepOptions(command: Command): Command {
+  return addLimit(addEdgeOptions(command).option("--over <label>", "only over nodes with this label"), "nodes");
+}
+
+export function stepQueryOf(options: StepOptions): StepQuery & { readonly limit?: number } {
+  const { over, limit } = options;
+  return {
+    ...edgeQueryOf(options),
+    ...(over !== undefined && { nodeLabel: over }),
+    ...(limit !== undefined && { limit }),
+  };
+}
+
+export function addLimit(command: Command, what: string): Command {
+  return command.option("--limit <count>", `at most so many ${what}`, wholeNumber(1));
 }
 
 /** Opens the store for reading, builds its graph and runs work on it and on the view at the options' point. */

@@ -16,12 +16,18 @@ import { coresCommand } from "./cores.js";
 import { demoCommand } from "./demo.js";
 import { doctorCommand } from "./doctor.js";
 import { forgetCommand } from "./forget.js";
+import { graphComponentsCommand } from "./graph-components.js";
+import { graphDegreeCommand } from "./graph-degree.js";
 import { graphDiffCommand } from "./graph-diff.js";
 import { graphFindCommand } from "./graph-find.js";
 import { graphHistoryCommand } from "./graph-history.js";
 import { graphNeighborsCommand } from "./graph-neighbors.js";
 import { graphNodeCommand } from "./graph-node.js";
+import { graphPathCommand } from "./graph-path.js";
 import { graphPurgeCommand } from "./graph-purge.js";
+import { graphRankCommand } from "./graph-rank.js";
+import { graphSubgraphCommand } from "./graph-subgraph.js";
+import { graphTraverseCommand } from "./graph-traverse.js";
 import { importGitCommand } from "./import-git.js";
 import { importNdjsonCommand } from "./import-ndjson.js";
 import { inspectCommand } from "./inspect.js";
@@ -45,6 +51,12 @@ export const COMMANDS: readonly CommandBuilder[] = [
     graphFindCommand,
     graphNodeCommand,
     graphNeighborsCommand,
+    graphDegreeCommand,
+    graphTraverseCommand,
+    graphPathCommand,
+    graphSubgraphCommand,
+    graphComponentsCommand,
+    graphRankCommand,
     graphHistoryCommand,
     graphDiffCommand,
     graphPurgeCommand,
