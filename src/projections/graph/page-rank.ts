@@ -144,17 +144,23 @@ class Walk {
     const { ranks, count } = this;
     const next = this.#next;
     const outDegrees = this.#outDegrees;
+    const sources = this.#sources;
+    const targets = this.#targets;
+    // By index: iterators over typed arrays took most of the time of a round.
     let stranded = 0;
-    for (const [slot, rank] of ranks.entries()) if (rank !== ABSENT && outDegrees[slot] === 0) stranded += rank;
+    for (let slot = 1; slot < ranks.length; slot += 1) {
+      if (ranks[slot] !== ABSENT && outDegrees[slot] === 0) stranded += ranks[slot] as number;
+    }
     const base = (1 - damping + damping * stranded) / count;
-    for (const [slot, rank] of ranks.entries()) next[slot] = rank === ABSENT ? ABSENT : base;
-    for (const [index, source] of this.#sources.entries()) {
-      const target = this.#targets[index] as number;
-      const share = (damping * (ranks[source] as number)) / (outDegrees[source] as number);
-      next[target] = (next[target] as number) + share;
+    for (let slot = 1; slot < ranks.length; slot += 1) next[slot] = ranks[slot] === ABSENT ? ABSENT : base;
+    for (let index = 0; index < sources.length; index += 1) {
+      const source = sources[index] as number;
+      const target = targets[index] as number;
+      next[target] = (next[target] as number) + (damping * (ranks[source] as number)) / (outDegrees[source] as number);
     }
     let change = 0;
-    for (const [slot, rank] of next.entries()) change += Math.abs(rank - (ranks[slot] as number));
+    for (let slot = 1; slot < ranks.length; slot += 1)
+      change += Math.abs((next[slot] as number) - (ranks[slot] as number));
     this.ranks = next;
     this.#next = ranks;
     return change;
