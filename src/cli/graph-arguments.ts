@@ -1,12 +1,11 @@
 /** What the graph commands have in common: the point that is asked about, and which nodes are meant. */
 
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { AsOf, EdgeQuery, Graph, GraphView, StepQuery } from "../index.js";
+import type { AsOf, EdgeQuery, EntityReference, Graph, GraphView, RecordedAt, StepQuery } from "../index.js";
 import { type CommonOptions, instant, storeCommand, wholeNumber } from "./arguments.js";
-import { viewAt, type WhereClause } from "./graph-query.js";
+import { UsageError } from "./failure.js";
+import { type NodeSelection, selectNode, viewAt, type WhereClause } from "./graph-query.js";
 import { withReader } from "./stores.js";
-
-export type RecordedAt = NonNullable<AsOf["recordedAt"]>;
 
 /** A point on both axes; what is left out is now. */
 export interface PointOptions extends CommonOptions {
@@ -32,6 +31,24 @@ export function addSelection(command: Command): Command {
 
 export function addNodeSelection(command: Command): Command {
   return addSelection(command.option("--id <id>", "the node with this id", wholeNumber(1)));
+}
+
+/** An entity of either kind. */
+export interface EntitySelection extends NodeSelection {
+  readonly edgeId?: number;
+}
+
+export function addEntitySelection(command: Command): Command {
+  return addNodeSelection(command).option("--edge-id <id>", "the edge with this id", wholeNumber(1));
+}
+
+/** The edge, or the one node that is meant. */
+export function entityOf(view: GraphView, options: EntitySelection): EntityReference {
+  const { edgeId } = options;
+  if (edgeId === undefined) return { kind: "node", id: options.id ?? selectNode(view, options).id };
+  if ((options.id ?? options.label ?? options.where) !== undefined)
+    throw new UsageError("--edge-id goes without --id, --label and --where");
+  return { kind: "edge", id: edgeId };
 }
 
 const DIRECTIONS = ["in", "out", "both"] as const;

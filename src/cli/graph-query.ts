@@ -23,8 +23,13 @@ export interface NodeSelection {
 
 /** A view at the point; a point outside what the log holds is a usage error. */
 export function viewAt(graph: Graph, point: AsOf): GraphView {
+  return within(() => graph.asOf(point));
+}
+
+/** Asks; an LSN outside what the log holds is a usage error. */
+export function within<Answer>(ask: () => Answer): Answer {
   try {
-    return graph.asOf(point);
+    return ask();
   } catch (error) {
     if (error instanceof RangeError) throw new UsageError(error.message, { cause: error });
     throw error;
@@ -104,6 +109,17 @@ export function printableNode(node: GraphNode): object {
 export function printableEdge(edge: GraphEdge): object {
   const { id, label, source, target, properties, validFrom, validTo, recordedFrom, recordedTo } = edge;
   return { id, label, source, target, properties, validFrom, validTo, recordedFrom, recordedTo };
+}
+
+/** With the LSNs that bound it. */
+export function printableRectangle(rectangle: GraphNode | GraphEdge): object {
+  const { lsn, supersededBy } = rectangle;
+  const entity = "source" in rectangle ? printableEdge(rectangle) : printableNode(rectangle);
+  return { ...entity, lsn, supersededBy };
+}
+
+export function formatRectangle(rectangle: GraphNode | GraphEdge): string {
+  return `${formatEntity(rectangle)}  recorded ${formatPeriod(rectangle.recordedFrom, rectangle.recordedTo)}`;
 }
 
 /** A node or an edge as one line for people. */

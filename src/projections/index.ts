@@ -3,9 +3,19 @@
 export type { RefusalReason } from "./checkpoint-file.js";
 export type { ParkedEvent } from "./checkpoint-format.js";
 export type { EventFeed, FeedEvent } from "./event-feed.js";
+export type { EntityChange } from "./graph/changed-entities.js";
+export type {
+  ChangesPage,
+  ChangesQuery,
+  EntityReference,
+  GraphOverlap,
+  GraphVersion,
+  HistoryWindow,
+  Truncatable,
+} from "./graph/chronicle.js";
 export type { ComponentQuery, GraphComponent } from "./graph/components.js";
 export type { EdgeQuery } from "./graph/edge-filter.js";
-export type { GraphEdge, GraphNode } from "./graph/entity.js";
+export type { EntityOf, GraphEdge, GraphNode } from "./graph/entity.js";
 export type { Graph } from "./graph/graph.js";
 export type {
   Detach,
@@ -18,8 +28,9 @@ export type {
   ValidPeriod,
 } from "./graph/graph-commands.js";
 export type { GraphChange, GraphHistory, HistoryOptions } from "./graph/graph-history.js";
-export type { AsOf } from "./graph/graph-state.js";
+export type { AsOf, RecordedAt } from "./graph/graph-point.js";
 export type { GraphView } from "./graph/graph-view.js";
+export type { GraphLineage, LineageQuery } from "./graph/lineage.js";
 export type { NodeQuery } from "./graph/node-filter.js";
 export type { PageRank, PageRankQuery, RankedNode } from "./graph/page-rank.js";
 export type { Properties, PropertyValue } from "./graph/property.js";

@@ -200,6 +200,83 @@ test("history shows every rectangle, of a node and of an edge", async () => {
   assert.is(failure.code, "ERR_USAGE");
 });
 
+test("versions, windows, changes, overlaps, lineage and LSNs", async () => {
+  const { store, lsns } = await makeStore();
+  const ask = (...parameters: string[]) => runJson(["graph", ...parameters, "--store", store]);
+  const first = (lsns[0] ?? 0) - 1;
+  const [version = {}] = await ask("version", "--id", "1", "--valid", "2020-06-01", "--recorded", `lsn:${lsns[1]}`);
+  assert.equal([version["lsn"], version["supersededBy"]], [lsns[0], lsns[2]]);
+  assert.is((await ask("version", "--edge-id", "1", "--valid", "2021-01-01"))[0]?.["label"], "WORKS_AT");
+  assert.is((await runFailing(["graph", "version", "--id", "1", "--store", store])).code, "ERR_GRAPH_NOT_FOUND");
+
+  const history = (...parameters: string[]) => ask("history", "--id", "1", ...parameters);
+  const within2020 = await history("--valid-from", "2020-01-01", "--valid-to", "2021-01-01");
+  assert.equal(
+    within2020.map(({ lsn }) => lsn),
+    [lsns[0], lsns[2]],
+  );
+  assert.equal(await history("--recorded-from", `lsn:${lsns[8]}`, "--valid-to", "2020-06-01"), within2020.slice(1));
+  assert.equal(await history("--recorded-to", `lsn:${lsns[0]}`), []);
+
+  const changes = await ask("changes", "--after", String(first), "--limit", "4");
+  const last = changes.pop();
+  assert.equal(
+    changes.map(({ lsn, kind, id, change }) => [lsn, kind, id, change]),
+    [0, 1, 2, 3].map((at) => [lsns[at], "node", at === 3 ? 2 : 1, "asserted"]),
+  );
+  assert.equal(last, { next: lsns[3], hasMore: true });
+  const rest = await ask("changes", "--after", String(lsns[3]));
+  assert.equal(
+    rest.map(({ kind, id, change, next }) => (next === undefined ? `${kind} ${id} ${change}` : next)),
+    ["node 3 asserted", ...[1, 2, 3].map((id) => `edge ${id} asserted`), "node 1 deleted", "edge 1 deleted", lsns[8]],
+  );
+  assert.equal((await ask("changes", "--recorded-to", "2000-01-01")).length, 1);
+
+  const overlaps = await ask("overlaps", "edge:1", "node:3");
+  assert.equal(
+    overlaps.map(({ validFrom, validTo }) => [validFrom, validTo]),
+    [[year(2020), year(2023)]],
+  );
+  const known = await ask("overlaps", "node:1", "node:2", "--recorded", `lsn:${lsns[3]}`);
+  assert.equal(
+    known.map(({ validFrom, a }) => [validFrom, ((a as JsonObject)["properties"] as JsonObject)["salary"]]),
+    [
+      [year(2020), 110],
+      [year(2021), 120],
+    ],
+  );
+
+  const lineage = async (...parameters: string[]): Promise<JsonObject> =>
+    (await ask("lineage", "--id", "1", "--valid", "2022-01-01", ...parameters))[0] ?? {};
+  assert.equal((await lineage("--property", "name"))["lsn"], lsns[0]);
+  const salary = await lineage("--property", "salary");
+  assert.equal([salary["lsn"], (salary["event"] as JsonObject)["type"]], [lsns[1], "varve.v1.NodePatched"]);
+  const unknown = await lineage("--recorded", `lsn:${first}`);
+  assert.equal(unknown, { version: null, lsn: null, event: null });
+
+  const [at = {}] = await ask("lsn", "--of", String(lsns[8]));
+  assert.equal(await ask("lsn", "--at", String(at["recordedAt"])), [at]);
+  assert.equal(await ask("lsn", "--of", "0"), [{ lsn: 0, recordedAt: null }]);
+  for (const parameters of [
+    ["changes", "--after", "99999"],
+    ["changes", "--limit", "0"],
+    ["history", "--id", "1", "--at", "valid", "--valid-to", "2020-01-01"],
+    ["history", "--id", "1", "--recorded-from", "lsn:99999"],
+    ["overlaps", "node:1", "person:2"],
+    ["overlaps", "node:1"],
+    ["overlaps", "node:1", "node:0"],
+    ["lsn"],
+    ["lsn", "--of", "99999"],
+    ["lsn", "--of", "1", "--at", "0"],
+    ["lineage", "--id", "1", "--edge-id", "1"],
+  ]) {
+    const failure = await runFailing(["graph", ...parameters, "--store", store]);
+    assert.is(failure.code, "ERR_USAGE", parameters.join(" "));
+  }
+  const empty = ["graph", "history", "--id", "1", "--valid-from", "2021-01-01", "--valid-to", "2020-01-01"];
+  assert.is((await runFailing([...empty, "--store", store])).code, "ERR_GRAPH_INVALID_PERIOD");
+});
+
 test("diff names what was added, removed and changed, along either axis", async () => {
   const { store, lsns } = await makeStore();
   const diff = async (...parameters: string[]) =>
@@ -250,6 +327,11 @@ test("text for people has one line per node", async () => {
     ["subgraph", "--id", "3", "--hops", "1"],
     ["components", "--valid", "2022-01-01"],
     ["rank"],
+    ["version", "--id", "1", "--valid", "2022-01-01"],
+    ["changes"],
+    ["overlaps", "node:1", "edge:1"],
+    ["lineage", "--id", "1", "--valid", "2022-01-01", "--property", "salary"],
+    ["lsn", "--of", "1"],
   ]) {
     const run = await runCli(["graph", ...parameters, "--store", store]);
     assert.is(run.exitCode, 0, run.stderr);

@@ -8,12 +8,13 @@
 
 import { assert } from "../../assert.js";
 import { StoreError, type StoreErrorCode } from "../../errors.js";
-import type { GraphEdge, GraphNode } from "./entity.js";
+import { Chronicle } from "./chronicle.js";
+import type { EntityOf } from "./entity.js";
 import { decodeTables, encodeTables } from "./graph-checkpoint.js";
 import { GraphEventFields, readPurge } from "./graph-event-fields.js";
 import { type EntityKind, GRAPH_EVENT_KINDS, type GraphEventKind, PURGED_TYPE } from "./graph-event-kind.js";
-import { differences, type GraphChange, type GraphHistory, type HistoryOptions, historyOf } from "./graph-history.js";
-import { checkChoice, checkId, checkKnownKeys, checkRecord, checkTime } from "./graph-input.js";
+import { differences, type GraphChange, type GraphHistory, type HistoryOptions } from "./graph-history.js";
+import { type AsOf, pointOf } from "./graph-point.js";
 import { judgePurge, purge } from "./graph-purge.js";
 import { GraphTables } from "./graph-tables.js";
 import { GraphView } from "./graph-view.js";
@@ -29,15 +30,9 @@ export interface GraphStateOptions {
   readonly clock?: () => number;
 }
 
-/** The point of a view; what is left out is now. */
-export interface AsOf {
-  /** µs since 1970. Default: the later of the wall clock and the effective recordedAt of the view's LSN. */
-  readonly validAt?: number;
-  /** µs since 1970, or exactly an LSN that was applied. Default: the last LSN applied. */
-  readonly recordedAt?: number | { readonly lsn: number };
-}
-
 export class GraphState {
+  /** Answers what is asked along the axes. */
+  readonly chronicle: Chronicle;
   readonly #tables: GraphTables;
   readonly #writer: GraphWriter;
   readonly #fields = new GraphEventFields();
@@ -53,6 +48,7 @@ export class GraphState {
     this.#tables = tables;
     this.#writer = new GraphWriter(tables);
     this.#clock = options.clock ?? (() => Date.now() * 1000);
+    this.chronicle = new Chronicle(tables, this.#clock);
   }
 
   /** The last LSN applied, 0 before the first. */
@@ -167,29 +163,12 @@ export class GraphState {
    * Throws `RangeError` for an LSN that was not applied yet, ERR_GRAPH_INVALID_PERIOD for a time outside ±(2^53 − 1).
    */
   asOf(point: AsOf = {}): GraphView {
-    checkKnownKeys("asOf", checkRecord("asOf", point), ["validAt", "recordedAt"]);
-    const { recordedAt } = point;
-    const lsn = this.#lsnOf(recordedAt);
-    const validAt =
-      point.validAt === undefined
-        ? Math.max(this.#clock(), this.#tables.clock.timeOf(lsn))
-        : checkTime("validAt", point.validAt);
-    return new GraphView(this.#tables, validAt, lsn, typeof recordedAt === "number" ? recordedAt : null);
+    return new GraphView(this.#tables, pointOf(this.#tables.clock, this.#clock(), "asOf", point));
   }
 
   /** Everything the graph knows or knew about a node or an edge: its rectangles in the order (recordedFrom, validFrom). */
-  history(kind: "node", id: number, options?: HistoryOptions): GraphHistory<GraphNode>;
-  history(kind: "edge", id: number, options?: HistoryOptions): GraphHistory<GraphEdge>;
-  history(kind: EntityKind, id: number, options: HistoryOptions = {}): GraphHistory<GraphNode> {
-    checkChoice("kind", kind, ["node", "edge"]);
-    checkKnownKeys("history", checkRecord("history", options), ["at", "coalesce"]);
-    if (options.at !== undefined) checkChoice("at", options.at, ["valid", "recorded"]);
-    const slot = this.#tables.of(kind).ids.slotOf(checkId("id", id));
-    const now = Math.max(this.#clock(), this.#tables.clock.time);
-    const rectangles = slot === 0 ? [] : historyOf(this.#tables, kind, slot, now, options);
-    // What is in force along valid time is there whatever was purged.
-    const truncatedBefore = options.at === "valid" ? null : this.truncatedBefore;
-    return Object.assign(rectangles, { truncatedBefore });
+  history<Kind extends EntityKind>(kind: Kind, id: number, options: HistoryOptions = {}): GraphHistory<EntityOf[Kind]> {
+    return this.chronicle.history(kind, id, options);
   }
 
   /** What is different in the second view: entities that exist in one only, or hold something else. One at a time. */
@@ -254,16 +233,6 @@ export class GraphState {
 
   #edgesInTheWay(fields: GraphEventFields, code: StoreErrorCode): number {
     return code === "ERR_GRAPH_HAS_EDGES" ? this.#writer.countEdges(fields) : 0;
-  }
-
-  #lsnOf(recordedAt: AsOf["recordedAt"]): number {
-    if (recordedAt === undefined) return this.lsn;
-    if (typeof recordedAt === "number") return this.#tables.clock.lsnAt(checkTime("recordedAt", recordedAt));
-    checkKnownKeys("recordedAt", checkRecord("recordedAt", recordedAt), ["lsn"]);
-    const { lsn } = recordedAt;
-    if (lsn !== 0) checkId("recordedAt.lsn", lsn);
-    if (lsn > this.lsn) throw new RangeError(`LSN ${lsn} was not applied yet: the graph is at ${this.lsn}`);
-    return lsn;
   }
 }
 

@@ -16,6 +16,7 @@ import { type ComponentQuery, components, type GraphComponent } from "./componen
 import { type EdgeFilter, type EdgeQuery, edgeFilterOf } from "./edge-filter.js";
 import { edgeOf, type GraphEdge, type GraphNode, nodeOf, rectangleKnownAt } from "./entity.js";
 import { checkId, checkKnownKeys, checkRecord, checkShare } from "./graph-input.js";
+import type { GraphPoint } from "./graph-point.js";
 import type { GraphTables } from "./graph-tables.js";
 import { NodeFilter, type NodeQuery } from "./node-filter.js";
 import { PAGE_RANK_DEFAULTS, PAGE_RANK_ITERATIONS_MAX, PageRank, type PageRankQuery } from "./page-rank.js";
@@ -41,7 +42,7 @@ export class GraphView {
   readonly #askedAt: number | null;
 
   /** @internal */
-  constructor(tables: GraphTables, validAt: number, lsn: number, askedAt: number | null) {
+  constructor(tables: GraphTables, { validAt, lsn, askedAt }: GraphPoint) {
     this.#askedAt = askedAt;
     this.tables = tables;
     this.validAt = validAt;
@@ -56,10 +57,7 @@ export class GraphView {
    * was read.
    */
   get truncatedBefore(): number | null {
-    const { before, lsn } = this.tables.purged;
-    if (before === null) return null;
-    const liesBefore = this.lsn < lsn || (this.#askedAt !== null && this.#askedAt < before);
-    return liesBefore ? before : null;
+    return this.tables.purged.truncation(this.lsn, this.#askedAt);
   }
 
   /**
