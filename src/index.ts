@@ -94,6 +94,7 @@ export {
   type HistoryOptions,
   type HistoryWindow,
   type LineageQuery,
+  type NamedSnapshot,
   type NodeInput,
   type NodeQuery,
   openReader,

@@ -11,12 +11,19 @@ import { withReader } from "./stores.js";
 export interface PointOptions extends CommonOptions {
   readonly valid?: number;
   readonly recorded?: RecordedAt;
+  /** A named point instead of the two. */
+  readonly snapshot?: string;
 }
 
 const TIMES = `
 A time is ISO 8601 (UTC unless it says otherwise) or µs since 1970. --recorded also takes lsn:<number>.`;
 
 export function graphCommand(name: string, summary: string): Command {
+  return pointCommand(name, summary).option("--snapshot <name>", "at the point that has this name");
+}
+
+/** A command with the options of a point that cannot be a named one. */
+export function pointCommand(name: string, summary: string): Command {
   return storeCommand(name, summary)
     .option("--valid <time>", "when it held in the world (default: now)", instant)
     .option("--recorded <time>", "as the store knew it then (default: now)", recordedAt)
@@ -101,10 +108,22 @@ export async function withGraph(
   options: PointOptions,
   work: (graph: Graph, view: GraphView) => Promise<void>,
 ): Promise<void> {
+  const { valid, recorded, snapshot } = options;
+  if (snapshot !== undefined && (valid ?? recorded) !== undefined)
+    throw new UsageError("--snapshot goes without --valid and --recorded");
   await withReader(options, [], async (reader) => {
     const graph = await reader.graph();
-    await work(graph, viewAt(graph, pointOf(options.valid, options.recorded)));
+    await work(graph, snapshot === undefined ? viewAt(graph, pointOf(valid, recorded)) : namedView(graph, snapshot));
   });
+}
+
+function namedView(graph: Graph, name: string): GraphView {
+  try {
+    return graph.snapshot(name);
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(error.message, { cause: error });
+    throw error;
+  }
 }
 
 export function pointOf(validAt: number | undefined, recorded: RecordedAt | undefined): AsOf {

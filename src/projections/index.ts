@@ -31,6 +31,7 @@ export type { GraphChange, GraphHistory, HistoryOptions } from "./graph/graph-hi
 export type { AsOf, RecordedAt } from "./graph/graph-point.js";
 export type { GraphView } from "./graph/graph-view.js";
 export type { GraphLineage, LineageQuery } from "./graph/lineage.js";
+export type { NamedSnapshot } from "./graph/named-snapshots.js";
 export type { NodeQuery } from "./graph/node-filter.js";
 export type { PageRank, PageRankQuery, RankedNode } from "./graph/page-rank.js";
 export type { Properties, PropertyValue } from "./graph/property.js";

@@ -277,6 +277,38 @@ test("versions, windows, changes, overlaps, lineage and LSNs", async () => {
   assert.is((await runFailing([...empty, "--store", store])).code, "ERR_GRAPH_INVALID_PERIOD");
 });
 
+test("a point is named, listed, asked at, and loses its name again", async () => {
+  const { store, lsns } = await makeStore();
+  const ask = (...parameters: string[]) => runJson(["graph", ...parameters, "--store", store]);
+  const point = ["--valid", "2020-06-01", "--recorded", `lsn:${lsns[0]}`];
+  const [named = {}] = await ask("snapshot", "name", "first", ...point);
+  assert.equal([named["name"], named["lsn"]], ["first", lsns[0]]);
+  await ask("snapshot", "name", "now");
+  const list = await ask("snapshot", "list");
+  assert.equal(
+    list.map(({ name }) => name),
+    ["first", "now"],
+  );
+  assert.equal(list[0], named);
+  assert.equal(await ask("find", "--snapshot", "first"), await ask("find", ...point));
+  assert.equal((await ask("lineage", "--id", "1", "--snapshot", "first"))[0]?.["lsn"], lsns[0]);
+  assert.match(
+    (await runCli(["graph", "snapshot", "list", "--store", store])).stdout,
+    "first  valid 2020-06-01T00:00:00Z",
+  );
+  assert.equal((await ask("snapshot", "remove", "first"))[0]?.["name"], "first");
+  const code = async (...parameters: string[]) => (await runFailing(["graph", ...parameters, "--store", store])).code;
+  assert.is(await code("find", "--snapshot", "first"), "ERR_GRAPH_SNAPSHOT_NOT_FOUND");
+  assert.is(await code("snapshot", "remove", "first"), "ERR_GRAPH_SNAPSHOT_NOT_FOUND");
+  assert.is(await code("snapshot", "name", "now"), "ERR_GRAPH_SNAPSHOT_EXISTS");
+  assert.is(await code("snapshot", "name", ""), "ERR_USAGE");
+  assert.is(await code("snapshot", "name", "x".repeat(257)), "ERR_USAGE");
+  assert.is(await code("snapshot", "name", "later", "--recorded", "lsn:99999"), "ERR_USAGE");
+  assert.is(await code("find", "--snapshot", "now", ...point), "ERR_USAGE");
+  assert.is(await code("find", "--snapshot", ""), "ERR_USAGE");
+  assert.equal((await ask("snapshot", "list")).length, 1);
+});
+
 test("diff names what was added, removed and changed, along either axis", async () => {
   const { store, lsns } = await makeStore();
   const diff = async (...parameters: string[]) =>

@@ -30,6 +30,7 @@ import { graphOverlapsCommand } from "./graph-overlaps.js";
 import { graphPathCommand } from "./graph-path.js";
 import { graphPurgeCommand } from "./graph-purge.js";
 import { graphRankCommand } from "./graph-rank.js";
+import { graphSnapshotCommand } from "./graph-snapshot.js";
 import { graphSubgraphCommand } from "./graph-subgraph.js";
 import { graphTraverseCommand } from "./graph-traverse.js";
 import { graphVersionCommand } from "./graph-version.js";
@@ -69,6 +70,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
     graphOverlapsCommand,
     graphLineageCommand,
     graphLsnCommand,
+    graphSnapshotCommand,
     graphPurgeCommand,
   ]),
   checkpointCommand,

@@ -10,17 +10,19 @@ import { assert } from "../../assert.js";
 import { StoreError, type StoreErrorCode } from "../../errors.js";
 import { Chronicle } from "./chronicle.js";
 import type { EntityOf } from "./entity.js";
+import { GLOBAL_TYPES, readGlobalChange } from "./global-change.js";
 import { decodeTables, encodeTables } from "./graph-checkpoint.js";
-import { GraphEventFields, readPurge } from "./graph-event-fields.js";
-import { type EntityKind, GRAPH_EVENT_KINDS, type GraphEventKind, PURGED_TYPE } from "./graph-event-kind.js";
+import { GraphEventFields } from "./graph-event-fields.js";
+import { type EntityKind, GRAPH_EVENT_KINDS, type GraphEventKind } from "./graph-event-kind.js";
 import { differences, type GraphChange, type GraphHistory, type HistoryOptions } from "./graph-history.js";
 import { type AsOf, pointOf } from "./graph-point.js";
-import { judgePurge, purge } from "./graph-purge.js";
 import { GraphTables } from "./graph-tables.js";
 import { GraphView } from "./graph-view.js";
 import { GraphWriter } from "./graph-writer.js";
+import type { NamedSnapshot } from "./named-snapshots.js";
 import type { RawEvent } from "./raw-event.js";
 import type { Rejection } from "./rejection-list.js";
+import { checkSnapshotName } from "./snapshot-events.js";
 
 // As many as a processor can usefully fetch for; their lines fit its first-level cache.
 const EVENTS_AHEAD_MAX = 64;
@@ -130,7 +132,7 @@ export class GraphState {
     clock.advance(event.lsn, event.recordedAt);
     const kind = this.#kindOf(event.type);
     if (kind === undefined) {
-      if (event.type === PURGED_TYPE) this.#purge(event);
+      if (GLOBAL_TYPES.has(event.type)) this.#applyGlobal(event);
       return;
     }
     clock.anchor();
@@ -147,8 +149,9 @@ export class GraphState {
   foresee(type: string, payload: Uint8Array): { code: StoreErrorCode; edges: number } | null {
     const kind = this.#kindOf(type);
     const time = Math.max(this.#clock(), this.#tables.clock.time);
-    if (type === PURGED_TYPE) {
-      const code = this.#judgePurge(readPurge(payload, 0, payload.length), time);
+    if (GLOBAL_TYPES.has(type)) {
+      const change = readGlobalChange(this.#tables, type, payload, 0, payload.length);
+      const code = typeof change === "string" ? change : change.judge(time, this.lsn);
       return code === null ? null : { code, edges: 0 };
     }
     if (kind === undefined) return null;
@@ -169,6 +172,20 @@ export class GraphState {
   /** Everything the graph knows or knew about a node or an edge: its rectangles in the order (recordedFrom, validFrom). */
   history<Kind extends EntityKind>(kind: Kind, id: number, options: HistoryOptions = {}): GraphHistory<EntityOf[Kind]> {
     return this.chronicle.history(kind, id, options);
+  }
+
+  /** The points that have a name, in the order in which they were given it. */
+  get snapshots(): readonly NamedSnapshot[] {
+    return this.#tables.snapshots.list();
+  }
+
+  /** The view at a named point. Throws ERR_GRAPH_SNAPSHOT_NOT_FOUND. */
+  snapshot(name: string): GraphView {
+    const found = this.#tables.snapshots.get(checkSnapshotName(name));
+    if (found === undefined) {
+      throw new StoreError("ERR_GRAPH_SNAPSHOT_NOT_FOUND", `no snapshot is named ${JSON.stringify(name)}`, { name });
+    }
+    return new GraphView(this.#tables, { validAt: found.validAt, lsn: found.lsn, askedAt: null });
   }
 
   /** What is different in the second view: entities that exist in one only, or hold something else. One at a time. */
@@ -212,18 +229,14 @@ export class GraphState {
     return this.#writer.judge(kind, fields);
   }
 
-  /** At its own LSN: a purge is judged by when it was recorded, wherever it is applied. */
-  #purge({ lsn, bytes, payloadStart, payloadEnd }: RawEvent): void {
+  /** What is about the graph as a whole, judged at its own LSN. */
+  #applyGlobal({ type, lsn, bytes, payloadStart, payloadEnd }: RawEvent): void {
     const { clock, rejections } = this.#tables;
     clock.anchor();
-    const recordedBefore = readPurge(bytes, payloadStart, payloadEnd);
-    const code = this.#judgePurge(recordedBefore, clock.time);
+    const change = readGlobalChange(this.#tables, type, bytes, payloadStart, payloadEnd);
+    const code = typeof change === "string" ? change : change.judge(clock.time, lsn - 1);
     if (code !== null) rejections.add({ lsn, code, kind: "graph", id: 0, edges: 0 });
-    else purge(this.#tables, recordedBefore as number); // what is no number was refused
-  }
-
-  #judgePurge(recordedBefore: number | StoreErrorCode, recordedAt: number): StoreErrorCode | null {
-    return typeof recordedBefore === "number" ? judgePurge(this.#tables, recordedBefore, recordedAt) : recordedBefore;
+    else if (typeof change !== "string") change.write(lsn);
   }
 
   #reject(kind: GraphEventKind, fields: GraphEventFields, code: StoreErrorCode, lsn: number): void {
@@ -234,22 +247,4 @@ export class GraphState {
   #edgesInTheWay(fields: GraphEventFields, code: StoreErrorCode): number {
     return code === "ERR_GRAPH_HAS_EDGES" ? this.#writer.countEdges(fields) : 0;
   }
-}
-
-const REASONS: ReadonlyMap<StoreErrorCode, string> = new Map([
-  ["ERR_GRAPH_HORIZON", "its horizon lies in the future, or before that of an earlier purge"],
-]);
-
-/** The error that a command fails with. */
-export function refusal(
-  code: StoreErrorCode,
-  kind: Rejection["kind"],
-  id: number,
-  edges: number,
-  lsn: number | null,
-): StoreError {
-  const reason = REASONS.get(code) ?? (code === "ERR_GRAPH_HAS_EDGES" ? `${edges} edges are in force there` : code);
-  const where = lsn === null ? "" : ` at LSN ${lsn}`;
-  const what = kind === "graph" ? "the purge" : `${kind} ${id}`;
-  return new StoreError(code, `${what} was refused${where}: ${reason}`, { kind, id, lsn, edges });
 }

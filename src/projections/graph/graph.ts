@@ -29,6 +29,7 @@ import type { AsOf, RecordedAt } from "./graph-point.js";
 import type { GraphState } from "./graph-state.js";
 import type { GraphView } from "./graph-view.js";
 import { type EventLog, type GraphLineage, type LineageQuery, lineageOf } from "./lineage.js";
+import type { NamedSnapshot } from "./named-snapshots.js";
 import type { Properties } from "./property.js";
 import type { RawEvent } from "./raw-event.js";
 import type { Rejection } from "./rejection-list.js";
@@ -212,6 +213,43 @@ export class Graph {
     query: LineageQuery = {},
   ): Promise<GraphLineage<EntityOf[Kind]>> {
     return await lineageOf(this.#runner.state.chronicle, this.#log, kind, id, query);
+  }
+
+  /** The points that were given a name, in the order in which they were: `validAt` and `lsn` are the point, `namedBy` is the LSN of the event. */
+  get snapshots(): readonly NamedSnapshot[] {
+    return this.#runner.state.snapshots;
+  }
+
+  /**
+   * The view at a named point: the same answers in every process and after every restart, but for what a purge takes (`truncatedBefore`).
+   *
+   * @throws StoreError `ERR_GRAPH_SNAPSHOT_NOT_FOUND`; TypeError for what is no name
+   */
+  snapshot(name: string): GraphView {
+    return this.#runner.state.snapshot(name);
+  }
+
+  /**
+   * Gives a point a name, durably: by an event, so replay, other processes and checkpoints agree. Nothing is copied. What is left out of
+   * the point is now.
+   *
+   * @param name at most 256 bytes of UTF-8. There can be 10,000.
+   * @throws TypeError and RangeError as `asOf`, and for what is no name
+   * @throws StoreError `ERR_GRAPH_SNAPSHOT_EXISTS`, `ERR_GRAPH_FULL`, `ERR_STORE_READ_ONLY`, and what an append throws
+   *
+   * @example
+   * ```ts
+   * await graph.nameSnapshot("closing 2025", { validAt: Date.UTC(2026, 0, 1) * 1000 });
+   * graph.snapshot("closing 2025").node(ann.id);
+   * ```
+   */
+  async nameSnapshot(name: string, point: AsOf = {}): Promise<NamedSnapshot> {
+    return await this.#commands.nameSnapshot(name, point);
+  }
+
+  /** Takes a name away again. @throws StoreError `ERR_GRAPH_SNAPSHOT_NOT_FOUND`; as `nameSnapshot` */
+  async removeSnapshot(name: string): Promise<{ readonly lsn: number }> {
+    return await this.#commands.removeSnapshot(name);
   }
 
   /** What is different in the second view: entities that exist in one only, or hold something else. One at a time. */
