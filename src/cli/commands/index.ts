@@ -20,6 +20,7 @@ import { graphChangesCommand } from "./graph-changes.js";
 import { graphComponentsCommand } from "./graph-components.js";
 import { graphDegreeCommand } from "./graph-degree.js";
 import { graphDiffCommand } from "./graph-diff.js";
+import { graphExportCommand } from "./graph-export.js";
 import { graphFindCommand } from "./graph-find.js";
 import { graphHistoryCommand } from "./graph-history.js";
 import { graphLineageCommand } from "./graph-lineage.js";
@@ -70,6 +71,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
     graphOverlapsCommand,
     graphLineageCommand,
     graphLsnCommand,
+    graphExportCommand,
     graphSnapshotCommand,
     graphPurgeCommand,
   ]),
