@@ -28,6 +28,7 @@ export type {
   ValidPeriod,
 } from "./graph/graph-commands.js";
 export type { GraphChange, GraphHistory, HistoryOptions } from "./graph/graph-history.js";
+export type { GraphMatch, MatchRow } from "./graph/graph-match.js";
 export type { AsOf, RecordedAt } from "./graph/graph-point.js";
 export type { GraphView } from "./graph/graph-view.js";
 export type { GraphLineage, LineageQuery } from "./graph/lineage.js";

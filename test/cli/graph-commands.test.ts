@@ -200,6 +200,35 @@ test("history shows every rectangle, of a node and of an edge", async () => {
   assert.is(failure.code, "ERR_USAGE");
 });
 
+test("a pattern gives every way through it", async () => {
+  const { store } = await makeStore();
+  const match = async (...parameters: string[]) =>
+    (await runJson(["graph", "match", "--valid", "2022-01-01", "--store", store, ...parameters])).map(
+      ({ nodes, edges }) => [ids(nodes as JsonObject[]), ids(edges as JsonObject[])],
+    );
+  assert.equal(await match("--label", "Person", "--where", "salary=120", "--step", "out:WORKS_AT:Company"), [
+    [[1, 2], [1]],
+  ]);
+  assert.equal(await match("--where", "name=Ann", "--step", "out", "--step", "in::Person"), [
+    [
+      [1, 2, 3],
+      [1, 3],
+    ],
+    [
+      [1, 2, 3],
+      [1, 2],
+    ],
+  ]);
+  assert.equal(await match("--id", "2", "--step", "both:OWNS"), [[[2, 3], [3]]]);
+  assert.is((await match("--step", "both", "--limit", "2")).length, 2);
+  assert.equal(await match("--id", "99"), []);
+  const code = async (...parameters: string[]) =>
+    (await runFailing(["graph", "match", "--store", store, ...parameters])).code;
+  assert.equal([await code("--step", "up"), await code("--step", "out:A:B:C")], ["ERR_USAGE", "ERR_USAGE"]);
+  const run = await runCli(["graph", "match", "--id", "3", "--step", "out:OWNS", "--store", store]);
+  assert.is(run.stdout.trimEnd().split("\n").length, 3);
+});
+
 test("versions, windows, changes, overlaps, lineage and LSNs", async () => {
   const { store, lsns } = await makeStore();
   const ask = (...parameters: string[]) => runJson(["graph", ...parameters, "--store", store]);

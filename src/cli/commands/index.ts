@@ -25,6 +25,7 @@ import { graphFindCommand } from "./graph-find.js";
 import { graphHistoryCommand } from "./graph-history.js";
 import { graphLineageCommand } from "./graph-lineage.js";
 import { graphLsnCommand } from "./graph-lsn.js";
+import { graphMatchCommand } from "./graph-match.js";
 import { graphNeighborsCommand } from "./graph-neighbors.js";
 import { graphNodeCommand } from "./graph-node.js";
 import { graphOverlapsCommand } from "./graph-overlaps.js";
@@ -57,6 +58,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
   group("graph", "ask the bi-temporal graph", [
     graphFindCommand,
     graphNodeCommand,
+    graphMatchCommand,
     graphNeighborsCommand,
     graphDegreeCommand,
     graphTraverseCommand,

@@ -16,6 +16,7 @@ import { type ComponentQuery, components, type GraphComponent } from "./componen
 import { type EdgeFilter, type EdgeQuery, edgeFilterOf } from "./edge-filter.js";
 import { edgeOf, type GraphEdge, type GraphNode, nodeOf, rectangleKnownAt } from "./entity.js";
 import { checkId, checkKnownKeys, checkRecord, checkShare } from "./graph-input.js";
+import { GraphMatch } from "./graph-match.js";
 import type { GraphPoint } from "./graph-point.js";
 import type { GraphTables } from "./graph-tables.js";
 import { NodeFilter, type NodeQuery } from "./node-filter.js";
@@ -112,6 +113,19 @@ export class GraphView {
   find(query: NodeQuery): Generator<GraphNode, void, undefined> {
     checkKnownKeys("find", checkRecord("find", query), ["label", "where"]);
     return this.#find(new NodeFilter(this.tables, query));
+  }
+
+  /**
+   * A pattern of nodes and edges, built step by step; iterating it gives the rows, one at a time.
+   *
+   * @example
+   * ```ts
+   * const colleagues = view.match().label("Person").where({ name: "Ann" }).out("WORKS_AT").in("WORKS_AT").limit(10);
+   * for (const { nodes } of colleagues) console.log(nodes[2]?.properties["name"]);
+   * ```
+   */
+  match(): GraphMatch {
+    return new GraphMatch(this);
   }
 
   /**
@@ -240,6 +254,23 @@ export class GraphView {
     }
   }
 
+  /**
+   * The slots of visible nodes that the filter holds for.
+   * @internal
+   */
+  *nodeSlots(filter: NodeFilter): Generator<number, void, undefined> {
+    const { nodes, labelled } = this.tables;
+    const slots = filter.label === null ? null : labelled[filter.label];
+    if (slots === undefined) return;
+    // The number of slots is read once: nodes created meanwhile are not in this view.
+    const count = slots === null ? nodes.records.length - 1 : slots.length;
+    for (let index = 0; index < count; index += 1) {
+      const slot = slots === null ? index + 1 : slots.get(index);
+      const row = this.nodeRow(slot);
+      if (row !== 0 && filter.holds(slot, row)) yield slot;
+    }
+  }
+
   /** @internal */
   otherEnd(edge: number, node: number): number {
     const { edges } = this.tables;
@@ -276,16 +307,7 @@ export class GraphView {
   }
 
   *#find(filter: NodeFilter): Generator<GraphNode, void, undefined> {
-    const { nodes, labelled } = this.tables;
-    const slots = filter.label === null ? null : labelled[filter.label];
-    if (slots === undefined) return;
-    // The number of slots is read once: nodes created meanwhile are not in this view.
-    const count = slots === null ? nodes.records.length - 1 : slots.length;
-    for (let index = 0; index < count; index += 1) {
-      const slot = slots === null ? index + 1 : slots.get(index);
-      const row = this.nodeRow(slot);
-      if (row !== 0 && filter.holds(slot, row)) yield this.#nodeOf(slot, row);
-    }
+    for (const slot of this.nodeSlots(filter)) yield this.#nodeOf(slot, this.nodeRow(slot));
   }
 }
 
