@@ -8,8 +8,8 @@
  * Nodes and edges come out in an order that is the same for the same log: edges and neighbours with the last created
  * first, `find` with the first created first, `traverse` breadth first.
  *
- * Whatever walks along edges comes to each node once: no question runs in circles, and none enumerates paths. An id that the view does not
- * have is no error: there is nothing at it.
+ * Whatever walks along edges comes to each node once, but for `match`, which goes as many steps as its pattern has: no question runs in
+ * circles. An id that the view does not have is no error: there is nothing at it.
  */
 
 import { type ComponentQuery, components, type GraphComponent } from "./components.js";
