@@ -142,8 +142,8 @@ export class GraphView {
   }
 
   /**
-   * A path with the fewest edges, or null when there is none or an end does not exist. Of several, the one that `traverse` would find first. Looks
-   * at no more than what is nearer to the start than the end is, in one turn of the event loop.
+   * A path with the fewest edges, or null when there is none or an end does not exist. Of several, always the same one.
+   * Looks from both ends at once, in one turn of the event loop.
    *
    * @throws TypeError for a wrong option
    *
