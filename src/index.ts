@@ -94,6 +94,7 @@ export {
   type GraphView,
   type HistoryOptions,
   type HistoryWindow,
+  type IndexDefinition,
   type LineageQuery,
   type MatchRow,
   type NamedSnapshot,

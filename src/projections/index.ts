@@ -16,7 +16,7 @@ export type {
 export type { ComponentQuery, GraphComponent } from "./graph/components.js";
 export type { EdgeQuery } from "./graph/edge-filter.js";
 export type { EntityOf, GraphEdge, GraphNode } from "./graph/entity.js";
-export type { Graph } from "./graph/graph.js";
+export type { Graph, IndexDefinition } from "./graph/graph.js";
 export type {
   Detach,
   EdgeInput,

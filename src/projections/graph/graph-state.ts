@@ -169,6 +169,13 @@ export class GraphState {
     return new GraphView(this.#tables, pointOf(this.#tables.clock, this.#clock(), "asOf", point));
   }
 
+  /** Builds some of an index of nodes; true when it is there. */
+  buildIndex(label: string, property: string, slotCountMax: number): boolean {
+    const { indexes } = this.#tables;
+    const index = indexes.of(label, property);
+    return index.isComplete || indexes.build(index, this.#tables, slotCountMax);
+  }
+
   /** Everything the graph knows or knew about a node or an edge: its rectangles in the order (recordedFrom, validFrom). */
   history<Kind extends EntityKind>(kind: Kind, id: number, options: HistoryOptions = {}): GraphHistory<EntityOf[Kind]> {
     return this.chronicle.history(kind, id, options);

@@ -103,7 +103,8 @@ export class GraphView {
   }
 
   /**
-   * The nodes with this label and these properties.
+   * The nodes with this label and these properties. With an index of one of these (`graph.index`) it looks at those that ever held the value, in
+   * the order of their creation; without one at all nodes that ever bore the label.
    *
    * @example
    * ```ts
@@ -262,10 +263,11 @@ export class GraphView {
     const { nodes, labelled } = this.tables;
     const slots = filter.label === null ? null : labelled[filter.label];
     if (slots === undefined) return;
+    const candidates = filter.candidates();
     // The number of slots is read once: nodes created meanwhile are not in this view.
-    const count = slots === null ? nodes.records.length - 1 : slots.length;
+    const count = candidates?.length ?? slots?.length ?? nodes.records.length - 1;
     for (let index = 0; index < count; index += 1) {
-      const slot = slots === null ? index + 1 : slots.get(index);
+      const slot = candidates?.[index] ?? slots?.get(index) ?? index + 1;
       const row = this.nodeRow(slot);
       if (row !== 0 && filter.holds(slot, row)) yield slot;
     }

@@ -1,8 +1,8 @@
 /** Labels as small numbers from 0, found by their UTF-8 bytes so that applying an event makes no string. */
 
 import { checkLabel } from "./graph-input.js";
-import { decodeText } from "./property.js";
 import { sameBytesAt } from "./property-cursor.js";
+import { decodeText } from "./text.js";
 import { copyOf } from "./wire.js";
 
 const PLACES_MIN = 16;

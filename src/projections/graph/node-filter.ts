@@ -16,12 +16,20 @@ export class NodeFilter {
   readonly label: number | null;
   readonly #tables: GraphTables;
   readonly #match: PropertyMatch | null;
+  readonly #labelName: string | undefined;
 
   /** Throws TypeError for what is no label, and what writing such properties would throw. */
   constructor(tables: GraphTables, { label, where }: NodeQuery) {
     this.#tables = tables;
     this.label = tables.labels.wanted(label);
+    this.#labelName = label;
     this.#match = where === undefined ? null : new PropertyMatch(where);
+  }
+
+  /** The slots among which an index says that all of them are, in the order of creation; null: no index says anything. */
+  candidates(): readonly number[] | null {
+    if (this.#labelName === undefined || this.#match === null) return null;
+    return this.#tables.indexes.candidates(this.#labelName, this.#match);
   }
 
   /** Whether the node is one of them over the rectangle that is its row. */

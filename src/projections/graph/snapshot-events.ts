@@ -4,7 +4,8 @@ import { Buffer } from "node:buffer";
 import type { StoreErrorCode } from "../../errors.js";
 import { SNAPSHOT_NAMED_TYPE, SNAPSHOT_REMOVED_TYPE } from "./graph-event-kind.js";
 import { checkId, checkKnownKeys, checkRecord, checkTime } from "./graph-input.js";
-import { decodeText, isText, isWellFormed } from "./property.js";
+import { isText, isWellFormed } from "./property.js";
+import { decodeText } from "./text.js";
 import { MALFORMED, WIRE_BYTES, WIRE_FIXED64, WIRE_VARINT, WireReader, type WireWriter } from "./wire.js";
 
 /** `data` of `varve.v1.GraphSnapshotNamed`: a point and its name. */

@@ -1,5 +1,6 @@
 /** Breadth first over a view: what can be reached from a node, nearest first, each node once. */
 
+import { BreadthFirst } from "./breadth-first.js";
 import type { EdgeFilter, EdgeQuery } from "./edge-filter.js";
 import type { GraphView } from "./graph-view.js";
 import type { NodeFilter, NodeQuery } from "./node-filter.js";
@@ -48,26 +49,12 @@ export function* traverse(
   onto: NodeFilter,
   { maxDepth, limit }: TraversalBounds,
 ): Generator<TraverseStep, void, undefined> {
-  const { nodes, edges } = view.tables;
-  const start = nodes.ids.slotOf(startId);
+  const start = view.tables.nodes.ids.slotOf(startId);
   if (start === 0 || view.nodeRow(start) === 0) return;
-  const seen = new Set([start]);
-  let frontier = [start];
   let steps = 0;
-  for (let depth = 1; depth <= maxDepth && frontier.length > 0; depth += 1) {
-    const next: number[] = [];
-    for (const node of frontier) {
-      for (const edge of view.edgeSlots(node, over)) {
-        const other = view.otherEnd(edge, node);
-        if (seen.has(other)) continue;
-        seen.add(other);
-        if (!onto.holds(other, view.nodeRow(other))) continue;
-        next.push(other);
-        yield { id: nodes.id(other), depth, edge: edges.id(edge), from: nodes.id(node) };
-        steps += 1;
-        if (steps === limit) return;
-      }
-    }
-    frontier = next;
+  for (const step of new BreadthFirst(view, { start, over, onto, maxDepth }).steps()) {
+    yield step;
+    steps += 1;
+    if (steps === limit) return;
   }
 }
