@@ -31,7 +31,7 @@ export interface GraphStateOptions {
 
 /** The point of a view; what is left out is now. */
 export interface AsOf {
-  /** µs since 1970. Default: the later of the wall clock and the effective recordedAt of the view's LSN. */
+  /** µs since 1970. Default: the later of the wall clock and the `recordedAt` of the view. */
   readonly validAt?: number;
   /** µs since 1970, or exactly an LSN that was applied. Default: the last LSN applied. */
   readonly recordedAt?: number | { readonly lsn: number };
@@ -169,12 +169,12 @@ export class GraphState {
   asOf(point: AsOf = {}): GraphView {
     checkKnownKeys("asOf", checkRecord("asOf", point), ["validAt", "recordedAt"]);
     const { recordedAt } = point;
+    const { clock } = this.#tables;
     const lsn = this.#lsnOf(recordedAt);
-    const validAt =
-      point.validAt === undefined
-        ? Math.max(this.#clock(), this.#tables.clock.timeOf(lsn))
-        : checkTime("validAt", point.validAt);
-    return new GraphView(this.#tables, validAt, lsn, typeof recordedAt === "number" ? recordedAt : null);
+    const askedAt = typeof recordedAt === "number" ? recordedAt : null;
+    const known = askedAt === null ? clock.timeOf(lsn) : clock.timeBy(askedAt);
+    const validAt = point.validAt === undefined ? Math.max(this.#clock(), known) : checkTime("validAt", point.validAt);
+    return new GraphView(this.#tables, validAt, lsn, askedAt);
   }
 
   /** Everything the graph knows or knew about a node or an edge: its rectangles in the order (recordedFrom, validFrom). */

@@ -1,0 +1,181 @@
+/** The graph's queries over the naive model: one function for each, as plainly as it can be said. */
+
+import type { GraphEdge, GraphNode } from "../../src/projections/graph/entity.js";
+import type { EntityKind } from "../../src/projections/graph/graph-event-kind.js";
+import type { GraphChange, HistoryOptions } from "../../src/projections/graph/graph-history.js";
+import type { EdgeQuery, NodeQuery, TraverseQuery, TraverseStep } from "../../src/projections/graph/graph-view.js";
+import type { Properties } from "../../src/projections/graph/property.js";
+import {
+  type NaiveEdge,
+  type NaiveGraph,
+  type NaiveRectangle,
+  type NaiveValue,
+  sameContent,
+  samePropertyValue,
+} from "./naive-graph.js";
+
+/** A point of both axes. */
+export class NaiveView {
+  readonly model: NaiveGraph;
+  readonly validAt: number;
+  readonly lsn: number;
+  /** The last LSN when the view was made: later events do not show in what it says of a rectangle's end. */
+  readonly known: number;
+
+  constructor(model: NaiveGraph, validAt: number, lsn: number, known: number) {
+    this.model = model;
+    this.validAt = validAt;
+    this.lsn = lsn;
+    this.known = known;
+  }
+
+  value(kind: EntityKind, id: number): NaiveValue | null {
+    return this.model.visibleAt(kind, id, this.validAt, this.lsn);
+  }
+
+  node(id: number): GraphNode | undefined {
+    return this.value("node", id) === null ? undefined : nodeOf(this.model, id, this.#rectangle("node", id));
+  }
+
+  edge(id: number): GraphEdge | undefined {
+    return this.value("edge", id) === null ? undefined : edgeOf(this.model, id, this.#rectangle("edge", id));
+  }
+
+  /** The last created first; with both directions those that leave before those that come in. */
+  edgesAt(id: number, { direction = "both", label }: EdgeQuery = {}): NaiveEdge[] {
+    const visible = [...this.model.edgesById.values()]
+      .reverse()
+      .filter((edge) => (label === undefined || edge.label === label) && this.value("edge", edge.id) !== null);
+    const out = direction === "in" ? [] : visible.filter(({ source }) => source === id);
+    const into = direction === "out" ? [] : visible.filter(({ target }) => target === id);
+    return [...new Set([...out, ...into])];
+  }
+
+  edges(id: number, query: EdgeQuery = {}): (GraphEdge | undefined)[] {
+    return this.edgesAt(id, query).map((edge) => this.edge(edge.id));
+  }
+
+  neighbors(id: number, query: EdgeQuery = {}): (GraphNode | undefined)[] {
+    const others = this.edgesAt(id, query).map((edge) => otherEnd(edge, id));
+    return [...new Set(others)].map((other) => this.node(other));
+  }
+
+  /** In the order of the nodes' creation. */
+  find({ label, where = {} }: NodeQuery): (GraphNode | undefined)[] {
+    const ids = [...this.model.nodeIds].filter((id) => {
+      const value = this.value("node", id);
+      return (
+        value !== null &&
+        (label === undefined || value.label === label) &&
+        Object.entries(where).every(
+          ([key, wanted]) => value.properties.has(key) && samePropertyValue(value.properties.get(key), wanted),
+        )
+      );
+    });
+    return ids.map((id) => this.node(id));
+  }
+
+  traverse(start: number, { maxDepth, limit = Number.POSITIVE_INFINITY, ...query }: TraverseQuery): TraverseStep[] {
+    const steps: TraverseStep[] = [];
+    if (this.value("node", start) === null) return steps;
+    const depths = new Map([[start, 0]]);
+    // A map gives what is added meanwhile, too, in the order in which it was added.
+    for (const [from, depth] of depths) {
+      if (depth === maxDepth) break;
+      for (const edge of this.edgesAt(from, query)) {
+        const id = otherEnd(edge, from);
+        if (depths.has(id)) continue;
+        depths.set(id, depth + 1);
+        steps.push({ id, depth: depth + 1, edge: edge.id, from });
+      }
+    }
+    return steps.slice(0, limit);
+  }
+
+  #rectangle(kind: EntityKind, id: number): NaiveRectangle {
+    const { validAt: v, lsn: r } = this;
+    const found = this.model
+      .rectangles(kind, id, this.known)
+      .filter(({ from, to, value, until }) => from <= v && v < to && value.lsn <= r && r < until);
+    if (found.length !== 1) throw new Error(`the model has ${found.length} rectangles of ${kind} ${id} at one point`);
+    return found[0] as NaiveRectangle;
+  }
+}
+
+/** What a history tells, without `coalesce` over both axes: that joins in no one order (see compare.ts). */
+export function naiveHistory(
+  model: NaiveGraph,
+  kind: EntityKind,
+  id: number,
+  now: number,
+  { at, coalesce = false }: HistoryOptions,
+): GraphNode[] {
+  let all = model.rectangles(kind, id, model.lsn).filter(({ until }) => until > model.purgedThrough);
+  if (at === "valid") all = all.filter(({ until }) => until === Number.POSITIVE_INFINITY);
+  if (at === "recorded") all = all.filter(({ from, to }) => from <= now && now < to);
+  if (at !== undefined && coalesce) all = joinedAlong(all, at);
+  return all.map((each) => (kind === "node" ? nodeOf(model, id, each) : edgeOf(model, id, each)));
+}
+
+/** Rectangles that touch along one axis and hold the same, as one: both along it, what they share across it. */
+function joinedAlong(all: readonly NaiveRectangle[], axis: "valid" | "recorded"): NaiveRectangle[] {
+  const place = ({ from, value }: NaiveRectangle): number => (axis === "valid" ? from : value.lsn);
+  const joined: NaiveRectangle[] = [];
+  for (const next of all.toSorted((a, b) => place(a) - place(b))) {
+    const last = joined.at(-1);
+    const touches = last !== undefined && (axis === "valid" ? last.to === next.from : last.until === next.value.lsn);
+    if (!touches || !sameContent(last.value, next.value)) {
+      joined.push(next);
+      continue;
+    }
+    const value = axis === "valid" && next.value.lsn > last.value.lsn ? next.value : last.value;
+    joined[joined.length - 1] =
+      axis === "valid"
+        ? { from: last.from, to: next.to, value, until: Math.min(last.until, next.until) }
+        : { from: Math.max(last.from, next.from), to: Math.min(last.to, next.to), value, until: next.until };
+  }
+  return joined.sort((a, b) => a.value.lsn - b.value.lsn || a.from - b.from);
+}
+
+export function naiveDiff(before: NaiveView, after: NaiveView): GraphChange[] {
+  const { model } = before;
+  const nodes = Array.from(model.nodeIds, (id) => changeOf("node", before, after, id));
+  const edges = Array.from(model.edgesById.keys(), (id) => changeOf("edge", before, after, id));
+  return [...nodes, ...edges].filter((change) => change !== null);
+}
+
+function changeOf(kind: EntityKind, before: NaiveView, after: NaiveView, id: number): GraphChange | null {
+  const old = before.value(kind, id);
+  const now = after.value(kind, id);
+  if (old === now || (old !== null && now !== null && sameContent(old, now))) return null;
+  const change = old === null ? "added" : now === null ? "removed" : "changed";
+  return kind === "node"
+    ? { kind, change, before: before.node(id) ?? null, after: after.node(id) ?? null }
+    : { kind, change, before: before.edge(id) ?? null, after: after.edge(id) ?? null };
+}
+
+function otherEnd({ source, target }: NaiveEdge, id: number): number {
+  return source === id ? target : source;
+}
+
+function nodeOf(model: NaiveGraph, id: number, { from, to, value, until }: NaiveRectangle): GraphNode {
+  const properties: Properties = Object.create(null);
+  for (const [key, each] of value.properties) properties[key] = each;
+  const isOpen = until === Number.POSITIVE_INFINITY;
+  return {
+    id,
+    label: value.label,
+    properties,
+    validFrom: from,
+    validTo: to === Number.POSITIVE_INFINITY ? null : to,
+    recordedFrom: model.timeOf(value.lsn),
+    recordedTo: isOpen ? null : model.timeOf(until),
+    lsn: value.lsn,
+    supersededBy: isOpen ? null : until,
+  };
+}
+
+function edgeOf(model: NaiveGraph, id: number, rectangle: NaiveRectangle): GraphEdge {
+  const { source, target } = model.edgesById.get(id) as NaiveEdge;
+  return { ...nodeOf(model, id, rectangle), source, target };
+}
