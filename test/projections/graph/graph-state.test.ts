@@ -131,6 +131,20 @@ test("events of other types move the LSN and the time and nothing else", () => {
   assert.is(state.asOf({ validAt: 49 }).node(1), undefined);
 });
 
+// Found by the model: the time of events of others, which came after the time that was asked for, was that of the view.
+test("a view as of a time is not recorded after it, whatever events of others came later", () => {
+  const state = new GraphState({ clock });
+  state.apply(rawEvent({ lsn: 1, recordedAt: 20, type: "Other", data: {} }));
+  assert.equal([state.asOf({ recordedAt: 19 }).recordedAt, state.asOf({ recordedAt: 19 }).validAt], [-Infinity, -1000]);
+  state.apply(rawEvent({ lsn: 2, recordedAt: 30, type: "NodeCreated", data: { id: 1, label: "A" } }));
+  state.apply(rawEvent({ lsn: 3, recordedAt: 50, type: "Other", data: {} }));
+  assert.equal([state.asOf({ recordedAt: 40 }).recordedAt, state.asOf({ recordedAt: 40 }).validAt], [30, 30]);
+  assert.equal(
+    [state.asOf().recordedAt, state.asOf().validAt, state.asOf({ recordedAt: 50 }).recordedAt],
+    [50, 50, 50],
+  );
+});
+
 test("what was just written is visible although the wall clock was set back", () => {
   const state = new GraphState({ clock: () => 10 });
   state.apply(rawEvent({ lsn: 1, recordedAt: 1000, type: "NodeCreated", data: { id: 1, label: "A" } }));
