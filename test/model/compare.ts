@@ -11,7 +11,7 @@ import type { EntityKind } from "../../src/projections/graph/graph-event-kind.js
 import type { HistoryOptions } from "../../src/projections/graph/graph-history.js";
 import type { AsOf } from "../../src/projections/graph/graph-state.js";
 import type { GraphView } from "../../src/projections/graph/graph-view.js";
-import type { Properties, PropertyValue } from "../../src/projections/graph/property.js";
+import type { Properties } from "../../src/projections/graph/property.js";
 import type { Choices } from "./model-history.js";
 import type { NaiveGraph } from "./naive-graph.js";
 import { NaiveView, naiveDiff, naiveHistory } from "./naive-view.js";
@@ -72,9 +72,11 @@ const VIEW_QUERIES: Readonly<Record<string, ViewQuery>> = {
   *find(view, naive, { nodeIds, nodeLabels, keys }, random) {
     yield ["find({})", [...view.find({})], naive.find({})];
     const where: Properties = Object.create(null);
-    const key = random.pick(keys);
-    // Mostly a value that some node has there.
-    where[key] = (naive.value("node", random.pick(nodeIds))?.properties.get(key) ?? 1) as PropertyValue;
+    // Mostly what some node has there, a null too.
+    for (const key of [random.pick(keys), ...(random.integer(3) === 0 ? [random.pick(keys)] : [])]) {
+      const properties = naive.value("node", random.pick(nodeIds))?.properties;
+      where[key] = properties?.get(key) ?? (properties?.has(key) === true ? null : 1);
+    }
     for (const query of [someLabel(random, nodeLabels), { ...someLabel(random, nodeLabels), where }]) {
       const found = [...view.find(query)];
       yield [`find(${JSON.stringify(query)})`, found.sort(byId), naive.find(query).sort(byId)];

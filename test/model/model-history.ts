@@ -98,18 +98,17 @@ function nodeEvent(random: Choices, scale: TimeScale): Pick<TestEvent, "type" | 
 function edgeEvent(random: Choices, scale: TimeScale): Pick<TestEvent, "type" | "data"> {
   const type = random.pick(EDGE_TYPES);
   const id = random.pick(EDGE_IDS);
-  // An edge's ends follow from its id, but for one in ten.
-  const turn = random.integer(10) === 0 ? 1 : 0;
+  // An edge's label and ends follow from its id, but for one in twenty, each by itself.
+  const turn = (): number => (random.integer(20) === 0 ? 1 : 0);
   const at = EDGE_IDS.indexOf(id);
+  const label = EDGE_LABELS[(at + turn()) % EDGE_LABELS.length];
+  const source = NODE_IDS[(at + turn()) % NODE_IDS.length];
+  const target = NODE_IDS[((at === 3 ? at : at * 2 + 1) + turn()) % NODE_IDS.length];
   return {
     type: `Edge${type}`,
     data: {
       id,
-      ...(/Created|Put/.test(type) && {
-        label: EDGE_LABELS[(at + turn) % EDGE_LABELS.length],
-        source: NODE_IDS[(at + turn) % NODE_IDS.length],
-        target: NODE_IDS[at === 3 ? (at + turn) % NODE_IDS.length : (at * 2 + 1) % NODE_IDS.length],
-      }),
+      ...(/Created|Put/.test(type) && { label, source, target }),
       ...content(random, type, scale),
     },
   };

@@ -53,6 +53,8 @@ export function runHistory(
   let now = 0;
   const clock = (): number => now;
   let state = new GraphState({ clock });
+  // Of what goes through checkpoints: the same without.
+  const straight = steps.some(({ reload }) => reload) ? new GraphState({ clock }) : null;
   let comparison = new Comparison(state, model, SUBJECTS, random);
   let compared = 0;
   const kept: KeptView[] = [];
@@ -69,6 +71,7 @@ export function runHistory(
     // A hint about any events, even such as are not next, must make no difference.
     if (random.integer(4) === 0) state.prepare(raw, index + random.integer(raw.length - index), raw.length);
     state.apply(raw[index] as RawEvent);
+    straight?.apply(raw[index] as RawEvent);
     model.apply(step.event);
     if (thoroughness === "some" && random.integer(steps.length) >= VIEWS_PER_HISTORY) continue;
     comparison.state();
@@ -78,6 +81,7 @@ export function runHistory(
     kept.push({ view, naive, askedAt: point.recordedAt });
   }
   comparison.state();
+  if (straight !== null) comparison.same("the checkpoint's bytes", bytesOf(state), bytesOf(straight));
   // What was made earlier is fixed: events that came later do not enter it, and a purge that touches it shows.
   for (const { view, naive, askedAt } of kept) comparison.view(view, naive, askedAt);
   comparison.histories(now);
@@ -86,6 +90,10 @@ export function runHistory(
   const pairs = Array.from({ length: DIFFS_PER_HISTORY }, () => [0, 1].map(() => somePoint(random, model)));
   for (const [before = {}, after = {}] of pairs)
     comparison.diff(comparison.views(before, now), comparison.views(after, now));
+  if (kept.length > 0) {
+    const [before, after] = [random.pick(kept), random.pick(kept)];
+    comparison.diff([before.view, before.naive], [after.view, after.naive]);
+  }
   for (const recordedAt of points.recorded) comparison.views({ validAt: 0, recordedAt }, now);
   if (thoroughness === "all") askEverything(comparison, points, now);
   return compared + comparison.count;
@@ -97,9 +105,13 @@ interface KeptView {
   readonly askedAt: number | { readonly lsn: number } | undefined;
 }
 
+function bytesOf(state: GraphState): Buffer {
+  return Buffer.concat([...state.encode()].map((piece) => Buffer.from(piece)));
+}
+
 /** The state out of its checkpoint, whose bytes come in pieces. */
 function reloaded(state: GraphState, clock: () => number, random: Choices): GraphState {
-  const bytes = Buffer.concat([...state.encode()].map((piece) => Buffer.from(piece)));
+  const bytes = bytesOf(state);
   const cut = random.integer(bytes.length);
   return GraphState.decode([bytes.subarray(0, cut), bytes.subarray(cut)], { clock });
 }
