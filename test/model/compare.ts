@@ -9,9 +9,10 @@ import type { Graph } from "../../src/index.js";
 import type { GraphNode } from "../../src/projections/graph/entity.js";
 import type { EntityKind } from "../../src/projections/graph/graph-event-kind.js";
 import type { HistoryOptions } from "../../src/projections/graph/graph-history.js";
-import type { AsOf } from "../../src/projections/graph/graph-state.js";
+import type { AsOf } from "../../src/projections/graph/graph-point.js";
 import type { GraphView } from "../../src/projections/graph/graph-view.js";
 import type { Properties } from "../../src/projections/graph/property.js";
+import type { TraverseQuery } from "../../src/projections/graph/traversal.js";
 import type { Choices } from "./model-history.js";
 import type { NaiveGraph } from "./naive-graph.js";
 import { NaiveView, naiveDiff, naiveHistory } from "./naive-view.js";
@@ -82,18 +83,75 @@ const VIEW_QUERIES: Readonly<Record<string, ViewQuery>> = {
       yield [`find(${JSON.stringify(query)})`, found.sort(byId), naive.find(query).sort(byId)];
     }
   },
-  *traverse(view, naive, { nodeIds, edgeLabels }, random) {
-    for (const id of nodeIds) {
+  *traverse(view, naive, subjects, random) {
+    for (const id of subjects.nodeIds) {
       const query = {
-        direction: random.pick(DIRECTIONS),
-        ...someLabel(random, edgeLabels),
+        ...someSteps(naive, subjects, random),
         maxDepth: 1 + random.integer(4),
         ...(random.integer(3) === 0 && { limit: 1 + random.integer(3) }),
       };
-      yield [`traverse(${id}, ${JSON.stringify(query)})`, [...view.traverse(id, query)], naive.traverse(id, query)];
+      yield [`traverse(${id}, ${textOf(query)})`, [...view.traverse(id, query)], naive.traverse(id, query)];
     }
   },
+  *degree(view, naive, { nodeIds, edgeLabels }, random) {
+    for (const id of nodeIds) {
+      const query = { direction: random.pick(DIRECTIONS), ...someLabel(random, edgeLabels) };
+      yield [`degree(${id}, ${JSON.stringify(query)})`, view.degree(id, query), naive.edgesAt(id, query).length];
+    }
+  },
+  *shortestPath(view, naive, { nodeIds, edgeLabels }, random) {
+    for (const from of nodeIds) {
+      const [to, maxDepth] = [random.pick(nodeIds), 1 + random.integer(3)];
+      const label = random.integer(2) === 0 ? {} : someLabel(random, edgeLabels);
+      const query = { direction: random.pick(DIRECTIONS), ...label, ...(random.integer(2) === 0 && { maxDepth }) };
+      const question = `shortestPath(${from}, ${to}, ${JSON.stringify(query)})`;
+      yield [question, view.shortestPath(from, to, query), naive.shortestPath(from, to, query)];
+    }
+  },
+  *subgraph(view, naive, subjects, random) {
+    const id = random.pick(subjects.nodeIds);
+    const limit = random.integer(2) === 0 ? {} : { limit: 1 + random.integer(3) };
+    const query = { ...someSteps(naive, subjects, random), hops: 1 + random.integer(3), ...limit };
+    const { nodes, edges, complete } = view.subgraph(id, query);
+    const expected = naive.subgraph(id, query);
+    const sortedEdges = [...edges].sort(byId);
+    yield [`subgraph(${id}, ${textOf(query)})`, { nodes, edges: sortedEdges, complete }, expected];
+  },
+  *components(view, naive, { edgeLabels }, random) {
+    const query = someLabel(random, edgeLabels);
+    const found = Array.from(view.components(query), ({ nodes }) => nodes);
+    yield [`components(${JSON.stringify(query)})`, found, naive.components(query.label)];
+  },
+  *pageRank(view, naive, { edgeLabels }, random) {
+    const query = { ...someLabel(random, edgeLabels), damping: 0.7, iterations: 1 + random.integer(5), tolerance: 0 };
+    const found = new Map(Array.from(view.pageRank(query), ({ id, rank }) => [id, rank]));
+    const expected = naive.pageRank(query.label, query.damping, query.iterations);
+    const near = [...expected].every(([id, rank]) => Math.abs((found.get(id) ?? -1) - rank) < RANK_TOLERANCE);
+    const question = `pageRank(${JSON.stringify(query)})`;
+    yield [`${question}: ${textOf([...found])} is near ${textOf([...expected])}`, near, true];
+    yield [`${question}: how many`, found.size, expected.size];
+  },
 };
+
+/** Sums are made in another order. */
+const RANK_TOLERANCE = 1e-9;
+
+function someSteps(
+  naive: NaiveView,
+  { nodeIds, nodeLabels, edgeLabels, keys }: Subjects,
+  random: Choices,
+): Omit<TraverseQuery, "maxDepth" | "limit"> {
+  const onto = someLabel(random, nodeLabels);
+  const where: Properties = Object.create(null);
+  const key = random.pick(keys);
+  where[key] = naive.value("node", random.pick(nodeIds))?.properties.get(key) ?? 1;
+  return {
+    direction: random.pick(DIRECTIONS),
+    ...(random.integer(2) === 0 && someLabel(random, edgeLabels)),
+    ...(random.integer(3) === 0 && onto.label !== undefined && { nodeLabel: onto.label }),
+    ...(random.integer(4) === 0 && { where }),
+  };
+}
 
 // With a label, nodes come in the order in which they first bore it, as far as that is known: a set.
 function byId(a: GraphNode | undefined, b: GraphNode | undefined): number {

@@ -1,10 +1,14 @@
 /** The graph's queries over the naive model: one function for each, as plainly as it can be said. */
 
+import type { EdgeQuery } from "../../src/projections/graph/edge-filter.js";
 import type { GraphEdge, GraphNode } from "../../src/projections/graph/entity.js";
 import type { EntityKind } from "../../src/projections/graph/graph-event-kind.js";
 import type { GraphChange, HistoryOptions } from "../../src/projections/graph/graph-history.js";
-import type { EdgeQuery, NodeQuery, TraverseQuery, TraverseStep } from "../../src/projections/graph/graph-view.js";
+import type { NodeQuery } from "../../src/projections/graph/node-filter.js";
 import type { Properties } from "../../src/projections/graph/property.js";
+import type { PathQuery } from "../../src/projections/graph/shortest-path.js";
+import type { SubgraphQuery } from "../../src/projections/graph/subgraph.js";
+import type { TraverseQuery, TraverseStep } from "../../src/projections/graph/traversal.js";
 import {
   type NaiveEdge,
   type NaiveGraph,
@@ -61,35 +65,100 @@ export class NaiveView {
   }
 
   /** In the order of the nodes' creation. */
-  find({ label, where = {} }: NodeQuery): (GraphNode | undefined)[] {
-    const ids = [...this.model.nodeIds].filter((id) => {
-      const value = this.value("node", id);
-      return (
-        value !== null &&
-        (label === undefined || value.label === label) &&
-        Object.entries(where).every(
-          ([key, wanted]) => value.properties.has(key) && samePropertyValue(value.properties.get(key), wanted),
-        )
-      );
-    });
-    return ids.map((id) => this.node(id));
+  find(query: NodeQuery): (GraphNode | undefined)[] {
+    return [...this.model.nodeIds].filter((id) => this.#matches(id, query)).map((id) => this.node(id));
   }
 
-  traverse(start: number, { maxDepth, limit = Number.POSITIVE_INFINITY, ...query }: TraverseQuery): TraverseStep[] {
+  /** Breadth first. What does not match is not walked through either. */
+  traverse(
+    start: number,
+    { maxDepth, limit = Number.POSITIVE_INFINITY, nodeLabel, where, ...query }: TraverseQuery,
+  ): TraverseStep[] {
     const steps: TraverseStep[] = [];
     if (this.value("node", start) === null) return steps;
+    const onto = { ...(nodeLabel !== undefined && { label: nodeLabel }), ...(where !== undefined && { where }) };
     const depths = new Map([[start, 0]]);
     // A map gives what is added meanwhile, too, in the order in which it was added.
     for (const [from, depth] of depths) {
       if (depth === maxDepth) break;
       for (const edge of this.edgesAt(from, query)) {
         const id = otherEnd(edge, from);
-        if (depths.has(id)) continue;
+        if (depths.has(id) || !this.#matches(id, onto)) continue;
         depths.set(id, depth + 1);
         steps.push({ id, depth: depth + 1, edge: edge.id, from });
       }
     }
     return steps.slice(0, limit);
+  }
+
+  /** Back over the steps of a traversal. */
+  shortestPath(from: number, to: number, { maxDepth = Number.POSITIVE_INFINITY, ...query }: PathQuery) {
+    if (this.value("node", from) === null || this.value("node", to) === null) return null;
+    const steps = new Map(this.traverse(from, { ...query, maxDepth }).map((step) => [step.id, step]));
+    const nodes = [to];
+    const edges: number[] = [];
+    for (let at = to; at !== from; ) {
+      const step = steps.get(at);
+      if (step === undefined) return null;
+      edges.unshift(step.edge);
+      nodes.unshift(step.from);
+      at = step.from;
+    }
+    return { nodes: nodes.map((id) => this.node(id)), edges: edges.map((id) => this.edge(id)) };
+  }
+
+  /** Edges by id. */
+  subgraph(start: number, { hops, limit = Number.POSITIVE_INFINITY, ...query }: SubgraphQuery) {
+    const steps = this.traverse(start, { ...query, maxDepth: hops });
+    const all = this.value("node", start) === null ? [] : [start, ...steps.map(({ id }) => id)];
+    const ids = all.slice(0, limit);
+    const inside = [...this.model.edgesById.values()].filter(
+      ({ id, label, source, target }) =>
+        (query.label === undefined || label === query.label) &&
+        ids.includes(source) &&
+        ids.includes(target) &&
+        this.value("edge", id) !== null,
+    );
+    const edges = inside.sort((a, b) => a.id - b.id).map(({ id }) => this.edge(id));
+    return { nodes: ids.map((id) => this.node(id)), edges, complete: ids.length === all.length };
+  }
+
+  /** What can be reached from the first that is in none yet; the largest first. */
+  components(label?: string): number[][] {
+    const left = [...this.model.nodeIds].filter((id) => this.value("node", id) !== null);
+    const found: number[][] = [];
+    for (const id of left) {
+      if (found.some((component) => component.includes(id))) continue;
+      const query = { maxDepth: left.length, ...(label !== undefined && { label }) };
+      const reached = this.traverse(id, query).map((step) => step.id);
+      found.push(left.filter((each) => each === id || reached.includes(each)));
+    }
+    return found.sort((a, b) => b.length - a.length);
+  }
+
+  /** So many rounds of the formula. */
+  pageRank(label: string | undefined, damping: number, rounds: number): Map<number, number> {
+    const ids = [...this.model.nodeIds].filter((id) => this.value("node", id) !== null);
+    const query = { direction: "out" as const, ...(label !== undefined && { label }) };
+    let ranks = new Map(ids.map((id) => [id, 1 / ids.length]));
+    for (let round = 0; round < rounds; round += 1) {
+      const next = new Map(ids.map((id) => [id, (1 - damping) / ids.length]));
+      for (const [id, rank] of ranks) {
+        const targets = this.edgesAt(id, query).map(({ target }) => target);
+        const over = targets.length === 0 ? ids : targets;
+        for (const target of over) next.set(target, (next.get(target) ?? 0) + (damping * rank) / over.length);
+      }
+      ranks = next;
+    }
+    return ranks;
+  }
+
+  #matches(id: number, { label, where = {} }: NodeQuery): boolean {
+    const value = this.value("node", id);
+    if (value === null || (label !== undefined && value.label !== label)) return false;
+    return Object.entries(where).every(
+      ([key, wanted]) => value.properties.has(key) && samePropertyValue(value.properties.get(key), wanted),
+    );
   }
 
   #rectangle(kind: EntityKind, id: number): NaiveRectangle {
