@@ -15,7 +15,7 @@ import type { Properties } from "../../src/projections/graph/property.js";
 import type { TraverseQuery } from "../../src/projections/graph/traversal.js";
 import type { Choices } from "./model-history.js";
 import type { NaiveGraph } from "./naive-graph.js";
-import { NaiveView, naiveDiff, naiveHistory } from "./naive-view.js";
+import { NaiveView, naiveBetween, naiveChanges, naiveDiff, naiveHistory, naiveVersion } from "./naive-view.js";
 
 /** A `GraphState`, or the graph of a store. */
 export type AskedGraph = Pick<
@@ -31,6 +31,9 @@ export interface Subjects {
   readonly edgeLabels: readonly string[];
   readonly keys: readonly string[];
 }
+
+/** What is asked along the axes: a state's `chronicle`, or the graph of a store. */
+export type AskedChronicle = Pick<Graph, "between" | "changes" | "versionAt">;
 
 type Answer = readonly [question: string, found: unknown, expected: unknown];
 type ViewQuery = (view: GraphView, naive: NaiveView, subjects: Subjects, random: Choices) => Iterable<Answer>;
@@ -165,9 +168,11 @@ export class Comparison {
   readonly #graph: AskedGraph;
   readonly #subjects: Subjects;
   readonly #random: Choices;
+  readonly #chronicle: AskedChronicle;
 
-  constructor(graph: AskedGraph, model: NaiveGraph, subjects: Subjects, random: Choices) {
+  constructor(graph: AskedGraph, chronicle: AskedChronicle, model: NaiveGraph, subjects: Subjects, random: Choices) {
     this.#graph = graph;
+    this.#chronicle = chronicle;
     this.model = model;
     this.#subjects = subjects;
     this.#random = random;
@@ -221,6 +226,36 @@ export class Comparison {
       for (const [question, found, expected] of query(view, naive, this.#subjects, this.#random))
         this.same(`${question} ${where}`, found, expected);
     }
+  }
+
+  /** Versions and windows of every entity, and what changed. */
+  chronicle(validTimes: readonly number[]): void {
+    const { model } = this;
+    const random = this.#random;
+    const entities = [
+      ...this.#subjects.nodeIds.map((id) => ["node", id] as const),
+      ...this.#subjects.edgeIds.map((id) => ["edge", id] as const),
+    ];
+    for (const [kind, id] of entities) {
+      const point = { validAt: random.pick(validTimes), recordedAt: { lsn: random.integer(model.lsn + 1) } };
+      const { version, truncatedBefore } = this.#chronicle.versionAt(kind, id, point);
+      const isBefore = model.liesBeforeHorizon(point.recordedAt.lsn, null);
+      const question = `versionAt("${kind}", ${id}, ${textOf(point)})`;
+      this.same(`${question}.truncatedBefore`, truncatedBefore, isBefore ? model.horizon : null);
+      if (!isBefore) this.same(question, version, naiveVersion(model, kind, id, point.validAt, point.recordedAt.lsn));
+      const first = random.integer(model.lsn);
+      const [from = 0, to = 0] = [random.pick(validTimes), random.pick(validTimes)].sort((a, b) => a - b);
+      const window = {
+        ...(from < to && { valid: { from, to } }),
+        recorded: { from: { lsn: first }, to: { lsn: first + 1 + random.integer(model.lsn - first) } },
+      };
+      const found = [...this.#chronicle.between(kind, id, window)];
+      this.same(`between("${kind}", ${id}, ${textOf(window)})`, found, naiveBetween(model, kind, id, window));
+    }
+    const after = model.horizonLsn + random.integer(model.lsn - model.horizonLsn + 1);
+    const page = this.#chronicle.changes({ after, limit: 10_000 });
+    const changes = page.changes.map(({ lsn, kind, id, change }) => `${lsn} ${kind} ${id} ${change}`).sort();
+    this.same(`changes({ after: ${after} })`, changes, naiveChanges(model, after).sort());
   }
 
   /** What is in force at each of the points and LSNs, by the LSN of its assertion. */

@@ -55,7 +55,7 @@ export function runHistory(
   let state = new GraphState({ clock });
   // Of what goes through checkpoints: the same without.
   const straight = steps.some(({ reload }) => reload) ? new GraphState({ clock }) : null;
-  let comparison = new Comparison(state, model, SUBJECTS, random);
+  let comparison = new Comparison(state, state.chronicle, model, SUBJECTS, random);
   let compared = 0;
   const kept: KeptView[] = [];
   const raw = steps.map(({ event }) => rawEvent(change(event)));
@@ -64,7 +64,7 @@ export function runHistory(
     if (step.reload) {
       state = reloaded(state, clock, random);
       compared += comparison.count;
-      comparison = new Comparison(state, model, SUBJECTS, random);
+      comparison = new Comparison(state, state.chronicle, model, SUBJECTS, random);
       kept.length = 0; // They are views of the state before.
     }
     foresee(comparison, state, model, step.event, now);
@@ -86,6 +86,7 @@ export function runHistory(
   for (const { view, naive, askedAt } of kept) comparison.view(view, naive, askedAt);
   comparison.histories(now);
   const points = pointsOf(model, steps);
+  comparison.chronicle(points.valid);
   comparison.grid(points.valid, lsnsOf(model, thoroughness, random));
   const pairs = Array.from({ length: DIFFS_PER_HISTORY }, () => [0, 1].map(() => somePoint(random, model)));
   for (const [before = {}, after = {}] of pairs)

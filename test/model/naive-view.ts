@@ -206,6 +206,53 @@ function joinedAlong(all: readonly NaiveRectangle[], axis: "valid" | "recorded")
   return joined.sort((a, b) => a.value.lsn - b.value.lsn || a.from - b.from);
 }
 
+/** The rectangle that contains a point, whether an edge's ends are there or not. */
+export function naiveVersion(model: NaiveGraph, kind: EntityKind, id: number, v: number, r: number): GraphNode | null {
+  const at = model.rectangles(kind, id, model.lsn).find(({ from, to, value, until }) => {
+    return from <= v && v < to && value.lsn <= r && r < until;
+  });
+  return at === undefined ? null : kind === "node" ? nodeOf(model, id, at) : edgeOf(model, id, at);
+}
+
+/** The rectangles that overlap a window. */
+export function naiveBetween(
+  model: NaiveGraph,
+  kind: EntityKind,
+  id: number,
+  window: {
+    readonly valid?: { readonly from: number; readonly to: number };
+    readonly recorded: { readonly from: { readonly lsn: number }; readonly to: { readonly lsn: number } };
+  },
+): GraphNode[] {
+  const { from, to } = window.valid ?? { from: Number.NEGATIVE_INFINITY, to: Number.POSITIVE_INFINITY };
+  const { from: first, to: last } = window.recorded;
+  return naiveHistory(model, kind, id, 0, {}).filter(
+    (each) =>
+      each.validFrom < to &&
+      from < (each.validTo ?? Number.POSITIVE_INFINITY) &&
+      each.lsn < last.lsn &&
+      first.lsn < (each.supersededBy ?? Number.POSITIVE_INFINITY),
+  );
+}
+
+/** Which entities each LSN asserted, or only took away somewhere: by what was there before and is there after. */
+export function naiveChanges(model: NaiveGraph, after: number): string[] {
+  const changes: string[] = [];
+  const look = (kind: EntityKind, id: number): void => {
+    const bounds = model.bounds(kind, id);
+    for (let lsn = after + 1; lsn <= model.lsn; lsn += 1) {
+      const asserted = bounds.some((v) => model.valueAt(kind, id, v, lsn)?.lsn === lsn);
+      const gone = bounds.some(
+        (v) => model.valueAt(kind, id, v, lsn) === null && model.valueAt(kind, id, v, lsn - 1) !== null,
+      );
+      if (asserted || gone) changes.push(`${lsn} ${kind} ${id} ${asserted ? "asserted" : "deleted"}`);
+    }
+  };
+  for (const id of model.nodeIds) look("node", id);
+  for (const id of model.edgesById.keys()) look("edge", id);
+  return changes;
+}
+
 export function naiveDiff(before: NaiveView, after: NaiveView): GraphChange[] {
   const { model } = before;
   const nodes = Array.from(model.nodeIds, (id) => changeOf("node", before, after, id));

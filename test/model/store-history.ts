@@ -122,7 +122,7 @@ async function follow(store: Store, graph: Graph, model: NaiveGraph): Promise<vo
 
 function askAll(graph: Graph, model: NaiveGraph, random: Chance): number {
   if (model.lsn === 0) return 0;
-  const comparison = new Comparison(graph, model, SUBJECTS, random);
+  const comparison = new Comparison(graph, graph, model, SUBJECTS, random);
   comparison.state();
   const bounds = [0, ...SUBJECTS.nodeIds.flatMap((id) => model.bounds("node", id))];
   const views = Array.from({ length: VIEWS }, () => {
@@ -139,6 +139,7 @@ function askAll(graph: Graph, model: NaiveGraph, random: Chance): number {
   const now = Date.now() * 1000;
   // Recorded histories are of the present, which goes on meanwhile: no bound lies between the two looks at the clock.
   comparison.histories(now);
+  comparison.chronicle(bounds);
   comparison.grid(bounds, [model.lsn]);
   return comparison.count;
 }

@@ -54,7 +54,8 @@ test("the naive model says the same about every case", () => {
       edgeLabels: ["KNOWS"],
       keys: ["n"],
     };
-    const comparison = new Comparison(stateOf(each), model, subjects, chance(1, each.title));
+    const state = stateOf(each);
+    const comparison = new Comparison(state, state.chronicle, model, subjects, chance(1, each.title));
     comparison.state();
     comparison.histories(clock());
     for (const { validAt, recordedAt } of each.questions)
