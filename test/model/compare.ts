@@ -129,9 +129,9 @@ const VIEW_QUERIES: Readonly<Record<string, ViewQuery>> = {
     const query = { ...someLabel(random, edgeLabels), damping: 0.7, iterations: 1 + random.integer(5), tolerance: 0 };
     const found = new Map(Array.from(view.pageRank(query), ({ id, rank }) => [id, rank]));
     const expected = naive.pageRank(query.label, query.damping, query.iterations);
-    const near = [...expected].every(([id, rank]) => Math.abs((found.get(id) ?? -1) - rank) < RANK_TOLERANCE);
+    const far = [...expected].filter(([id, rank]) => Math.abs((found.get(id) ?? -1) - rank) > RANK_TOLERANCE);
     const question = `pageRank(${JSON.stringify(query)})`;
-    yield [`${question}: ${textOf([...found])} is near ${textOf([...expected])}`, near, true];
+    yield [`${question}: ids and ranks that are others`, far, []];
     yield [`${question}: how many`, found.size, expected.size];
   },
 };

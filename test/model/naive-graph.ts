@@ -69,7 +69,10 @@ export class NaiveGraph {
   readonly #times: number[] = [];
   /** Whether an LSN is an event of the graph, by LSN − 1. */
   readonly #heeded: boolean[] = [];
-  readonly #concerning = new Map<string, readonly Assertion[]>();
+  readonly #concerning = {
+    node: new Map<number, readonly Assertion[]>(),
+    edge: new Map<number, readonly Assertion[]>(),
+  };
   readonly #rectangles = new Map<string, readonly NaiveRectangle[]>();
 
   get lsn(): number {
@@ -200,7 +203,8 @@ export class NaiveGraph {
   #accept(assertion: Assertion): void {
     const { type, data } = assertion.event;
     this.#accepted.push(assertion);
-    this.#concerning.clear();
+    this.#concerning.node.clear();
+    this.#concerning.edge.clear();
     this.#rectangles.clear();
     const id = data["id"] as number;
     if (/^Node(Created|Put)$/.test(type)) this.nodeIds.add(id);
@@ -234,11 +238,10 @@ export class NaiveGraph {
 
   /** The assertions about an entity, from the list of all. */
   #about(kind: EntityKind, id: number): readonly Assertion[] {
-    const key = `${kind} ${id}`;
-    const known = this.#concerning.get(key);
+    const known = this.#concerning[kind].get(id);
     if (known !== undefined) return known;
     const found = this.#accepted.filter(({ event }) => this.#concerns(event, kind, id));
-    this.#concerning.set(key, found);
+    this.#concerning[kind].set(id, found);
     return found;
   }
 
