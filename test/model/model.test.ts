@@ -13,7 +13,7 @@ import { runStoreHistory } from "./store-history.js";
 
 const test = suite("model");
 
-const HISTORIES = 150;
+const HISTORIES = 100;
 const STORE_STEPS = 20;
 const WRONG_HISTORIES_MAX = 200;
 const random = seededRandom();
