@@ -38,6 +38,11 @@ function simulatedSubjects(seeds: number): Harness {
   return ["simulation/simulate.js", "--first", "1000001", "--seeds", String(seeds)];
 }
 
+/** The graph against the naive model. */
+function modelled(histories: number): Harness {
+  return ["model/model.js", "--histories", String(histories), "--seed", "1", "--stores", "0"];
+}
+
 /** The wrong build writes, the right one looks what is there after a power cut. */
 const POWER_CUT = "power-cut/power-cut.js";
 
@@ -343,5 +348,53 @@ export const BUGS: readonly Bug[] = [
       },
     ],
     caughtBy: tests("privacy/hearing"),
+  },
+  {
+    name: "correction-takes-too-much",
+    what: "what a correction takes away is closed beyond its end, so that the past is answered twice",
+    edits: [
+      {
+        file: "src/projections/graph/timelines.js",
+        find: "Math.min(rowTo, to), lsn);",
+        replace: "rowTo, lsn);",
+      },
+    ],
+    caughtBy: modelled(500),
+  },
+  {
+    name: "view-hears-of-later-cuts",
+    what: "a view that was made before shows periods as a later event cut them",
+    edits: [
+      {
+        file: "src/projections/graph/entity.js",
+        find: "timelines.lastCut(slot) > known",
+        replace: "timelines.lastCut(slot) > known + 1",
+      },
+    ],
+    caughtBy: modelled(500),
+  },
+  {
+    name: "time-goes-back",
+    what: "an event that was recorded while the clock was set back is earlier than those before it",
+    edits: [
+      {
+        file: "src/projections/graph/recorded-clock.js",
+        find: "if (recordedAt > this.time)",
+        replace: "if (recordedAt !== this.time)",
+      },
+    ],
+    caughtBy: modelled(500),
+  },
+  {
+    name: "purge-breaks-chain",
+    what: "a purge takes versions that were superseded after its horizon",
+    edits: [
+      {
+        file: "src/projections/graph/timelines.js",
+        find: "Math.max(0, closed.int(row, NEXT) - dropped));",
+        replace: "0);",
+      },
+    ],
+    caughtBy: modelled(500),
   },
 ];

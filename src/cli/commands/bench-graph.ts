@@ -17,6 +17,11 @@ import { formatCount, type Progress, startProgress } from "../progress.js";
 import { withReader, withStore } from "../stores.js";
 import { withTemporaryDirectory } from "../temporary-directory.js";
 
+interface BenchGraphOptions extends GraphSize {
+  readonly peers: boolean;
+  readonly store: string;
+}
+
 interface GraphFigures {
   readonly replayEventsPerSecond: number;
   readonly bytesPerEntity: number;
@@ -33,7 +38,7 @@ interface GraphFigures {
 }
 
 const DETAILS = `
-Writes a log of one event per node and edge into a temporary store in the current directory, replays it into the graph, asks the graph, corrects a
+Writes a log of one event per node and edge into a temporary store below --dir, replays it into the graph, asks the graph, corrects a
 past day of every tenth entity five times, saves the graph's checkpoint and loads it. The peers are the same nodes and edges in a Map of objects and
 in graphology (where it is installed), each in a process of its own; they know no times. Reads are of nodes all over the graph; each figure is
 the median, and every kind of answer is checked before it is timed.`;
@@ -46,13 +51,14 @@ export function benchGraphCommand(context: CommandContext): Command {
     .option("--nodes <n>", "nodes to write", wholeNumber(1), 1_000_000)
     .option("--edges <m>", "edges to write", wholeNumber(0), 3_000_000)
     .option("--no-peers", "leave the other graphs out")
+    .option("--dir, --store <dir>", "where to make the store", ".")
     .addOption(jsonOption())
     .addHelpText("after", DETAILS)
-    .action(async ({ nodes, edges, peers }: GraphSize & { readonly peers: boolean }) => {
+    .action(async ({ nodes, edges, peers, store }: BenchGraphOptions) => {
       const progress = startProgress(context.stderr, "writing the log");
       try {
         const size = { nodes, edges };
-        const figures = await withTemporaryDirectory(".", ".varve-bench-", (directory, signal) =>
+        const figures = await withTemporaryDirectory(store, ".varve-bench-", (directory, signal) =>
           measureGraph(context, { store: directory, size, hasPeers: peers, signal }, progress),
         );
         progress.stop();

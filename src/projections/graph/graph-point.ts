@@ -9,7 +9,7 @@ export type RecordedAt = number | { readonly lsn: number };
 
 /** The point of a view; what is left out is now. */
 export interface AsOf {
-  /** µs since 1970. Default: the later of the wall clock and the effective recordedAt of the view's LSN. */
+  /** µs since 1970. Default: the later of the wall clock and the `recordedAt` of the view. */
   readonly validAt?: number;
   /** µs since 1970, or exactly an LSN that was applied. Default: the last LSN applied. */
   readonly recordedAt?: RecordedAt;
@@ -27,9 +27,10 @@ export function pointOf(clock: RecordedClock, wallClock: number, what: string, p
   checkKnownKeys(what, checkRecord(what, point), ["validAt", "recordedAt"]);
   const { recordedAt } = point;
   const lsn = recordedAt === undefined ? clock.lsn : lsnOf(clock, "recordedAt", recordedAt);
-  const validAt =
-    point.validAt === undefined ? Math.max(wallClock, clock.timeOf(lsn)) : checkTime("validAt", point.validAt);
-  return { validAt, lsn, askedAt: typeof recordedAt === "number" ? recordedAt : null };
+  const askedAt = typeof recordedAt === "number" ? recordedAt : null;
+  const known = askedAt === null ? clock.timeOf(lsn) : clock.timeBy(askedAt);
+  const validAt = point.validAt === undefined ? Math.max(wallClock, known) : checkTime("validAt", point.validAt);
+  return { validAt, lsn, askedAt };
 }
 
 /** The LSN at which the graph stood there. Throws as `pointOf`. */

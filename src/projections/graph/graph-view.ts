@@ -31,9 +31,12 @@ const STEP_KEYS = ["direction", "label", "nodeLabel", "where"];
 export class GraphView {
   /** µs since 1970. */
   readonly validAt: number;
-  /** The view's place on the recorded axis. */
+  /** The view's place on the recorded axis. Asked for a time, it can be above the last LSN recorded by then, with no event of the graph between. */
   readonly lsn: number;
-  /** The effective recordedAt of that LSN, µs since 1970; −Infinity for the empty store. */
+  /**
+   * The effective recordedAt of the last LSN applied, µs since 1970; of an earlier view, that of the graph's last event up to there, for the graph does
+   * not keep when the events of others were recorded. −Infinity before the first.
+   */
   readonly recordedAt: number;
   /** @internal */
   readonly tables: GraphTables;
@@ -48,7 +51,7 @@ export class GraphView {
     this.tables = tables;
     this.validAt = validAt;
     this.lsn = lsn;
-    this.recordedAt = tables.clock.timeOf(lsn);
+    this.recordedAt = askedAt === null ? tables.clock.timeOf(lsn) : tables.clock.timeBy(askedAt);
     this.#known = tables.clock.lsn;
   }
 

@@ -49,7 +49,14 @@ export class RecordedClock {
     return row === 0 ? Number.NEGATIVE_INFINITY : this.anchors.double(row, TIME);
   }
 
-  /** The LSN at which the graph stood at a time. */
+  /** The effective time of the last LSN that the graph heeded by then; by the last LSN, of that one. */
+  timeBy(time: number): number {
+    if (time >= this.time) return this.time;
+    const row = this.#lastAtMost(TIME, time);
+    return row === 0 ? Number.NEGATIVE_INFINITY : this.anchors.double(row, TIME);
+  }
+
+  /** The LSN at which the graph stood at a time. Events of others' that were recorded after it may be below that, none of the graph's. */
   lsnAt(time: number): number {
     if (time >= this.time) return this.lsn;
     // The last LSN before the first anchor that is too late: nothing of the graph lies between the two.

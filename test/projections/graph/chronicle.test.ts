@@ -1,18 +1,20 @@
 import type { EntityChange } from "../../../src/projections/graph/changed-entities.js";
 import type { Chronicle, HistoryWindow } from "../../../src/projections/graph/chronicle.js";
+import type { GraphNode } from "../../../src/projections/graph/entity.js";
 import type { EntityKind } from "../../../src/projections/graph/graph-event-kind.js";
 import { GraphState } from "../../../src/projections/graph/graph-state.js";
+import { EDGE_IDS, NODE_IDS, randomHistory } from "../../model/model-history.js";
+import { NaiveGraph } from "../../model/naive-graph.js";
 import { assert, rejects } from "../../support/assert.js";
 import { seededRandom } from "../../support/seeded-random.js";
 import { suite } from "../../support/suite.js";
-import { NaiveGraph, POINTS } from "./naive-graph.js";
-import { contains } from "./oracle.js";
-import { EDGE_IDS, NODE_IDS, randomHistory } from "./random-history.js";
 import { rawEvent, type TestEvent } from "./raw-events.js";
 
 const test = suite("projections/graph/chronicle");
 const random = seededRandom();
 const ROUNDS = 15;
+/** Every bound of a period, what is before and what is after all. */
+const POINTS = Array.from({ length: 31 }, (_, index) => index - 5);
 const ENTITIES: readonly { kind: EntityKind; id: number }[] = [
   ...NODE_IDS.map((id) => ({ kind: "node" as const, id })),
   ...EDGE_IDS.map((id) => ({ kind: "edge" as const, id })),
@@ -24,7 +26,18 @@ interface Both {
   readonly model: NaiveGraph;
 }
 
-function some(length = 40, history: readonly TestEvent[] = randomHistory(random, length)): Both {
+/** Of the graph's own events, without purges. */
+function wholeHistory(length: number): TestEvent[] {
+  const events = randomHistory(random, length, (time) => time).filter(({ type }) => /^(Node|Edge)/.test(type));
+  return events.map((event, index) => ({ ...event, lsn: index + 1 }));
+}
+
+function contains({ validFrom, validTo, lsn, supersededBy }: GraphNode, v: number, r: number): boolean {
+  const isValid = validFrom <= v && v < (validTo ?? Number.POSITIVE_INFINITY);
+  return isValid && lsn <= r && r < (supersededBy ?? Number.POSITIVE_INFINITY);
+}
+
+function some(length = 40, history: readonly TestEvent[] = wholeHistory(length)): Both {
   const state = new GraphState({ clock: () => -1000 });
   const model = new NaiveGraph();
   for (const event of history) {

@@ -1,18 +1,19 @@
 import { type Graph, openReader, openStore } from "../../../src/index.js";
 import { encodeGraphEvent } from "../../../src/projections/graph/graph-event-codec.js";
 import { GraphState } from "../../../src/projections/graph/graph-state.js";
+import { KEYS, NODE_LABELS, randomHistory } from "../../model/model-history.js";
 import { assert, rejects } from "../../support/assert.js";
 import { seededRandom } from "../../support/seeded-random.js";
 import { suite } from "../../support/suite.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
-import { FIRST_TIME, LAST_TIME } from "./naive-graph.js";
-import { KEYS, NODE_LABELS, randomHistory } from "./random-history.js";
 import { rawEvent, rawPayload, type TestEvent } from "./raw-events.js";
 
 const test = suite("projections/graph/property-index");
 
 const VALUES = [1, 2, "a", "ä", true, false, 0.5, null, "never"];
 const LENGTH = 60;
+const FIRST_TIME = -4;
+const LAST_TIME = 24;
 const isTypeError = (error: Error): boolean => error instanceof TypeError;
 
 function applied(state: GraphState, events: readonly TestEvent[]): GraphState {
@@ -49,7 +50,7 @@ function indexAll(state: GraphState, slotCountMax: number): void {
 
 test("with an index the same is found at every time as without one", () => {
   for (let seed = 1; seed <= 25; seed += 1) {
-    const history = randomHistory(seededRandom(seed), LENGTH);
+    const history = randomHistory(seededRandom(seed), LENGTH, (time) => time);
     const clock = (): number => 0;
     const plain = everythingFound(applied(new GraphState({ clock }), history));
     assert.ok(plain.length > 0, `seed ${seed} finds something`);
@@ -72,7 +73,7 @@ test("with an index the same is found at every time as without one", () => {
 });
 
 test("an index outlives a purge of what it was built from", () => {
-  const history = randomHistory(seededRandom(3), LENGTH);
+  const history = randomHistory(seededRandom(3), LENGTH, (time) => time);
   const purge = rawPayload(
     LENGTH + 1,
     LAST_TIME,

@@ -6,13 +6,14 @@ import type { RawEvent } from "../../../src/projections/graph/raw-event.js";
 export interface TestEvent {
   readonly lsn: number;
   readonly recordedAt: number;
-  /** Without the package: "NodeCreated". */
+  /** Without the package: "NodeCreated". "Other" is no event of the graph's. */
   readonly type: string;
   readonly data: Readonly<Record<string, unknown>>;
 }
 
 /** The event as the log's reader hands it over: its payload lies somewhere inside larger bytes. */
 export function rawEvent({ lsn, recordedAt, type, data }: TestEvent): RawEvent {
+  if (type === "Other") return rawPayload(lsn, recordedAt, type, Uint8Array.of(1, 2, 3));
   const payload = encodeGraphEvent(`varve.v1.${type}`, data);
   return rawPayload(lsn, recordedAt, `varve.v1.${type}`, payload);
 }
