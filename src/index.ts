@@ -65,6 +65,9 @@ export type {
 } from "./events/index.js";
 export { repairStore, restoreStore, verifyForgetAttestation } from "./events/index.js";
 export {
+  type Aggregate,
+  type AggregateOptions,
+  type AggregateResult,
   type AsOf,
   type BufferedAppendOptions,
   type Detach,
@@ -99,6 +102,7 @@ export {
   type RekeyOptions,
   type RunnerOptions,
   rekeyStore,
+  type SnapshotPolicy,
   type Store,
   type StoreCheckpoint,
   type StoreOptions,

@@ -16,7 +16,13 @@ import {
 } from "../wal/index.js";
 import { envelopeKey } from "./envelope-key.js";
 import type { EventCursor } from "./event-cursor.js";
-import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
+import {
+  EventSource,
+  type ReadAllOptions,
+  type ReadStreamOptions,
+  type StreamStanding,
+  type SubscribeOptions,
+} from "./event-source.js";
 import { LogFollower } from "./log-follower.js";
 import { checkDirectory, checkedEncryption, checkSchemas } from "./open-options.js";
 import { checkStreamName } from "./prepare-event.js";
@@ -163,6 +169,12 @@ export class EventReader {
   readStream(stream: string, options?: ReadStreamOptions): EventCursor<StoredEvent> {
     this.#checkOpen();
     return this.#source.readStream(stream, options);
+  }
+
+  /** What there is of a stream now. @throws StoreError `ERR_STREAM_TOMBSTONED` */
+  standingOf(stream: string): Promise<StreamStanding> {
+    this.#checkOpen();
+    return this.#source.standingOf(stream);
   }
 
   readAll(options?: ReadAllOptions): EventCursor<StoredEvent> {

@@ -29,7 +29,13 @@ import type { AppendResult, BufferedResult } from "./batch-ledger.js";
 import { envelopeKey } from "./envelope-key.js";
 import type { Durability, EventInput } from "./event.js";
 import type { EventCursor } from "./event-cursor.js";
-import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
+import {
+  EventSource,
+  type ReadAllOptions,
+  type ReadStreamOptions,
+  type StreamStanding,
+  type SubscribeOptions,
+} from "./event-source.js";
 import { LogFollower } from "./log-follower.js";
 import { type CheckedOptions, checkDirectory, checkedOptions, type EventStoreOptions } from "./open-options.js";
 import { checkedSubject, checkStreamName, EventPreparer } from "./prepare-event.js";
@@ -300,6 +306,12 @@ export class EventStore {
   readStream(stream: string, options?: ReadStreamOptions): EventCursor<StoredEvent> {
     this.#checkOpen();
     return this.#source.readStream(stream, options);
+  }
+
+  /** What there is of a stream now. @throws StoreError `ERR_STREAM_TOMBSTONED` */
+  standingOf(stream: string): Promise<StreamStanding> {
+    this.#checkOpen();
+    return this.#source.standingOf(stream);
   }
 
   readAll(options?: ReadAllOptions): EventCursor<StoredEvent> {

@@ -32,13 +32,20 @@ export type {
   VerifySealedOptions,
 } from "../wal/index.js";
 export { checkEncryption, checkOptionNames, choiceOption, integerOption, isEncrypted, isStore } from "../wal/index.js";
+export { checkExpectedVersion, judge } from "./append-request.js";
 export type { AppendOptions, StreamAppend } from "./appender.js";
 export type { BackupOptions, RestoreStoreOptions } from "./backup-options.js";
 export type { AppendResult, BufferedResult } from "./batch-ledger.js";
 export type { Durability, EventInput, EventMap, ExpectedVersion, RecordedEvent } from "./event.js";
 export { EventCursor } from "./event-cursor.js";
 export { EventReader } from "./event-reader.js";
-export type { Direction, ReadAllOptions, ReadStreamOptions, SubscribeOptions } from "./event-source.js";
+export type {
+  Direction,
+  ReadAllOptions,
+  ReadStreamOptions,
+  StreamStanding,
+  SubscribeOptions,
+} from "./event-source.js";
 export { EventStore, type EventStoreStats } from "./event-store.js";
 export {
   attest,

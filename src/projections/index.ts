@@ -1,5 +1,6 @@
 /** Derived state: the runner of projections. Everything here may be thrown away and rebuilt from the log. */
 
+export type { Aggregate, AggregateOptions, AggregateResult, SnapshotPolicy } from "./aggregate.js";
 export type { RefusalReason } from "./checkpoint-file.js";
 export type { ParkedEvent } from "./checkpoint-format.js";
 export type { EventFeed, FeedEvent } from "./event-feed.js";
@@ -28,5 +29,6 @@ export type { FailurePolicy, ProjectionProgress, ProjectionReport, RunnerOptions
 export type { ProjectionRecovery, RefusedCheckpoint } from "./runner-start.js";
 export { salvageStore } from "./salvage-store.js";
 export { startProjection } from "./start-projection.js";
+export type { StateCodec } from "./state-codec.js";
 export { type BufferedAppendOptions, Store, type StoreCheckpoint, type StoreOptions } from "./store.js";
 export { StoreReader } from "./store-reader.js";

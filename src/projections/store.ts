@@ -45,6 +45,7 @@ import {
   type TruncateStreamOptions,
   type TruncationReport,
 } from "../events/index.js";
+import type { Aggregate, AggregateOptions, AggregateResult } from "./aggregate.js";
 import { dropCheckpoints } from "./drop-checkpoints.js";
 import type { Graph } from "./graph/graph.js";
 import { GRAPH_PROJECTION } from "./graph/graph-projection.js";
@@ -54,6 +55,7 @@ import type { Projection } from "./projection.js";
 import type { ProjectionRunner } from "./runner.js";
 import type { RunnerOptions } from "./runner-options.js";
 import { startProjection } from "./start-projection.js";
+import { StreamAggregator } from "./stream-aggregator.js";
 
 /** How a store is opened. */
 export type StoreOptions = EventStoreOptions;
@@ -84,6 +86,7 @@ export class Store<Events extends EventMap = EventMap> {
   readonly #events: EventStore;
   readonly #runners = new Map<string, RunningProjection>();
   readonly #idLeases: IdLeases;
+  readonly #aggregator: StreamAggregator;
   #graph: Promise<StartedGraph> | null = null;
   #closing: Promise<void> | null = null;
 
@@ -91,6 +94,7 @@ export class Store<Events extends EventMap = EventMap> {
   constructor(events: EventStore) {
     this.#events = events;
     this.#idLeases = new IdLeases(events);
+    this.#aggregator = new StreamAggregator(events);
   }
 
   /** The store's directory, without symbolic links. */
@@ -246,6 +250,28 @@ export class Store<Events extends EventMap = EventMap> {
     return this.#events.readStream(stream, options) as AsyncIterableIterator<unknown> as AsyncIterableIterator<
       RecordedEvent<Events>
     >;
+  }
+
+  /**
+   * Folds a stream into a state: from its snapshot on, where the aggregate keeps some and a usable one is there, else from its first event.
+   * With a snapshot and without it the answer is the same: one that is damaged, of another version, ahead of the log, or of events that were
+   * truncated, deleted or forgotten since is not used. What `evolve` throws, this rejects with.
+   *
+   * @throws TypeError, RangeError for a wrong definition or option, and where `evolve` returns no state
+   * @throws StoreError `ERR_EVENTS_VERSION_CONFLICT`, `ERR_EVENTS_INVALID_STREAM`, `ERR_STREAM_TOMBSTONED`, `ERR_KEY_MISSING`, `ERR_STORE_CLOSED`
+   *
+   * @example
+   * ```ts
+   * const { state, version } = await store.aggregateStream("account-42", account);
+   * if (state.cents >= 200) await store.append("account-42", withdrawn, { expectedVersion: version });
+   * ```
+   */
+  aggregateStream<State>(
+    stream: string,
+    aggregate: Aggregate<State, RecordedEvent<Events>>,
+    options?: AggregateOptions,
+  ): Promise<AggregateResult<State>> {
+    return this.#aggregator.aggregate(stream, aggregate, options);
   }
 
   /**
@@ -542,6 +568,7 @@ export class Store<Events extends EventMap = EventMap> {
     const forgetting = await this.#events.forget(subject);
     const { directory, stateCiphers } = this.#events;
     await dropCheckpoints(directory, forgetting.keyIds, stateCiphers);
+    await this.#aggregator.settled();
     await this.#graph?.catch(() => {}); // it can be starting, and is among the runners then
     await Promise.all(Array.from(this.#runners.values(), (runner) => runner.whenForgotten(forgetting.lsn)));
     return attest(this.storeId, forgetting, key);
@@ -570,6 +597,7 @@ export class Store<Events extends EventMap = EventMap> {
     try {
       for (const runner of this.#runners.values()) await runner.close();
     } finally {
+      await this.#aggregator.settled();
       await this.#events.close();
     }
   }
