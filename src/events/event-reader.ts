@@ -33,6 +33,7 @@ import { StreamHistory } from "./stream-history.js";
 import { StreamIndex } from "./stream-index.js";
 import { StreamReplay } from "./stream-replay.js";
 import { openContent } from "./subjects.js";
+import { UpcasterRegistry, type Upcasters } from "./upcasters.js";
 
 /**
  * The events of a store that is read only: writes no data and takes no lock. Sees what was there at the last `refresh`; while somebody
@@ -53,11 +54,13 @@ export class EventReader {
     codecs: ReadonlyMap<string, PayloadCodec>,
     encryption?: EncryptionOptions | null,
     isMapped: boolean = false,
+    upcasters: Upcasters = {},
   ): Promise<EventReader> {
     checkDirectory(directory);
     checkSchemas(schemas);
     const keys = checkedEncryption(encryption);
     const registry = SchemaRegistry.load(schemas, new Map([...codecs, ...retentionCodecs]), false);
+    const upcasting = new UpcasterRegistry(upcasters);
     const index = new StreamIndex();
     const replay = new StreamReplay(index);
     const listener = {
@@ -66,7 +69,7 @@ export class EventReader {
     };
     const log = await LogView.open(directory, listener, keys, isMapped);
     const history = new StreamHistory(index, new LogFollower(log, index, replay), log.tiers);
-    const reader = new EventReader(log, index, history, registry);
+    const reader = new EventReader(log, index, history, new EventDecoder(registry, log.storeId, upcasting));
     try {
       await reader.#openSubjects(keys?.subjectKeys);
       return reader;
@@ -98,11 +101,10 @@ export class EventReader {
     return this.#source.retention.state.forgottenKeys.has(keyId) || this.#subjectKeys?.isDestroyed(keyId) === true;
   }
 
-  private constructor(log: LogView, index: StreamIndex, history: StreamHistory, registry: SchemaRegistry) {
+  private constructor(log: LogView, index: StreamIndex, history: StreamHistory, decoder: EventDecoder) {
     this.#log = log;
     this.#index = index;
     this.#history = history;
-    const decoder = new EventDecoder(registry, log.storeId);
     this.#decoder = decoder;
     this.#source = new EventSource(log, history, decoder, () => log.status === "closed");
   }

@@ -74,4 +74,5 @@ export type { StreamRetention } from "./retention-state.js";
 export { type SalvagedEvent, type SalvageOptions, type SalvageReport, salvageWith } from "./salvage-store.js";
 export type { PayloadCodec } from "./schema-registry.js";
 export type { StreamGap } from "./stream-gaps.js";
+export type { UpcastEvent, Upcaster, Upcasters } from "./upcasters.js";
 export { verifyEvents } from "./verify-events.js";

@@ -3,6 +3,17 @@
 export type { Aggregate, AggregateOptions, AggregateResult, SnapshotPolicy } from "./aggregate.js";
 export type { RefusalReason } from "./checkpoint-file.js";
 export type { ParkedEvent } from "./checkpoint-format.js";
+export {
+  type DocumentHandlers,
+  defineProjection,
+  type EventOf,
+  type MultiStreamDefinition,
+  multiStream,
+  type SingleStreamDefinition,
+  type StateDefinition,
+  type StateHandlers,
+  singleStream,
+} from "./define-projection.js";
 export type { EventFeed, FeedEvent } from "./event-feed.js";
 export type { GraphEdge, GraphNode } from "./graph/entity.js";
 export type { Graph } from "./graph/graph.js";
