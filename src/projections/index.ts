@@ -3,6 +3,7 @@
 export type { Aggregate, AggregateOptions, AggregateResult, SnapshotPolicy } from "./aggregate.js";
 export type { RefusalReason } from "./checkpoint-file.js";
 export type { ParkedEvent } from "./checkpoint-format.js";
+export { type Decider, decidedEvents, type HandleOptions, type HandleResult } from "./decider.js";
 export {
   type DocumentHandlers,
   defineProjection,

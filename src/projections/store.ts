@@ -46,6 +46,8 @@ import {
   type TruncationReport,
 } from "../events/index.js";
 import type { Aggregate, AggregateOptions, AggregateResult } from "./aggregate.js";
+import { CommandHandler } from "./command-handler.js";
+import type { Decider, HandleOptions, HandleResult } from "./decider.js";
 import { dropCheckpoints } from "./drop-checkpoints.js";
 import type { Graph } from "./graph/graph.js";
 import { GRAPH_PROJECTION } from "./graph/graph-projection.js";
@@ -87,6 +89,7 @@ export class Store<Events extends EventMap = EventMap> {
   readonly #runners = new Map<string, RunningProjection>();
   readonly #idLeases: IdLeases;
   readonly #aggregator: StreamAggregator;
+  readonly #commands: CommandHandler<Events>;
   #graph: Promise<StartedGraph> | null = null;
   #closing: Promise<void> | null = null;
 
@@ -95,6 +98,11 @@ export class Store<Events extends EventMap = EventMap> {
     this.#events = events;
     this.#idLeases = new IdLeases(events);
     this.#aggregator = new StreamAggregator(events);
+    this.#commands = new CommandHandler({
+      aggregate: (stream, aggregate, options) => this.aggregateStream(stream, aggregate, options),
+      append: (stream, events, options) => this.append(stream, events, options),
+      streamVersion: (stream) => this.streamVersion(stream),
+    });
   }
 
   /** The store's directory, without symbolic links. */
@@ -272,6 +280,30 @@ export class Store<Events extends EventMap = EventMap> {
     options?: AggregateOptions,
   ): Promise<AggregateResult<State>> {
     return this.#aggregator.aggregate(stream, aggregate, options);
+  }
+
+  /**
+   * Handles a command: folds the stream, lets the decider decide, and appends what it says at the version that it was decided by. When somebody
+   * else was faster it does so once more, with the newer state, up to `attempts` times. Commands of one stream take turns within this process.
+   * Resolves when the events are durable.
+   *
+   * @throws what `decide` and `evolve` throw: nothing was written
+   * @throws TypeError, RangeError for a wrong decider or option, and where `decide` returns no events
+   * @throws StoreError `ERR_EVENTS_VERSION_CONFLICT` when the stream is not as `expectedVersion` says, or others were faster every time; and as
+   *   `aggregateStream` and `append`
+   *
+   * @example
+   * ```ts
+   * const { version, lsn } = await store.handle("account-42", account, { withdraw: 200 });
+   * ```
+   */
+  handle<State, Command>(
+    stream: string,
+    decider: Decider<State, Command, Events>,
+    command: Command,
+    options?: HandleOptions,
+  ): Promise<HandleResult<Events>> {
+    return this.#commands.handle(stream, decider, command, options);
   }
 
   /**
