@@ -105,6 +105,7 @@ export {
   type ProjectionReport,
   type ProjectionRunner,
   type ProjectionStatus,
+  type ProjectOptions,
   type Properties,
   type PropertyOptions,
   type PropertyValue,

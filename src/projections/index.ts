@@ -32,6 +32,7 @@ export type { GraphChange, GraphHistory, HistoryOptions } from "./graph/graph-hi
 export type { AsOf } from "./graph/graph-state.js";
 export type { EdgeQuery, GraphView, NodeQuery, TraverseQuery, TraverseStep } from "./graph/graph-view.js";
 export type { Properties, PropertyValue } from "./graph/property.js";
+export type { ProjectOptions } from "./inline-projections.js";
 export type { WaitOptions } from "./lsn-waiters.js";
 export { openReader, openStore, type ReaderOptions } from "./open-store.js";
 export type { Projection } from "./projection.js";

@@ -53,9 +53,9 @@ import type { Graph } from "./graph/graph.js";
 import { GRAPH_PROJECTION } from "./graph/graph-projection.js";
 import { IdLeases } from "./graph/id-leases.js";
 import { type StartedGraph, startGraph } from "./graph/start-graph.js";
+import { checkedInline, InlineProjections, type ProjectOptions } from "./inline-projections.js";
 import type { Projection } from "./projection.js";
 import type { ProjectionRunner } from "./runner.js";
-import type { RunnerOptions } from "./runner-options.js";
 import { startProjection } from "./start-projection.js";
 import { StreamAggregator } from "./stream-aggregator.js";
 
@@ -90,6 +90,7 @@ export class Store<Events extends EventMap = EventMap> {
   readonly #idLeases: IdLeases;
   readonly #aggregator: StreamAggregator;
   readonly #commands: CommandHandler<Events>;
+  readonly #inline = new InlineProjections();
   #graph: Promise<StartedGraph> | null = null;
   #closing: Promise<void> | null = null;
 
@@ -204,9 +205,9 @@ export class Store<Events extends EventMap = EventMap> {
     options?: AppendOptions,
   ): Promise<AppendResult | BufferedResult> {
     const refusal = refusalOf(stream);
-    return refusal === null
-      ? this.#events.append(stream, events as EventInput, options)
-      : Promise.reject<AppendResult>(refusal);
+    if (refusal !== null) return Promise.reject<AppendResult>(refusal);
+    const appending = this.#events.append(stream, events as EventInput, options);
+    return this.#inline.isEmpty ? appending : this.#inline.behind(appending);
   }
 
   /**
@@ -221,7 +222,8 @@ export class Store<Events extends EventMap = EventMap> {
   ): Promise<AppendResult> {
     const refusal = refusalOf(stream);
     if (refusal !== null) return Promise.reject(refusal);
-    return this.#events.tryAppend(stream, events as EventInput, options) as Promise<AppendResult>;
+    const appending = this.#events.tryAppend(stream, events as EventInput, options) as Promise<AppendResult>;
+    return this.#inline.isEmpty ? appending : this.#inline.behind(appending);
   }
 
   /**
@@ -245,7 +247,8 @@ export class Store<Events extends EventMap = EventMap> {
     // What is no array is refused below.
     const refusal = Array.isArray(many) ? many.map((append) => refusalOf(append?.stream)).find(Boolean) : null;
     if (refusal) return Promise.reject(refusal);
-    return this.#events.appendMany(many, options) as Promise<AppendResult[]>;
+    const appending = this.#events.appendMany(many, options) as Promise<AppendResult[]>;
+    return this.#inline.isEmpty ? appending : this.#inline.behind(appending);
   }
 
   /**
@@ -372,14 +375,28 @@ export class Store<Events extends EventMap = EventMap> {
     return this.#events.whenDurable(epoch);
   }
 
-  /** Starts a projection, which resumes from its checkpoint and follows the store until it or the store is closed. */
+  /**
+   * Starts a projection, which resumes from its checkpoint and follows the store until it or the store is closed.
+   *
+   * @throws TypeError for a definition or option that is not what it should be
+   * @throws StoreError `ERR_PROJECTION_RUNNING`; with `inline` also what `whenProcessed` throws: then it does not run
+   *
+   * @example
+   * ```ts
+   * const balances = await store.project(balancesProjection, { inline: true });
+   * await store.append("account-42", deposited);
+   * balances.state.get("account-42"); // with the deposit
+   * ```
+   */
   async project<State>(
     projection: Projection<State, RecordedEvent<Events>>,
-    options?: RunnerOptions<State, RecordedEvent<Events>>,
+    { inline, ...options }: ProjectOptions<State, RecordedEvent<Events>> = {},
   ): Promise<ProjectionRunner<State, RecordedEvent<Events>>> {
+    const isWaitedFor = checkedInline(inline);
     const feed = this.#events as unknown as Parameters<typeof startProjection<State, RecordedEvent<Events>>>[0];
     const runner = await startProjection(feed, projection, options);
     this.#runners.set(projection.name, runner);
+    if (isWaitedFor) await this.#inline.begin(runner, this.watermark);
     return runner;
   }
 
