@@ -65,7 +65,8 @@ export class StreamSnapshots {
   readonly #place: SnapshotPlace;
   readonly #writes = new Map<string, Promise<void>>();
   readonly #sweptNames = new Set<string>();
-  readonly #temporarySuffix = `.${randomBytes(8).toString("hex")}${TEMPORARY_SUFFIX}`;
+  /** Of this opener alone; made when it first writes. */
+  #temporarySuffix: string | null = null;
 
   constructor(place: SnapshotPlace) {
     this.#place = place;
@@ -162,6 +163,7 @@ export class StreamSnapshots {
       this.#sweptNames.add(facts.name);
       await directory.removeTemporaryFiles(false);
     }
+    this.#temporarySuffix ??= `.${randomBytes(8).toString("hex")}${TEMPORARY_SUFFIX}`;
     const temporary = `${file}${this.#temporarySuffix}`;
     try {
       await writeCheckpoint(file, facts, bytes, this.#place.stateCiphers, temporary);

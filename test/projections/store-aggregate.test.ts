@@ -8,6 +8,7 @@ import {
   openReader,
   openStore,
   type RecordedEvent,
+  rekeyStore,
   type Store,
   type StoreError,
 } from "../../src/index.js";
@@ -323,6 +324,28 @@ test("a snapshot of an encrypted store is encrypted", async () => {
     snapshotVersion: 1,
   });
   await again.close();
+});
+
+test("rekeying encrypts snapshots anew, and removes one that cannot be read", async () => {
+  await withSnapshot(6);
+  let store = await openStore<Bank>(directory);
+  await deposit(store, "b", 6);
+  await store.aggregateStream("b", kept);
+  await store.close();
+  const [first, second] = snapshotFiles() as [string, string];
+  writeFileSync(`${first}.00.tmp`, "half");
+  const damaged = readFileSync(second);
+  damaged[damaged.length - 1] = (damaged.at(-1) as number) ^ 1;
+  writeFileSync(second, damaged);
+  const encryption = { key: keyOf(2) };
+  const report = await rekeyStore(directory, { encryption });
+  assert.equal([report.reencryptedCheckpoints, report.removedCheckpoints], [1, 1]);
+  assert.equal(snapshotFiles(), [first]);
+  store = await openStore<Bank>(directory, { encryption });
+  const used = [];
+  for (const stream of ["a", "b"]) used.push((await store.aggregateStream(stream, kept)).snapshotVersion);
+  assert.equal(used.sort(), [0, 6]);
+  await store.close();
 });
 
 test("a snapshot that cannot be written or encoded is told of, and the fold answers all the same", async () => {
