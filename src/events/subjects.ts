@@ -176,8 +176,8 @@ export function subjectsNeeded(directory: string): StoreError {
 
 /** How reading an event of a subject ended. */
 export type SubjectContent =
-  /** A whole envelope, with the content in plain. */
-  | { readonly status: "open"; readonly keyId: string; readonly record: Buffer }
+  /** A whole envelope: in the first `sealedBytes` what the log has, and behind it the content in plain. */
+  | { readonly status: "open"; readonly keyId: string; readonly record: Buffer; readonly sealedBytes: number }
   | { readonly status: "forgotten"; readonly keyId: string }
   /** Its key is not there, or its content was changed. */
   | { readonly status: "refused"; readonly keyId: string; readonly error: StoreError };
@@ -198,9 +198,11 @@ export function openContent(
   const aad = Buffer.concat([id, placeFields(bytes, view)]);
   const opened = keys.open(id, aad, bytes.subarray(view.sealedStart, view.sealedEnd));
   switch (opened.kind) {
-    case "plain":
+    case "plain": {
       // Messages of protobuf that follow each other are one: what is in the second counts.
-      return { status: "open", keyId, record: Buffer.concat([bytes.subarray(start, end), opened.bytes]) };
+      const record = Buffer.concat([bytes.subarray(start, end), opened.bytes]);
+      return { status: "open", keyId, record, sealedBytes: end - start };
+    }
     case "destroyed":
       return { status: "forgotten", keyId };
     case "refused":

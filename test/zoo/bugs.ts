@@ -33,6 +33,11 @@ function simulated(seeds: number): Harness {
   return ["simulation/simulate.js", "--seeds", String(seeds)];
 }
 
+/** The same, with subjects that are forgotten in each. */
+function simulatedSubjects(seeds: number): Harness {
+  return ["simulation/simulate.js", "--first", "1000001", "--seeds", String(seeds)];
+}
+
 /** The wrong build writes, the right one looks what is there after a power cut. */
 const POWER_CUT = "power-cut/power-cut.js";
 
@@ -269,5 +274,53 @@ export const BUGS: readonly Bug[] = [
       },
     ],
     caughtBy: simulated(60),
+  },
+  {
+    name: "forgotten-before-durable",
+    what: "forget answers when the key is overwritten in memory, not on the disk (privacy: with a power cut the key comes back)",
+    edits: [
+      {
+        file: "src/wal/subjects/subject-file.js",
+        find: "async #write(pieces) {",
+        replace: "async #write(pieces, isFlushed = true) {",
+      },
+      {
+        file: "src/wal/subjects/subject-file.js",
+        find: `            isWritten = true;
+            await dataSync(this.#fd);`,
+        replace: `            isWritten = true;
+            if (isFlushed) await dataSync(this.#fd);`,
+      },
+      {
+        file: "src/wal/subjects/subject-file.js",
+        find: "[bytes, subjectRecordOffset(index)]));",
+        replace: "[bytes, subjectRecordOffset(index)]), false);",
+      },
+    ],
+    caughtBy: simulatedSubjects(60),
+  },
+  {
+    name: "restore-gives-key-back",
+    what: "a key file that came back from an older copy keeps the keys that the log says are destroyed (privacy)",
+    edits: [
+      {
+        file: "src/events/subjects.js",
+        find: "await keys.destroyKeys(toDestroy);",
+        replace: "void toDestroy;",
+      },
+    ],
+    caughtBy: tests("privacy/restore"),
+  },
+  {
+    name: "opened-long-before",
+    what: "events are handed out as they were when they were read from the disk (privacy: of who was forgotten since, too)",
+    edits: [
+      {
+        file: "src/events/event-source.js",
+        find: "return this.hearing === null ? batches : heardBatches(batches, this.hearing);",
+        replace: "return batches; void heardBatches;",
+      },
+    ],
+    caughtBy: tests("privacy/hearing"),
   },
 ];

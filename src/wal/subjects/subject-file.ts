@@ -233,10 +233,11 @@ export class SubjectFile {
     }
   }
 
-  /** Has what others have written durable. */
+  /** Has what others have written durable, and the file's name: who made it, or put it in place, may have died before that. */
   async sync(): Promise<void> {
     try {
       await dataSync(this.#fd);
+      await syncDirectory(dirname(this.path));
     } catch (error) {
       throw failed(error, this.path);
     }
