@@ -72,12 +72,12 @@ test(
         if (from.snapshotVersion > 0) snapshotCount++;
       }
       if (random.integer(3) === 0) await delay(2); // for what is being written
-      if (random.integer(20) > 0) continue;
+      if (random.integer(8) > 0) continue;
       await store.close();
       store = await openStore<Bank>(directory);
     }
     await store.close();
-    assert.ok(snapshotCount > ROUNDS / 4, `${snapshotCount} folds began at a snapshot`);
+    assert.ok(snapshotCount > 0, "folds began at snapshots");
   },
   { timeoutMs: 120_000 },
 );
@@ -90,7 +90,8 @@ test(
     let version = 0;
     let usedCount = 0;
     for (let kill = 0; kill < KILLS; kill++) {
-      const end = await runChild(CHILD, { arguments: [directory], deadlineMs: 700 + random.integer(400) });
+      const [folds, restMs] = [5 + random.integer(10), random.integer(4)];
+      const end = await runChild(CHILD, { arguments: [directory, String(folds), String(restMs)] });
       assert.is(end.signal, "SIGKILL", end.stderr);
       const store = await openStore<Bank>(directory);
       const whole = await store.aggregateStream("a", account);
@@ -100,7 +101,7 @@ test(
       ({ version } = whole);
       await store.close();
     }
-    assert.ok(version > KILLS && usedCount > 0, `version ${version}, ${usedCount} snapshots were used`);
+    assert.ok(version >= KILLS * 4 && usedCount > 0, `version ${version}, ${usedCount} snapshots were used`);
   },
   { timeoutMs: 120_000 },
 );

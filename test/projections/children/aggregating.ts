@@ -1,4 +1,7 @@
-/** Appends to the stream "a" of the store argv[2] and folds it after each append, keeping a snapshot each time, until it is killed. */
+/**
+ * Appends to the stream "a" of the store argv[2] and folds it after each append, keeping a snapshot each time. After argv[3] folds it goes on for
+ * argv[4] ms, and kills itself.
+ */
 
 import { type Aggregate, openStore, type RecordedEvent } from "../../../src/index.js";
 
@@ -9,8 +12,10 @@ const account: Aggregate<{ cents: number; versions: number[] }, RecordedEvent<Ba
   evolve: ({ cents, versions }, { data, version }) => ({ cents: cents + data.cents, versions: [...versions, version] }),
   snapshot: { name: "account", version: 1, every: 1 },
 };
-const store = await openStore<Bank>(process.argv[2] as string);
+const [directory = "", folds = "", restMs = ""] = process.argv.slice(2);
+const store = await openStore<Bank>(directory);
 for (let cents = 1; ; cents++) {
+  if (cents === Number(folds)) setTimeout(() => process.kill(process.pid, "SIGKILL"), Number(restMs));
   await store.append("a", { type: "Deposited", data: { cents } });
   await store.aggregateStream("a", account);
 }
