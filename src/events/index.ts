@@ -31,7 +31,15 @@ export type {
   VerifiedAnchor,
   VerifySealedOptions,
 } from "../wal/index.js";
-export { checkEncryption, checkOptionNames, choiceOption, integerOption, isEncrypted, isStore } from "../wal/index.js";
+export {
+  checkEncryption,
+  checkOptionNames,
+  choiceOption,
+  integerOption,
+  isEncrypted,
+  isStore,
+  largeMemory,
+} from "../wal/index.js";
 export { checkExpectedVersion, judge } from "./append-request.js";
 export type { AppendOptions, StreamAppend } from "./appender.js";
 export type { BackupOptions, RestoreStoreOptions } from "./backup-options.js";

@@ -6,7 +6,7 @@
  * for writing logs what is missing.
  */
 
-import { StoreError } from "../errors.js";
+import { isStoreError, StoreError } from "../errors.js";
 import type { SubjectKeys } from "../wal/index.js";
 import {
   CONTENT_SEALED,
@@ -61,13 +61,20 @@ export class Subjects {
   /**
    * For a writer that has just opened the store: what the log and the file say of destroyed keys becomes the same. One of the two is older where
    * it was put back from a copy, or where somebody died between destroying a key and logging it.
+   *
+   * @throws StoreError what opening throws: `ERR_STORE_BUSY` when another writer did not go on for `busyWaitMs`; `ERR_IO_FAILED`, `ERR_WAL_FAILED`, `ERR_WAL_FULL`
    */
   async begin(): Promise<void> {
     const { keys, follower } = this.#place;
     const { toDestroy, toLog } = keys.compare(follower.state.forgottenKeys.keys());
     if (toDestroy.length > 0) await keys.destroyKeys(toDestroy);
     // Once more, for it may not have become durable.
-    if (toLog.length > 0) await this.#logDestroyed(await keys.destroyKeys(toLog));
+    const destroyed = toLog.length > 0 ? await keys.destroyKeys(toLog) : [];
+    try {
+      await this.#logDestroyed(destroyed);
+    } catch (error) {
+      throw openingRefused(error);
+    }
   }
 
   #log<Name extends RetentionEventName>(name: Name, data: RetentionEvents[Name]): Promise<RetentionChange> {
@@ -172,6 +179,14 @@ export function refuseSubjects(requests: readonly Sealable[]): void {
 export function subjectsNeeded(directory: string): StoreError {
   const message = `the store in ${directory} needs the option encryption.subjectKeys for this`;
   return new StoreError("ERR_KEY_MISSING", message, { directory });
+}
+
+/** Who opens a store has appended nothing, so what is said of appends says nothing to him. The next one who opens it logs what is missing. */
+function openingRefused(error: unknown): unknown {
+  if (isStoreError(error, "ERR_WAL_BUSY")) {
+    return new StoreError("ERR_STORE_BUSY", error.message, error.details, { cause: error });
+  }
+  return isStoreError(error, "ERR_WAL_OUTCOME_UNKNOWN") ? error.cause : error;
 }
 
 /** How reading an event of a subject ended. */

@@ -28,13 +28,6 @@ const TRY_AGAIN: ReadonlySet<string> = new Set<StoreErrorCode>([
   "ERR_IO_FAILED",
 ]);
 
-/** The same where opening can append: it logs which subjects' keys it finds destroyed. */
-const TRY_AGAIN_TO_LOG: ReadonlySet<string> = new Set<StoreErrorCode>([
-  ...(TRY_AGAIN as ReadonlySet<StoreErrorCode>),
-  "ERR_WAL_BUSY",
-  "ERR_WAL_OUTCOME_UNKNOWN",
-]);
-
 export interface SessionPlace {
   readonly world: World;
   readonly history: History;
@@ -105,8 +98,7 @@ export class Session {
         return store;
       } catch (error) {
         if (!isStoreError(error)) throw thrownBy("openStore", error);
-        const tryAgain = plan.subjects > 0 ? TRY_AGAIN_TO_LOG : TRY_AGAIN;
-        if (!tryAgain.has(error.code) && onRefusal(error)) return null;
+        if (!TRY_AGAIN.has(error.code) && onRefusal(error)) return null;
       }
       await this.process.sleep(RETRY_MS);
     }

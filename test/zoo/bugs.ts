@@ -281,23 +281,44 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: "src/wal/subjects/subject-file.js",
-        find: "async #write(pieces) {",
-        replace: "async #write(pieces, isFlushed = true) {",
+        find: "async #write(blocks) {",
+        replace: "async #write(blocks, isFlushed = true) {",
       },
       {
         file: "src/wal/subjects/subject-file.js",
-        find: `            isWritten = true;
-            await dataSync(this.#fd);`,
-        replace: `            isWritten = true;
-            if (isFlushed) await dataSync(this.#fd);`,
+        find: `            await this.flush();
+        }
+        catch (error) {
+            takeBack(`,
+        replace: `            if (isFlushed) await this.flush();
+        }
+        catch (error) {
+            takeBack(`,
       },
       {
         file: "src/wal/subjects/subject-file.js",
-        find: "[bytes, subjectRecordOffset(index)]));",
-        replace: "[bytes, subjectRecordOffset(index)]), false);",
+        find: "await this.#write(blocks);",
+        replace: "await this.#write(blocks, !isInBoth);",
+      },
+      {
+        file: "src/wal/subjects/subject-file.js",
+        find: "nextSubjectBlock(block, block.records)));",
+        replace: "nextSubjectBlock(block, block.records)), false);",
       },
     ],
     caughtBy: simulatedSubjects(60),
+  },
+  {
+    name: "subject-keys-in-place",
+    what: "a block of subject keys is written over the copy that counts (a power cut that spoils it takes the keys of others)",
+    edits: [
+      {
+        file: "src/wal/subjects/subject-block.js",
+        find: "copy: block.copy === 0 ? 1 : 0 };",
+        replace: "copy: block.sequence === 0 ? 0 : block.copy };",
+      },
+    ],
+    caughtBy: tests("wal/subjects/power-cuts"),
   },
   {
     name: "restore-gives-key-back",

@@ -7,6 +7,7 @@ import { appendCommand } from "./append.js";
 import { backupCommand } from "./backup.js";
 import { benchAppendCommand } from "./bench-append.js";
 import { benchFollowCommand } from "./bench-follow.js";
+import { benchGraphCommand } from "./bench-graph.js";
 import { benchRecoverCommand } from "./bench-recover.js";
 import { benchReplayCommand } from "./bench-replay.js";
 import { benchMergeCommand, benchOpenCommand } from "./bench-sealed.js";
@@ -16,12 +17,26 @@ import { coresCommand } from "./cores.js";
 import { demoCommand } from "./demo.js";
 import { doctorCommand } from "./doctor.js";
 import { forgetCommand } from "./forget.js";
+import { graphChangesCommand } from "./graph-changes.js";
+import { graphComponentsCommand } from "./graph-components.js";
+import { graphDegreeCommand } from "./graph-degree.js";
 import { graphDiffCommand } from "./graph-diff.js";
+import { graphExportCommand } from "./graph-export.js";
 import { graphFindCommand } from "./graph-find.js";
 import { graphHistoryCommand } from "./graph-history.js";
+import { graphLineageCommand } from "./graph-lineage.js";
+import { graphLsnCommand } from "./graph-lsn.js";
+import { graphMatchCommand } from "./graph-match.js";
 import { graphNeighborsCommand } from "./graph-neighbors.js";
 import { graphNodeCommand } from "./graph-node.js";
+import { graphOverlapsCommand } from "./graph-overlaps.js";
+import { graphPathCommand } from "./graph-path.js";
 import { graphPurgeCommand } from "./graph-purge.js";
+import { graphRankCommand } from "./graph-rank.js";
+import { graphSnapshotCommand } from "./graph-snapshot.js";
+import { graphSubgraphCommand } from "./graph-subgraph.js";
+import { graphTraverseCommand } from "./graph-traverse.js";
+import { graphVersionCommand } from "./graph-version.js";
 import { importGitCommand } from "./import-git.js";
 import { importNdjsonCommand } from "./import-ndjson.js";
 import { inspectCommand } from "./inspect.js";
@@ -44,9 +59,23 @@ export const COMMANDS: readonly CommandBuilder[] = [
   group("graph", "ask the bi-temporal graph", [
     graphFindCommand,
     graphNodeCommand,
+    graphMatchCommand,
     graphNeighborsCommand,
+    graphDegreeCommand,
+    graphTraverseCommand,
+    graphPathCommand,
+    graphSubgraphCommand,
+    graphComponentsCommand,
+    graphRankCommand,
     graphHistoryCommand,
+    graphVersionCommand,
     graphDiffCommand,
+    graphChangesCommand,
+    graphOverlapsCommand,
+    graphLineageCommand,
+    graphLsnCommand,
+    graphExportCommand,
+    graphSnapshotCommand,
     graphPurgeCommand,
   ]),
   checkpointCommand,
@@ -71,6 +100,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
     benchRecoverCommand,
     benchFollowCommand,
     benchReplayCommand,
+    benchGraphCommand,
     benchOpenCommand,
     benchMergeCommand,
   ]),
