@@ -45,6 +45,8 @@ export const STORE_ERROR_CODES = {
   ERR_EVENTS_INVALID_STREAM: "the stream name is empty, too long or not well-formed",
   ERR_EVENTS_INVALID_EVENT: "the event cannot be stored as given",
   ERR_EVENTS_SCHEMA: "the event does not match its registered protobuf type, or strictSchemas demands one",
+  ERR_EVENTS_UPCAST: "an upcaster threw, or returned no data; the event is as it was stored",
+  ERR_EVENTS_UNKNOWN_VERSION: "the event is of a newer version of its type than the upcasters here know of",
   ERR_STREAM_TOMBSTONED: "the stream is gone for good: it is neither read nor written any more",
   ERR_EVENTS_DUPLICATE_ID: "some of these event ids are in the stream already, but not as this append",
   ERR_PROJECTION_FAILED:

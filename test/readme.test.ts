@@ -25,7 +25,10 @@ function compileExamples(): string {
   mkdirSync(EXAMPLES, { recursive: true });
   for (const [index, code] of examples().entries()) {
     // The package's own name would resolve to what was last built for users.
-    writeFileSync(join(EXAMPLES, `example-${index}.mts`), code.replaceAll('from "varve"', 'from "../../src/index.js"'));
+    const local = code
+      .replaceAll('from "varve"', 'from "../../src/index.js"')
+      .replaceAll('from "varve/specification"', 'from "../../src/specification/index.js"');
+    writeFileSync(join(EXAMPLES, `example-${index}.mts`), local);
   }
   const config = {
     extends: "../../tsconfig.json",

@@ -16,7 +16,13 @@ import {
 } from "../wal/index.js";
 import { envelopeKey } from "./envelope-key.js";
 import type { EventCursor } from "./event-cursor.js";
-import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
+import {
+  EventSource,
+  type ReadAllOptions,
+  type ReadStreamOptions,
+  type StreamStanding,
+  type SubscribeOptions,
+} from "./event-source.js";
 import { LogFollower } from "./log-follower.js";
 import { checkDirectory, checkedEncryption, checkSchemas } from "./open-options.js";
 import { checkStreamName } from "./prepare-event.js";
@@ -27,6 +33,7 @@ import { StreamHistory } from "./stream-history.js";
 import { StreamIndex } from "./stream-index.js";
 import { StreamReplay } from "./stream-replay.js";
 import { openContent } from "./subjects.js";
+import { UpcasterRegistry, type Upcasters } from "./upcasters.js";
 
 /** Where no writer tells of W: who writes by now is looked for so often while events of subjects are handed out. */
 const UNTOLD_MS_MAX = 100;
@@ -51,11 +58,13 @@ export class EventReader {
     codecs: ReadonlyMap<string, PayloadCodec>,
     encryption?: EncryptionOptions | null,
     isMapped: boolean = false,
+    upcasters: Upcasters = {},
   ): Promise<EventReader> {
     checkDirectory(directory);
     checkSchemas(schemas);
     const keys = checkedEncryption(encryption);
     const registry = SchemaRegistry.load(schemas, new Map([...codecs, ...retentionCodecs]), false);
+    const upcasting = new UpcasterRegistry(upcasters);
     const index = new StreamIndex();
     const replay = new StreamReplay(index);
     const listener = {
@@ -64,7 +73,7 @@ export class EventReader {
     };
     const log = await LogView.open(directory, listener, keys, isMapped);
     const history = new StreamHistory(index, new LogFollower(log, index, replay), log.tiers);
-    const reader = new EventReader(log, index, history, registry);
+    const reader = new EventReader(log, index, history, new EventDecoder(registry, log.storeId, upcasting));
     try {
       await reader.#openSubjects(keys?.subjectKeys);
       return reader;
@@ -106,11 +115,10 @@ export class EventReader {
     return this.#source.retention.state.forgottenKeys.has(keyId) || this.#subjectKeys?.isDestroyed(keyId) === true;
   }
 
-  private constructor(log: LogView, index: StreamIndex, history: StreamHistory, registry: SchemaRegistry) {
+  private constructor(log: LogView, index: StreamIndex, history: StreamHistory, decoder: EventDecoder) {
     this.#log = log;
     this.#index = index;
     this.#history = history;
-    const decoder = new EventDecoder(registry, log.storeId);
     this.#decoder = decoder;
     this.#source = new EventSource(log, history, decoder, () => log.status === "closed");
   }
@@ -179,6 +187,12 @@ export class EventReader {
   readStream(stream: string, options?: ReadStreamOptions): EventCursor<StoredEvent> {
     this.#checkOpen();
     return this.#source.readStream(stream, options);
+  }
+
+  /** What there is of a stream now. @throws StoreError `ERR_STREAM_TOMBSTONED` */
+  standingOf(stream: string): Promise<StreamStanding> {
+    this.#checkOpen();
+    return this.#source.standingOf(stream);
   }
 
   readAll(options?: ReadAllOptions): EventCursor<StoredEvent> {

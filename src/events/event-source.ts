@@ -55,6 +55,14 @@ export interface ReadAllOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What there is of a stream at one moment. */
+export interface StreamStanding {
+  readonly version: number;
+  /** The version with which it was deleted last; 0: it was not. */
+  readonly deletedThrough: number;
+  readonly rest: StreamRest;
+}
+
 /** What is subscribed to. */
 export interface SubscribeOptions {
   /** Deliver LSNs above this one; default 0: from the beginning. */
@@ -232,6 +240,13 @@ export class EventSource {
     const last = await this.#history.versionAt(stream, lsn, isAllWanted);
     const { state } = this.retention;
     return { last, left: state.isEmpty ? WHOLE_STREAM : restOf(stream, state.of(stream), last, Date.now() * 1000) };
+  }
+
+  /** @throws StoreError `ERR_STREAM_TOMBSTONED` */
+  async standingOf(stream: string): Promise<StreamStanding> {
+    checkStreamName(stream);
+    const { last, left } = await this.#streamAt(stream, this.#log.watermark);
+    return { version: last, deletedThrough: this.retention.state.deletedThrough(stream), rest: left };
   }
 
   subscribe(options: SubscribeOptions = {}): EventCursor<StoredEvent> {

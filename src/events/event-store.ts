@@ -29,7 +29,13 @@ import type { AppendResult, BufferedResult } from "./batch-ledger.js";
 import { envelopeKey } from "./envelope-key.js";
 import type { Durability, EventInput } from "./event.js";
 import type { EventCursor } from "./event-cursor.js";
-import { EventSource, type ReadAllOptions, type ReadStreamOptions, type SubscribeOptions } from "./event-source.js";
+import {
+  EventSource,
+  type ReadAllOptions,
+  type ReadStreamOptions,
+  type StreamStanding,
+  type SubscribeOptions,
+} from "./event-source.js";
 import { LogFollower } from "./log-follower.js";
 import { type CheckedOptions, checkDirectory, checkedOptions, type EventStoreOptions } from "./open-options.js";
 import { checkedSubject, checkStreamName, EventPreparer } from "./prepare-event.js";
@@ -42,6 +48,7 @@ import { StreamHistory } from "./stream-history.js";
 import { StreamIndex } from "./stream-index.js";
 import { StreamReplay } from "./stream-replay.js";
 import { type Forgetting, openContent, Subjects, subjectsNeeded } from "./subjects.js";
+import { UpcasterRegistry } from "./upcasters.js";
 
 const SEAL_WORKER = new URL("./seal-worker.js", import.meta.url);
 
@@ -99,6 +106,7 @@ export class EventStore {
       new Map([...codecs, ...retentionCodecs]),
       checked.strictSchemas,
     );
+    const upcasters = new UpcasterRegistry(checked.upcasters);
     const index = new StreamIndex();
     const replay = new StreamReplay(index);
     const opening = {
@@ -112,7 +120,7 @@ export class EventStore {
     const own = { keyOf: envelopeKey(), sealWorker: SEAL_WORKER, turnsPlain };
     const wal = await Wal.open(directory, { ...checked, ...own }, opening);
     const history = new StreamHistory(index, new LogFollower(wal, index, replay), wal.tiers);
-    const store = new EventStore(wal, index, history, registry, checked);
+    const store = new EventStore(wal, index, history, { registry, upcasters }, checked);
     try {
       await store.#openSubjects(checked);
       return store;
@@ -149,7 +157,7 @@ export class EventStore {
     wal: Wal,
     index: StreamIndex,
     history: StreamHistory,
-    registry: SchemaRegistry,
+    { registry, upcasters }: { readonly registry: SchemaRegistry; readonly upcasters: UpcasterRegistry },
     options: CheckedOptions,
   ) {
     this.#wal = wal;
@@ -158,7 +166,7 @@ export class EventStore {
     const { checkpointWalBytes: walBytes, checkpointEntries: entries, checkpointIntervalMs: intervalMs } = options;
     const policy = { walBytes, entries, intervalMs };
     this.#schedule = new CheckpointSchedule(wal, policy, wal.recovery.bytesRead, options.onCheckpointError);
-    const decoder = new EventDecoder(registry, wal.storeId);
+    const decoder = new EventDecoder(registry, wal.storeId, upcasters);
     this.#decoder = decoder;
     const source = new EventSource(wal, history, decoder, () => wal.status === "closed");
     this.#source = source;
@@ -169,7 +177,7 @@ export class EventStore {
       version: () => this.streamVersion(RETENTION_STREAM),
       assertOpen: () => wal.assertWritable(),
     });
-    const preparer = new EventPreparer(registry);
+    const preparer = new EventPreparer(registry, upcasters);
     const appender = new Appender(wal, index, preparer, options, gate, {
       learnRetention: () => gate.learn(),
       mayBeSealed: (stream) => history.mayBeSealed(stream),
@@ -305,6 +313,12 @@ export class EventStore {
   readStream(stream: string, options?: ReadStreamOptions): EventCursor<StoredEvent> {
     this.#checkOpen();
     return this.#source.readStream(stream, options);
+  }
+
+  /** What there is of a stream now. @throws StoreError `ERR_STREAM_TOMBSTONED` */
+  standingOf(stream: string): Promise<StreamStanding> {
+    this.#checkOpen();
+    return this.#source.standingOf(stream);
   }
 
   readAll(options?: ReadAllOptions): EventCursor<StoredEvent> {

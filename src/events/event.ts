@@ -45,13 +45,15 @@ export type RecordedEvent<Events extends EventMap = EventMap> = {
   [Type in keyof Events & string]: {
     /** The id that was given, else a UUID of version 8 made of the store's id and the LSN: the same whenever it is read. */
     readonly id: string;
+    /** Without the version that upcasters have given it. */
     readonly type: Type;
     /**
-     * What was appended. Of a protobuf type: absent fields with their defaults, but not those of a oneof and optional ones; 64-bit integers
+     * What was appended, or what upcasters have made of it. Of a protobuf type: absent fields with their defaults, but not those of a oneof and optional ones; 64-bit integers
      * as numbers where they are safe, else as bigints; bytes as a Uint8Array that belongs to the reader. Undefined where the event's subject is
      * forgotten.
      *
      * @throws StoreError `ERR_EVENTS_SCHEMA` for a protobuf type that is not registered, or whose schema does not fit the payload
+     * @throws StoreError `ERR_EVENTS_UPCAST`, `ERR_EVENTS_UNKNOWN_VERSION` for an event of another version than its type has now
      * @throws StoreError `ERR_KEY_MISSING`, `ERR_WAL_TAMPERED` for an event of a subject: as `metadata` and `payload` do
      */
     readonly data: Events[Type];

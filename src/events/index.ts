@@ -40,13 +40,20 @@ export {
   isStore,
   largeMemory,
 } from "../wal/index.js";
+export { checkExpectedVersion, judge } from "./append-request.js";
 export type { AppendOptions, StreamAppend } from "./appender.js";
 export type { BackupOptions, RestoreStoreOptions } from "./backup-options.js";
 export type { AppendResult, BufferedResult } from "./batch-ledger.js";
 export type { Durability, EventInput, EventMap, ExpectedVersion, RecordedEvent } from "./event.js";
 export { EventCursor } from "./event-cursor.js";
 export { EventReader } from "./event-reader.js";
-export type { Direction, ReadAllOptions, ReadStreamOptions, SubscribeOptions } from "./event-source.js";
+export type {
+  Direction,
+  ReadAllOptions,
+  ReadStreamOptions,
+  StreamStanding,
+  SubscribeOptions,
+} from "./event-source.js";
 export { EventStore, type EventStoreStats } from "./event-store.js";
 export {
   attest,
@@ -75,4 +82,5 @@ export type { StreamRetention } from "./retention-state.js";
 export { type SalvagedEvent, type SalvageOptions, type SalvageReport, salvageWith } from "./salvage-store.js";
 export type { PayloadCodec } from "./schema-registry.js";
 export type { StreamGap } from "./stream-gaps.js";
+export type { UpcastEvent, Upcaster, Upcasters } from "./upcasters.js";
 export { verifyEvents } from "./verify-events.js";

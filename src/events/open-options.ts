@@ -12,6 +12,7 @@ import {
 } from "../wal/index.js";
 import { DURABILITIES } from "./appender.js";
 import type { Durability } from "./event.js";
+import type { Upcasters } from "./upcasters.js";
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -28,6 +29,11 @@ export interface EventStoreOptions {
   readonly schemas?: readonly string[];
   /** Refuse events of types that no schema has. Default false: they are stored as JSON. */
   readonly strictSchemas?: boolean;
+  /**
+   * Makes events of older versions into those of the newest, by event type: see README § Older events. Whoever opens the store to read or append such
+   * types gives the same ones.
+   */
+  readonly upcasters?: Upcasters;
   /** Which I/O to demand. Default `"auto"`: the best that works here; `store.io` says which. */
   readonly io?: IoDemand;
   /** Size of a segment of the log. Default 64 MiB; an append can be as large as half of it, and 32 MiB at most. */
@@ -75,6 +81,7 @@ const OPTION_NAMES = [
   "flushIntervalMs",
   "schemas",
   "strictSchemas",
+  "upcasters",
   "io",
   "segmentBytes",
   "exclusive",
@@ -158,6 +165,7 @@ export function checkedOptions(options: EventStoreOptions): CheckedOptions {
     segmentBytes,
     schemas,
     strictSchemas,
+    upcasters: options.upcasters ?? {},
     onWaiting,
   };
 }

@@ -4,6 +4,7 @@ import { StoreError } from "../errors.js";
 import { CONTENT_JSON, CONTENT_PROTOBUF, measure, type PreparedEvent, typeField } from "./envelope.js";
 import type { EventInput } from "./event.js";
 import type { PayloadCodec, SchemaRegistry } from "./schema-registry.js";
+import { UpcasterRegistry } from "./upcasters.js";
 
 export const STREAM_NAME_BYTES_MAX = 1024;
 const TYPE_NAME_BYTES_MAX = 512;
@@ -64,11 +65,13 @@ interface KnownType {
 
 export class EventPreparer {
   readonly #registry: SchemaRegistry;
+  readonly #upcasters: UpcasterRegistry;
   readonly #types = new Map<string, KnownType>();
   readonly #shared: PreparedEvent = { ...EMPTY };
 
-  constructor(registry: SchemaRegistry) {
+  constructor(registry: SchemaRegistry, upcasters: UpcasterRegistry = new UpcasterRegistry()) {
     this.#registry = registry;
+    this.#upcasters = upcasters;
   }
 
   /** @throws TypeError for a wrong shape; StoreError `ERR_EVENTS_INVALID_EVENT`, `ERR_EVENTS_SCHEMA` */
@@ -112,10 +115,11 @@ export class EventPreparer {
 
   #knownType(type: unknown): KnownType {
     if (typeof type !== "string") throw new TypeError(`event.type must be a string, not ${typeof type}`);
-    const problem = nameProblem(type, TYPE_NAME_BYTES_MAX);
+    const name = this.#upcasters.storedNameOf(type);
+    const problem = nameProblem(name, TYPE_NAME_BYTES_MAX);
     if (problem !== null)
       throw new StoreError("ERR_EVENTS_INVALID_EVENT", `invalid event type: ${problem}`, { problem });
-    const known = { field: typeField(type), codec: this.#registry.forAppend(type).codec };
+    const known = { field: typeField(name), codec: this.#registry.forAppend(type).codec };
     if (this.#types.size < TYPES_CACHED_MAX) this.#types.set(type, known);
     return known;
   }

@@ -6,6 +6,7 @@ import { ByteInterner } from "./byte-interner.js";
 import { CONTENT_JSON, CONTENT_PROTOBUF, CONTENT_SEALED, EnvelopeView } from "./envelope.js";
 import type { SchemaRegistry } from "./schema-registry.js";
 import { openContent, type SubjectContent } from "./subjects.js";
+import { type TypeReading, UpcasterRegistry, upcast } from "./upcasters.js";
 
 /** Type names remembered as strings; above it they are decoded each time. */
 const TYPE_NAMES_MAX = 65_536;
@@ -19,19 +20,22 @@ export class EventDecoder {
   /** Opens what is sealed under the key of a subject; without it, it stays sealed. */
   openContent: ContentOpener = (view, bytes, start, end) => openContent(null, null, view, bytes, start, end);
   readonly #storeIdHex: string;
-  readonly #types = new ByteInterner<string>();
+  readonly #types = new ByteInterner<TypeReading>();
+  readonly #upcasters: UpcasterRegistry;
 
-  constructor(registry: SchemaRegistry, storeId: Uint8Array) {
+  constructor(registry: SchemaRegistry, storeId: Uint8Array, upcasters: UpcasterRegistry = new UpcasterRegistry()) {
     this.registry = registry;
+    this.#upcasters = upcasters;
     this.#storeIdHex = Buffer.from(storeId).toString("hex");
   }
 
-  typeName(bytes: Buffer, start: number, end: number): string {
+  /** What the type's name, as it was stored, means. */
+  typeAt(bytes: Buffer, start: number, end: number): TypeReading {
     const known = this.#types.get(bytes, start, end);
     if (known !== undefined) return known;
-    const name = bytes.toString("utf8", start, end);
-    if (this.#types.size < TYPE_NAMES_MAX) this.#types.add(bytes, start, end, name);
-    return name;
+    const reading = this.#upcasters.readingOf(bytes.toString("utf8", start, end));
+    if (this.#types.size < TYPE_NAMES_MAX) this.#types.add(bytes, start, end, reading);
+    return reading;
   }
 
   /** The id of an event that was given none: a UUID of version 8 (RFC 9562) from the store's id and the LSN. */
@@ -82,7 +86,7 @@ export class StoredEvent {
       const { record } = content;
       view.decode(record, 0, record.length);
       this.version = view.version;
-      this.type = decoder.typeName(record, view.typeStart, view.typeEnd);
+      this.type = decoder.typeAt(record, view.typeStart, view.typeEnd).type;
       this.payloadStart = view.payloadStart;
       this.payloadEnd = view.payloadEnd;
       this.#frame = { body: record, header: frame.header };
@@ -92,7 +96,7 @@ export class StoredEvent {
       return;
     }
     this.version = view.version;
-    this.type = decoder.typeName(body, view.typeStart, view.typeEnd);
+    this.type = decoder.typeAt(body, view.typeStart, view.typeEnd).type;
     this.payloadStart = view.payloadStart;
     this.payloadEnd = view.payloadEnd;
     this.#frame = frame;
@@ -164,7 +168,10 @@ export class StoredEvent {
     return this.bytes.subarray(this.payloadStart, this.payloadEnd);
   }
 
-  /** @throws StoreError `ERR_EVENTS_SCHEMA` for a protobuf type that is not registered, or whose schema does not fit the payload. */
+  /**
+   * @throws StoreError `ERR_EVENTS_SCHEMA` for a protobuf type that is not registered, or whose schema does not fit the payload;
+   *   `ERR_EVENTS_UPCAST`, `ERR_EVENTS_UNKNOWN_VERSION`
+   */
   get data(): unknown {
     if (this.#data === NOT_DECODED) this.#data = this.#decodeData();
     return this.#data;
@@ -177,8 +184,14 @@ export class StoredEvent {
   #decodeData(): unknown {
     this.#assertReadable();
     if (this.forgotten) return undefined;
+    const { content, typeStart, typeEnd } = this.#view();
+    const reading = this.#decoder.typeAt(this.bytes, typeStart, typeEnd);
+    const isNewest = reading.isKnown && reading.steps.length === 0;
+    return isNewest ? this.#decodeStored(content) : upcast(reading, this, () => this.#decodeStored(content));
+  }
+
+  #decodeStored(content: number): unknown {
     const { payloadStart, payloadEnd } = this;
-    const { content } = this.#view();
     if (content === CONTENT_PROTOBUF) return this.#decoder.registry.decode(this.type, this.payload);
     if (content !== CONTENT_JSON) {
       const message = `the data of the event with LSN ${this.lsn} is encoded in a way that only a newer version reads`;

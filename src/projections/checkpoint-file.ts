@@ -28,6 +28,8 @@ export type RefusalReason =
   | "other-history"
   | "above-watermark"
   | "forgotten"
+  /** Of a snapshot: the stream has lost events, or shows some again, since. */
+  | "other-events"
   | "not-decodable";
 
 export interface Refusal {
@@ -40,16 +42,19 @@ export type CheckpointReading<State> =
   | { readonly kind: "usable"; readonly facts: CheckpointFacts; readonly state: State }
   | ({ readonly kind: "refused" } & Refusal);
 
-/** Replaces the checkpoint in `file`, durably and all or nothing. Resolves with the file's size in bytes. */
+/**
+ * Replaces the checkpoint in `file`, durably and all or nothing. Resolves with the file's size in bytes. Who writes beside others that write the same
+ * file gives a `temporary` of its own, whose name ends in TEMPORARY_SUFFIX.
+ */
 export async function writeCheckpoint(
   file: string,
   facts: CheckpointFacts,
   chunks: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   ciphers: StateCiphers | null = null,
+  temporary: string = `${file}${TEMPORARY_SUFFIX}`,
 ): Promise<number> {
   const directory = dirname(file);
   await makeDirectory(directory);
-  const temporary = `${file}${TEMPORARY_SUFFIX}`;
   const handle = await open(temporary, "w");
   let writtenBytes: number;
   try {

@@ -24,7 +24,8 @@
  * The first chunk is the facts: a JSON object in UTF-8 with `name`, `version`, `lsn`, `witness`
  * (`{ lsn, recordedAt }` of the last event seen, or null), `storeId` (a string or null), `skippedEvents`, `parked` (a
  * list of `{ lsn, type, message }`), and, where events of subjects were handled, `subjectKeys` (the ids of their keys as hexadecimal digits, or
- * "many"). Then come the chunks of the state as the
+ * "many"). A snapshot of one stream also has `snapshot`: its `stream`, the `streamVersion` of the state, the place of the `first` event that is in it
+ * (`{ version, lsn, recordedAt }`), and what of the stream was hidden then, `firstVersion`, `deletedLsn` and `oldestUs` (or null). Then come the chunks of the state as the
  * projection's `encode` gave them, any number of any size including 0, then one end chunk without a payload. Nothing
  * follows it.
  *
@@ -99,6 +100,25 @@ export interface CheckpointFacts {
   readonly parked: readonly ParkedEvent[];
   /** Of the subjects that the state has something of; absent: of none. */
   readonly subjectKeys?: SubjectTrace;
+  /** Of a snapshot of one stream; absent: the state is a projection's. */
+  readonly snapshot?: SnapshotFacts;
+}
+
+export interface FirstEvent extends Witness {
+  /** In its stream. */
+  readonly version: number;
+}
+
+/** Which events of a stream a snapshot is the fold of. */
+export interface SnapshotFacts {
+  readonly stream: string;
+  readonly streamVersion: number;
+  /** The first event that was folded. */
+  readonly first: FirstEvent;
+  /** What readers of the stream did not see then, as `StreamRest` has it; `oldestUs` null: no event was too old. */
+  readonly firstVersion: number;
+  readonly deletedLsn: number;
+  readonly oldestUs: number | null;
 }
 
 export interface ChunkHeader {
@@ -208,9 +228,9 @@ export function decodeChunkHeader(source: Uint8Array, chainBefore: number): Head
 }
 
 export function encodeFacts(facts: CheckpointFacts): Uint8Array {
-  const { name, version, lsn, witness, storeId, skippedEvents, parked, subjectKeys } = facts;
+  const { name, version, lsn, witness, storeId, skippedEvents, parked, subjectKeys, snapshot } = facts;
   // What is undefined is left out.
-  const fields = { name, version, lsn, witness, storeId, skippedEvents, parked, subjectKeys };
+  const fields = { name, version, lsn, witness, storeId, skippedEvents, parked, subjectKeys, snapshot };
   return new TextEncoder().encode(JSON.stringify(fields));
 }
 
@@ -236,7 +256,22 @@ function isFacts(value: unknown): value is CheckpointFacts {
     isCount(facts.skippedEvents) &&
     Array.isArray(facts.parked) &&
     facts.parked.every(isParkedEvent) &&
-    (facts.subjectKeys === undefined || isSubjectTrace(facts.subjectKeys))
+    (facts.subjectKeys === undefined || isSubjectTrace(facts.subjectKeys)) &&
+    (facts.snapshot === undefined || isSnapshotFacts(facts.snapshot))
+  );
+}
+
+function isSnapshotFacts(value: unknown): value is SnapshotFacts {
+  if (typeof value !== "object" || value === null) return false;
+  const snapshot = value as Partial<Record<keyof SnapshotFacts, unknown>>;
+  return (
+    typeof snapshot.stream === "string" &&
+    isCount(snapshot.streamVersion) &&
+    isWitness(snapshot.first) &&
+    isCount((snapshot.first as Partial<FirstEvent>).version) &&
+    isCount(snapshot.firstVersion) &&
+    isCount(snapshot.deletedLsn) &&
+    (snapshot.oldestUs === null || Number.isFinite(snapshot.oldestUs))
   );
 }
 

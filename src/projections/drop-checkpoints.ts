@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { StateCiphers } from "../events/index.js";
 import { CheckpointDirectory } from "./checkpoint-directory.js";
 import { readCheckpoint } from "./checkpoint-file.js";
+import { SnapshotDirectory } from "./snapshot-directory.js";
 import { traces } from "./subject-traces.js";
 
 /** The projections that have a folder in a store. */
@@ -18,7 +19,7 @@ export async function projectionNames(storeDirectory: string): Promise<string[]>
 }
 
 /**
- * Removes, durably, every checkpoint in a store that has something of these keys, and those of which it cannot be told. What a running
+ * Removes, durably, every checkpoint and snapshot in a store that has something of these keys, and those of which it cannot be told. What a running
  * projection writes at this moment it removes itself, when it comes to the event that says so.
  */
 export async function dropCheckpoints(
@@ -33,6 +34,10 @@ export async function dropCheckpoints(
     const doomed: string[] = [];
     for (const file of await directory.all()) if (!(await isFree(file, forgotten, ciphers))) doomed.push(file);
     await directory.remove(doomed);
+    const snapshots = new SnapshotDirectory(storeDirectory, name);
+    await snapshots.removeTemporaryFiles(true);
+    for (const file of await snapshots.all())
+      if (!(await isFree(file, forgotten, ciphers))) await snapshots.remove([file]);
   }
 }
 

@@ -1,7 +1,20 @@
 /** Derived state: the runner of projections. Everything here may be thrown away and rebuilt from the log. */
 
+export type { Aggregate, AggregateOptions, AggregateResult, SnapshotPolicy } from "./aggregate.js";
 export type { RefusalReason } from "./checkpoint-file.js";
 export type { ParkedEvent } from "./checkpoint-format.js";
+export { type Decider, decidedEvents, type HandleOptions, type HandleResult } from "./decider.js";
+export {
+  type DocumentHandlers,
+  defineProjection,
+  type EventOf,
+  type MultiStreamDefinition,
+  multiStream,
+  type SingleStreamDefinition,
+  type StateDefinition,
+  type StateHandlers,
+  singleStream,
+} from "./define-projection.js";
 export type { EventFeed, FeedEvent } from "./event-feed.js";
 export type { EntityChange } from "./graph/changed-entities.js";
 export type {
@@ -39,6 +52,7 @@ export type { Properties, PropertyValue } from "./graph/property.js";
 export type { GraphPath, PathQuery } from "./graph/shortest-path.js";
 export type { Subgraph, SubgraphQuery } from "./graph/subgraph.js";
 export type { StepQuery, TraverseQuery, TraverseStep } from "./graph/traversal.js";
+export type { ProjectOptions } from "./inline-projections.js";
 export type { WaitOptions } from "./lsn-waiters.js";
 export { openReader, openStore, type ReaderOptions } from "./open-store.js";
 export type { Projection } from "./projection.js";
@@ -48,5 +62,6 @@ export type { FailurePolicy, ProjectionProgress, ProjectionReport, RunnerOptions
 export type { ProjectionRecovery, RefusedCheckpoint } from "./runner-start.js";
 export { salvageStore } from "./salvage-store.js";
 export { startProjection } from "./start-projection.js";
+export type { StateCodec } from "./state-codec.js";
 export { type BufferedAppendOptions, Store, type StoreCheckpoint, type StoreOptions } from "./store.js";
 export { StoreReader } from "./store-reader.js";

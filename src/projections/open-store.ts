@@ -1,6 +1,13 @@
 /** Opening: the event types that come with Varve, and the store around them. */
 
-import { checkOptionNames, type EncryptionOptions, type EventMap, EventReader, EventStore } from "../events/index.js";
+import {
+  checkOptionNames,
+  type EncryptionOptions,
+  type EventMap,
+  EventReader,
+  EventStore,
+  type Upcasters,
+} from "../events/index.js";
 import { graphEventCodecs } from "./graph/graph-event-codec.js";
 import { Store, type StoreOptions } from "./store.js";
 import { StoreReader } from "./store-reader.js";
@@ -15,6 +22,8 @@ export interface ReaderOptions {
    * that fails then ends the process with SIGBUS. Default false: past the page cache, through io_uring.
    */
   readonly mapped?: boolean;
+  /** As `openStore` has them: events of older versions are read as those of the newest. */
+  readonly upcasters?: Upcasters;
   /** The key of a store that is encrypted. Default: none. */
   readonly encryption?: EncryptionOptions | null;
 }
@@ -62,8 +71,8 @@ export async function openReader<Events extends EventMap = EventMap>(
   directory: string,
   options: ReaderOptions = {},
 ): Promise<StoreReader<Events>> {
-  checkOptionNames(options, ["schemas", "mapped", "encryption"], "openReader");
-  const { schemas = [], mapped = false, encryption } = options;
+  checkOptionNames(options, ["schemas", "mapped", "upcasters", "encryption"], "openReader");
+  const { schemas = [], mapped = false, upcasters, encryption } = options;
   if (typeof mapped !== "boolean") throw new TypeError("option mapped must be true or false");
-  return new StoreReader(await EventReader.open(directory, schemas, graphEventCodecs, encryption, mapped));
+  return new StoreReader(await EventReader.open(directory, schemas, graphEventCodecs, encryption, mapped, upcasters));
 }

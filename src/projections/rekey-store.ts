@@ -20,6 +20,7 @@ import { CheckpointDirectory } from "./checkpoint-directory.js";
 import { reencryptCheckpoint } from "./checkpoint-file.js";
 import { projectionNames } from "./drop-checkpoints.js";
 import { graphEventCodecs } from "./graph/graph-event-codec.js";
+import { SnapshotDirectory } from "./snapshot-directory.js";
 
 /** How a store is rekeyed. */
 export interface RekeyOptions {
@@ -32,7 +33,7 @@ export interface RekeyOptions {
 /** What was done. */
 export interface StoreRekeyReport extends RekeyReport {
   readonly directory: string;
-  /** Checkpoints of projections that were encrypted anew; those that could not be read are removed, and built again from the log. */
+  /** Checkpoints of projections, and snapshots of streams, that were encrypted anew; those that could not be read are removed, and built again from the log. */
   readonly reencryptedCheckpoints: number;
   readonly removedCheckpoints: number;
 }
@@ -102,7 +103,9 @@ async function checkpointsIn(directory: string): Promise<string[]> {
   for (const name of await projectionNames(directory)) {
     const checkpoints = new CheckpointDirectory(directory, name);
     await checkpoints.removeTemporaryFiles();
-    files.push(...(await checkpoints.all()));
+    const snapshots = new SnapshotDirectory(directory, name);
+    await snapshots.removeTemporaryFiles(true);
+    files.push(...(await checkpoints.all()), ...(await snapshots.all()));
   }
   return files;
 }

@@ -21,19 +21,22 @@ import {
   readStreamPage,
   type StreamPageOptions,
 } from "../events/index.js";
-
+import type { Aggregate, AggregateOptions, AggregateResult } from "./aggregate.js";
 import type { Graph } from "./graph/graph.js";
 import { type StartedGraph, startGraph } from "./graph/start-graph.js";
+import { StreamAggregator } from "./stream-aggregator.js";
 
 /** A store that is read beside its writers, or without any. Made by `openReader`. */
 export class StoreReader<Events extends EventMap = EventMap> {
   readonly #events: EventReader;
+  readonly #aggregator: StreamAggregator;
   #graph: Promise<StartedGraph> | null = null;
   #closing: Promise<void> | null = null;
 
   /** @internal Use `openReader`. */
   constructor(events: EventReader) {
     this.#events = events;
+    this.#aggregator = new StreamAggregator(events);
   }
 
   get directory(): string {
@@ -122,6 +125,15 @@ export class StoreReader<Events extends EventMap = EventMap> {
     return this.#events.readStream(stream, options) as AsyncIterableIterator<unknown> as AsyncIterableIterator<
       RecordedEvent<Events>
     >;
+  }
+
+  /** Folds a stream up to the reader's watermark, as `Store.aggregateStream` does. It reads snapshots, and writes none. */
+  aggregateStream<State>(
+    stream: string,
+    aggregate: Aggregate<State, RecordedEvent<Events>>,
+    options?: AggregateOptions,
+  ): Promise<AggregateResult<State>> {
+    return this.#aggregator.aggregate(stream, aggregate, options);
   }
 
   /** All events in LSN order, forwards or backwards, up to the reader's watermark of the moment when reading is asked for. */

@@ -45,15 +45,19 @@ import {
   type TruncateStreamOptions,
   type TruncationReport,
 } from "../events/index.js";
+import type { Aggregate, AggregateOptions, AggregateResult } from "./aggregate.js";
+import { CommandHandler } from "./command-handler.js";
+import type { Decider, HandleOptions, HandleResult } from "./decider.js";
 import { dropCheckpoints } from "./drop-checkpoints.js";
 import type { Graph } from "./graph/graph.js";
 import { GRAPH_PROJECTION } from "./graph/graph-projection.js";
 import { IdLeases } from "./graph/id-leases.js";
 import { type StartedGraph, startGraph } from "./graph/start-graph.js";
+import { checkedInline, InlineProjections, type ProjectOptions } from "./inline-projections.js";
 import type { Projection } from "./projection.js";
 import type { ProjectionRunner } from "./runner.js";
-import type { RunnerOptions } from "./runner-options.js";
 import { startProjection } from "./start-projection.js";
+import { StreamAggregator } from "./stream-aggregator.js";
 
 /** How a store is opened. */
 export type StoreOptions = EventStoreOptions;
@@ -84,6 +88,9 @@ export class Store<Events extends EventMap = EventMap> {
   readonly #events: EventStore;
   readonly #runners = new Map<string, RunningProjection>();
   readonly #idLeases: IdLeases;
+  readonly #aggregator: StreamAggregator;
+  readonly #commands: CommandHandler<Events>;
+  readonly #inline = new InlineProjections();
   #graph: Promise<StartedGraph> | null = null;
   #closing: Promise<void> | null = null;
 
@@ -91,6 +98,12 @@ export class Store<Events extends EventMap = EventMap> {
   constructor(events: EventStore) {
     this.#events = events;
     this.#idLeases = new IdLeases(events);
+    this.#aggregator = new StreamAggregator(events);
+    this.#commands = new CommandHandler({
+      aggregate: (stream, aggregate, options) => this.aggregateStream(stream, aggregate, options),
+      append: (stream, events, options) => this.append(stream, events, options),
+      streamVersion: (stream) => this.streamVersion(stream),
+    });
   }
 
   /** The store's directory, without symbolic links. */
@@ -192,9 +205,9 @@ export class Store<Events extends EventMap = EventMap> {
     options?: AppendOptions,
   ): Promise<AppendResult | BufferedResult> {
     const refusal = refusalOf(stream);
-    return refusal === null
-      ? this.#events.append(stream, events as EventInput, options)
-      : Promise.reject<AppendResult>(refusal);
+    if (refusal !== null) return Promise.reject<AppendResult>(refusal);
+    const appending = this.#events.append(stream, events as EventInput, options);
+    return this.#inline.isEmpty ? appending : this.#inline.behind(appending);
   }
 
   /**
@@ -209,7 +222,8 @@ export class Store<Events extends EventMap = EventMap> {
   ): Promise<AppendResult> {
     const refusal = refusalOf(stream);
     if (refusal !== null) return Promise.reject(refusal);
-    return this.#events.tryAppend(stream, events as EventInput, options) as Promise<AppendResult>;
+    const appending = this.#events.tryAppend(stream, events as EventInput, options) as Promise<AppendResult>;
+    return this.#inline.isEmpty ? appending : this.#inline.behind(appending);
   }
 
   /**
@@ -233,7 +247,8 @@ export class Store<Events extends EventMap = EventMap> {
     // What is no array is refused below.
     const refusal = Array.isArray(many) ? many.map((append) => refusalOf(append?.stream)).find(Boolean) : null;
     if (refusal) return Promise.reject(refusal);
-    return this.#events.appendMany(many, options) as Promise<AppendResult[]>;
+    const appending = this.#events.appendMany(many, options) as Promise<AppendResult[]>;
+    return this.#inline.isEmpty ? appending : this.#inline.behind(appending);
   }
 
   /**
@@ -246,6 +261,52 @@ export class Store<Events extends EventMap = EventMap> {
     return this.#events.readStream(stream, options) as AsyncIterableIterator<unknown> as AsyncIterableIterator<
       RecordedEvent<Events>
     >;
+  }
+
+  /**
+   * Folds a stream into a state: from its snapshot on, where the aggregate keeps some and a usable one is there, else from its first event.
+   * With a snapshot and without it the answer is the same: one that is damaged, of another version, ahead of the log, or of events that were
+   * truncated, deleted or forgotten since is not used. What `evolve` throws, this rejects with.
+   *
+   * @throws TypeError, RangeError for a wrong definition or option, and where `evolve` returns no state
+   * @throws StoreError `ERR_EVENTS_VERSION_CONFLICT`, `ERR_EVENTS_INVALID_STREAM`, `ERR_STREAM_TOMBSTONED`, `ERR_KEY_MISSING`, `ERR_STORE_CLOSED`
+   *
+   * @example
+   * ```ts
+   * const { state, version } = await store.aggregateStream("account-42", account);
+   * if (state.cents >= 200) await store.append("account-42", withdrawn, { expectedVersion: version });
+   * ```
+   */
+  aggregateStream<State>(
+    stream: string,
+    aggregate: Aggregate<State, RecordedEvent<Events>>,
+    options?: AggregateOptions,
+  ): Promise<AggregateResult<State>> {
+    return this.#aggregator.aggregate(stream, aggregate, options);
+  }
+
+  /**
+   * Handles a command: folds the stream, lets the decider decide, and appends what it says at the version that it was decided by. When somebody
+   * else was faster it does so once more, with the newer state, up to `attempts` times. Commands of one stream take turns within this process.
+   * Resolves when the events are durable.
+   *
+   * @throws what `decide` and `evolve` throw: nothing was written
+   * @throws TypeError, RangeError for a wrong decider or option, and where `decide` returns no events
+   * @throws StoreError `ERR_EVENTS_VERSION_CONFLICT` when the stream is not as `expectedVersion` says, or others were faster every time; and as
+   *   `aggregateStream` and `append`
+   *
+   * @example
+   * ```ts
+   * const { version, lsn } = await store.handle("account-42", account, { withdraw: 200 });
+   * ```
+   */
+  handle<State, Command>(
+    stream: string,
+    decider: Decider<State, Command, Events>,
+    command: Command,
+    options?: HandleOptions,
+  ): Promise<HandleResult<Events>> {
+    return this.#commands.handle(stream, decider, command, options);
   }
 
   /**
@@ -314,14 +375,28 @@ export class Store<Events extends EventMap = EventMap> {
     return this.#events.whenDurable(epoch);
   }
 
-  /** Starts a projection, which resumes from its checkpoint and follows the store until it or the store is closed. */
+  /**
+   * Starts a projection, which resumes from its checkpoint and follows the store until it or the store is closed.
+   *
+   * @throws TypeError for a definition or option that is not what it should be
+   * @throws StoreError `ERR_PROJECTION_RUNNING`; with `inline` also what `whenProcessed` throws: then it does not run
+   *
+   * @example
+   * ```ts
+   * const balances = await store.project(balancesProjection, { inline: true });
+   * await store.append("account-42", deposited);
+   * balances.state.get("account-42"); // with the deposit
+   * ```
+   */
   async project<State>(
     projection: Projection<State, RecordedEvent<Events>>,
-    options?: RunnerOptions<State, RecordedEvent<Events>>,
+    { inline, ...options }: ProjectOptions<State, RecordedEvent<Events>> = {},
   ): Promise<ProjectionRunner<State, RecordedEvent<Events>>> {
+    const isWaitedFor = checkedInline(inline);
     const feed = this.#events as unknown as Parameters<typeof startProjection<State, RecordedEvent<Events>>>[0];
     const runner = await startProjection(feed, projection, options);
     this.#runners.set(projection.name, runner);
+    if (isWaitedFor) await this.#inline.begin(runner, this.watermark);
     return runner;
   }
 
@@ -542,6 +617,7 @@ export class Store<Events extends EventMap = EventMap> {
     const forgetting = await this.#events.forget(subject);
     const { directory, stateCiphers } = this.#events;
     await dropCheckpoints(directory, forgetting.keyIds, stateCiphers);
+    await this.#aggregator.settled();
     await this.#graph?.catch(() => {}); // it can be starting, and is among the runners then
     await Promise.all(Array.from(this.#runners.values(), (runner) => runner.whenForgotten(forgetting.lsn)));
     return attest(this.storeId, forgetting, key);
@@ -570,6 +646,7 @@ export class Store<Events extends EventMap = EventMap> {
     try {
       for (const runner of this.#runners.values()) await runner.close();
     } finally {
+      await this.#aggregator.settled();
       await this.#events.close();
     }
   }

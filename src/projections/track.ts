@@ -5,7 +5,7 @@
  */
 
 import { assert } from "../assert.js";
-import { StoreError } from "../errors.js";
+import { isStoreError, StoreError } from "../errors.js";
 import { SUBJECT_FORGOTTEN } from "../events/index.js";
 import type { CheckpointFacts, ParkedEvent, Witness } from "./checkpoint-format.js";
 import type { FeedEvent } from "./event-feed.js";
@@ -158,6 +158,8 @@ export class Track<State, Event extends FeedEvent> {
       try {
         next = this.projection.apply(this.#state, event);
       } catch (error) {
+        // A newer program can read it: it is not the event that is wrong.
+        if (isStoreError(error, "ERR_EVENTS_UNKNOWN_VERSION")) throw this.#failure(event, error);
         this.#leaveOut(event, error);
         this.#lsn = event.lsn;
         return;

@@ -2,7 +2,8 @@
 
 import type { Frame } from "./frame-stream.js";
 
-const FRAMES_MAX = 64;
+/** Small frames are what a stream has that is written to event by event; who folds it again looks for all of them. */
+export const FRAMES_MAX = 1024;
 const BYTES_MAX = 16 * 1024 * 1024;
 
 export class FrameCache {

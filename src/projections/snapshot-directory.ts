@@ -1,0 +1,73 @@
+/**
+ * Where snapshots of streams lie: `projections/<name>/snapshots/<2 digits>/<62 digits>.checkpoint` below the store's directory, the digits being
+ * the SHA-256 of the stream's name. So no stream's name has to be a file's, and no folder has more than a 256th of them.
+ */
+
+import { createHash } from "node:crypto";
+import { readdir, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { syncDirectory, TEMPORARY_SUFFIX } from "./checkpoint-file.js";
+
+const SUFFIX = ".checkpoint";
+/** No write takes so long: whoever began it is gone. */
+const ABANDONED_MS = 3_600_000;
+
+export class SnapshotDirectory {
+  readonly #path: string;
+
+  /** The name must be a valid projection name, or it could lead elsewhere. */
+  constructor(storeDirectory: string, name: string) {
+    this.#path = join(storeDirectory, "projections", name, "snapshots");
+  }
+
+  fileOf(stream: string): string {
+    const digits = createHash("sha256").update(stream).digest("hex");
+    return join(this.#path, digits.slice(0, 2), `${digits.slice(2)}${SUFFIX}`);
+  }
+
+  async all(): Promise<string[]> {
+    return (await this.#files()).filter((file) => file.endsWith(SUFFIX));
+  }
+
+  /** Removes what crashes left between writing and renaming; with `isAnyAge`, also what somebody may be writing: it fails for them then. */
+  async removeTemporaryFiles(isAnyAge: boolean): Promise<void> {
+    for (const file of await this.#files()) {
+      if (!file.endsWith(TEMPORARY_SUFFIX)) continue;
+      const isAbandoned = isAnyAge || Date.now() - (await modifiedMs(file)) > ABANDONED_MS;
+      if (isAbandoned) await this.remove([file]);
+    }
+  }
+
+  /** Durably. */
+  async remove(files: readonly string[]): Promise<void> {
+    for (const file of files) await rm(file, { force: true });
+    for (const folder of new Set(files.map(dirname))) await syncDirectory(folder);
+  }
+
+  async #files(): Promise<string[]> {
+    const files: string[] = [];
+    for (const folder of await namesIn(this.#path)) {
+      for (const name of await namesIn(join(this.#path, folder))) files.push(join(this.#path, folder, name));
+    }
+    return files;
+  }
+}
+
+async function namesIn(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return [];
+    throw error;
+  }
+}
+
+/** Infinity: another has removed it. */
+async function modifiedMs(file: string): Promise<number> {
+  try {
+    return (await stat(file)).mtimeMs;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
