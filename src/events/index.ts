@@ -31,7 +31,15 @@ export type {
   VerifiedAnchor,
   VerifySealedOptions,
 } from "../wal/index.js";
-export { checkEncryption, checkOptionNames, choiceOption, integerOption, isEncrypted, isStore } from "../wal/index.js";
+export {
+  checkEncryption,
+  checkOptionNames,
+  choiceOption,
+  FileLock,
+  integerOption,
+  isEncrypted,
+  isStore,
+} from "../wal/index.js";
 export type { AppendOptions, StreamAppend } from "./appender.js";
 export type { BackupOptions, RestoreStoreOptions } from "./backup-options.js";
 export type { AppendResult, BufferedResult } from "./batch-ledger.js";

@@ -21,10 +21,14 @@ export type { EdgeQuery, GraphView, NodeQuery, TraverseQuery, TraverseStep } fro
 export type { Properties, PropertyValue } from "./graph/property.js";
 export type { WaitOptions } from "./lsn-waiters.js";
 export { openReader, openStore, type ReaderOptions } from "./open-store.js";
+export type { RetryReport } from "./parked-events.js";
 export type { Projection } from "./projection.js";
+export type { ProjectionMetrics, ProjectionProgress, ProjectionStatus } from "./projection-progress.js";
+export { loadProjection, type RebuildJobOptions, rebuildProjection } from "./rebuild-job.js";
+export type { ProjectionModule, RebuildOptions, RebuildReport } from "./rebuild-options.js";
 export { type RekeyOptions, rekeyStore, type StoreRekeyReport } from "./rekey-store.js";
-export type { ProjectionRunner, ProjectionStatus } from "./runner.js";
-export type { FailurePolicy, ProjectionProgress, ProjectionReport, RunnerOptions } from "./runner-options.js";
+export type { ProjectionRunner } from "./runner.js";
+export type { FailurePolicy, ProjectionReport, RunnerOptions } from "./runner-options.js";
 export type { ProjectionRecovery, RefusedCheckpoint } from "./runner-start.js";
 export { salvageStore } from "./salvage-store.js";
 export { startProjection } from "./start-projection.js";

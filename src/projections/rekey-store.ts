@@ -101,7 +101,7 @@ async function checkpointsIn(directory: string): Promise<string[]> {
   const files: string[] = [];
   for (const name of await projectionNames(directory)) {
     const checkpoints = new CheckpointDirectory(directory, name);
-    await checkpoints.removeTemporaryFiles();
+    await checkpoints.removeAllTemporaryFiles();
     files.push(...(await checkpoints.all()));
   }
   return files;

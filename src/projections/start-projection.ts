@@ -3,8 +3,10 @@
 import { StoreError } from "../errors.js";
 import { CheckpointDirectory } from "./checkpoint-directory.js";
 import { CheckpointKeeper } from "./checkpoint-keeper.js";
+import { PAUSED_MARKER } from "./control-watch.js";
 import type { EventFeed, FeedEvent } from "./event-feed.js";
 import { type Projection, validateProjection } from "./projection.js";
+import { Reactions } from "./reactions.js";
 import { ProjectionRunner } from "./runner.js";
 import { type ProjectionReport, type RunnerOptions, settingsOf } from "./runner-options.js";
 import { findStart } from "./runner-start.js";
@@ -42,7 +44,12 @@ export async function startProjection<State, Event extends FeedEvent>(
   try {
     const directory = new CheckpointDirectory(feed.directory, projection.name);
     if (!feed.readOnly) await directory.removeTemporaryFiles();
-    const { current, previous, recovery, otherFiles } = await findStart(feed, projection, settings.previous, directory);
+    const { current, previous, recovery, otherFiles, startFile } = await findStart(
+      feed,
+      projection,
+      settings.previous,
+      directory,
+    );
     const forgotten = recovery.refused.filter(({ reason }) => reason === "forgotten").map(({ file }) => file);
     if (!feed.readOnly) await directory.remove(forgotten);
     for (const refused of recovery.refused) report({ kind: "checkpoint-refused", ...refused });
@@ -52,6 +59,7 @@ export async function startProjection<State, Event extends FeedEvent>(
     const keeper = new CheckpointKeeper({
       directory,
       track,
+      file: startFile,
       storeId: feed.storeId ?? null,
       ciphers: feed.stateCiphers ?? null,
       savedLsn: recovery.from === "checkpoint" ? recovery.lsn : 0,
@@ -59,8 +67,15 @@ export async function startProjection<State, Event extends FeedEvent>(
       everyEvents: settings.checkpointEveryEvents,
     });
     const { onProgress } = settings;
+    const reacts = projection.react !== undefined && !feed.readOnly;
+    const reactions = reacts ? await Reactions.load(directory, projection.name, feed) : null;
+    const isPaused = !feed.readOnly && (await directory.names()).includes(PAUSED_MARKER);
     return new ProjectionRunner({
       feed,
+      directory,
+      settings,
+      reactions,
+      isPaused,
       current: track,
       previous: older,
       keeper: feed.readOnly ? null : keeper,

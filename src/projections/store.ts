@@ -543,7 +543,9 @@ export class Store<Events extends EventMap = EventMap> {
     const { directory, stateCiphers } = this.#events;
     await dropCheckpoints(directory, forgetting.keyIds, stateCiphers);
     await this.#graph?.catch(() => {}); // it can be starting, and is among the runners then
-    await Promise.all(Array.from(this.#runners.values(), (runner) => runner.whenForgotten(forgetting.lsn)));
+    await Promise.all(
+      Array.from(this.#runners.values(), (runner) => runner.whenForgotten(forgetting.lsn, forgetting.keyIds)),
+    );
     return attest(this.storeId, forgetting, key);
   }
 

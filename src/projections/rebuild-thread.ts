@@ -1,0 +1,28 @@
+/** A rebuild in a thread of its own: the end that does it. */
+
+import { isMainThread, parentPort, workerData } from "node:worker_threads";
+import { assert } from "../assert.js";
+import { isStoreError } from "../errors.js";
+import { KEEP, loadProjection, rebuildProjection } from "./rebuild-job.js";
+import type { RebuildThreadAnswer, RebuildThreadOrder, RebuildThreadWord } from "./rebuild-worker.js";
+
+const port = parentPort;
+assert(!isMainThread && port !== null, "a rebuild is served in a worker");
+const { storeDirectory, module, name, version, ...options } = workerData as RebuildThreadOrder;
+const aborting = new AbortController();
+port.on("message", (word: RebuildThreadWord) => aborting.abort(word === "interrupt" ? KEEP : undefined));
+const say = (answer: RebuildThreadAnswer): void => port.postMessage(answer);
+try {
+  const projection = await loadProjection(new URL(module), { name, version });
+  const report = await rebuildProjection(storeDirectory, projection, {
+    ...options,
+    signal: aborting.signal,
+    onProgress: (progress) => say({ kind: "progress", progress }),
+  });
+  say({ kind: "done", report });
+} catch (error) {
+  const message = error instanceof Error ? error.message : String(error);
+  const known = isStoreError(error) ? error : null;
+  say({ kind: "failed", code: known?.code ?? null, message, details: known?.details ?? {} });
+}
+port.close();
