@@ -22,6 +22,8 @@ interface KeeperParts<State, Event extends FeedEvent> {
   /** Checkpoints of other versions. */
   readonly otherFiles: readonly string[];
   readonly everyEvents: number;
+  /** What has to be on disk before a state is. No event is applied meanwhile. */
+  readonly beforeSave?: () => Promise<void>;
 }
 
 export class CheckpointKeeper<State, Event extends FeedEvent> {
@@ -117,7 +119,9 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
 
   async #write(): Promise<number> {
     const { directory, track, storeId } = this.#parts;
-    const { projection, lsn } = track;
+    const { projection } = track;
+    await this.#parts.beforeSave?.();
+    const { lsn } = track;
     this.#triedLsn = lsn;
     try {
       if (lsn !== this.#savedLsn || this.#isDirty) {

@@ -48,11 +48,13 @@ export interface Projection<State, Event extends FeedEvent = RecordedEvent> {
   apply(state: State, event: Event): State;
   /**
    * What is to happen in the world because of an event: a mail, a call, an append. Called after `apply`, with the state as of the event,
-   * one event after the other in LSN order; nothing is applied meanwhile. Never called for what was in the log when a projection of this name
-   * first ran on the store, nor again while one is rebuilt, whatever its version: up to which LSN it was called is kept beside the states.
-   * **At least once:** killed after a call and before that was noted (within 256 events, or 200 ms), the next start calls it again for those
-   * events. A throw or rejection stops the projection, whatever its policy, and the next start begins with that event: catch here what may be passed over. Not
-   * called for events that were skipped or parked, nor on a store that is open for reading only. A rebuild in another thread or process never calls it.
+   * one event after the other in LSN order; nothing is applied, and no checkpoint written, until it has resolved. `whenProcessed` does not wait for it.
+   *
+   * Never called for what was in the log when a projection of this name first ran on the store with a `react`, nor again while one is rebuilt,
+   * whatever its version: up to which LSN it was called is kept beside the states. **At least once:** killed after a call and before that was
+   * noted (within 256 events, or 200 ms), the next start calls it again for those events. A throw or rejection stops the projection,
+   * whatever its policy, and the next start begins with that event: catch here what may be passed over. Not called for events that were
+   * skipped, parked or tried again, nor on a store that is open for reading only.
    */
   react?(event: Event, state: State): void | Promise<void>;
   /**

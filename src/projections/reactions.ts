@@ -25,6 +25,8 @@ export class Reactions {
   #lsn: number;
   #savedLsn: number;
   #unsavedEvents = 0;
+  #calling: Promise<void> | null = null;
+  #saving: Promise<void> = Promise.resolve();
   #savedMs = performance.now();
 
   private constructor(directory: CheckpointDirectory, storeId: string | null, name: string, lsn: number) {
@@ -57,34 +59,67 @@ export class Reactions {
     }
   }
 
+  /** Up to which LSN `react` has been called; no state that was made without calling it may be taken further. */
+  get lsn(): number {
+    return this.#lsn;
+  }
+
+  /** The call that is under way, or null. */
+  get calling(): Promise<unknown> | null {
+    return this.#calling;
+  }
+
   /** Whether `react` has still to hear of this event. */
   awaits(event: FeedEvent): boolean {
     return event.lsn > this.#lsn;
   }
 
+  /** Those of a batch of which nothing is owed: they come first, and can be applied in one go. */
+  notAwaited<Event extends FeedEvent>(events: readonly Event[]): readonly Event[] {
+    const last = events.at(-1);
+    return last === undefined || !this.awaits(last) ? events : events.filter((event) => !this.awaits(event));
+  }
+
   /** Calls `react` for the event that the track has just been shown, unless it was left out. */
   async after<State, Event extends FeedEvent>(track: Track<State, Event>, event: Event): Promise<void> {
-    if (track.appliedLsn === event.lsn) {
-      try {
-        await track.projection.react?.(event, track.state);
-      } catch (cause) {
-        await this.save();
-        throw failure(
-          this.#name,
-          `it could not react to LSN ${event.lsn}, an event of type ${event.type}`,
-          cause,
-          event.lsn,
-        );
-      }
+    this.#calling = this.#call(track, event);
+    try {
+      await this.#calling;
+    } finally {
+      this.#calling = null;
     }
-    this.#lsn = event.lsn;
-    this.#unsavedEvents += 1;
     const isDue = this.#unsavedEvents >= UNSAVED_EVENTS_MAX || performance.now() - this.#savedMs >= UNSAVED_MS_MAX;
     if (isDue) await this.save();
   }
 
-  /** Writes the mark where it has moved. */
-  async save(): Promise<void> {
+  async #call<State, Event extends FeedEvent>(track: Track<State, Event>, event: Event): Promise<void> {
+    const { lsn, type } = event;
+    if (track.appliedLsn === lsn) {
+      try {
+        await track.projection.react?.(event, track.state);
+      } catch (cause) {
+        await this.save();
+        throw failure(this.#name, `it could not react to LSN ${lsn}, an event of type ${type}`, cause, lsn);
+      }
+    }
+    this.#lsn = lsn;
+    this.#unsavedEvents += 1;
+  }
+
+  /** Before a checkpoint is written: what it holds has been reacted to, and that is noted. Else the next start would begin behind it. */
+  async settle(): Promise<void> {
+    while (this.#calling !== null) await Promise.allSettled([this.#calling]);
+    await this.save();
+  }
+
+  /** Writes the mark where it has moved; one write after the other. */
+  save(): Promise<void> {
+    const saving = this.#saving.catch(() => {}).then(() => this.#write());
+    this.#saving = saving;
+    return saving;
+  }
+
+  async #write(): Promise<void> {
     if (this.#lsn === this.#savedLsn) return;
     const lsn = this.#lsn;
     try {
@@ -96,6 +131,15 @@ export class Reactions {
     this.#unsavedEvents = 0;
     this.#savedMs = performance.now();
   }
+}
+
+/** How far a state may be made without calling `react`, by who does not run the projection: as far as it was called, if ever. */
+export async function reactionLimit(
+  directory: CheckpointDirectory,
+  feed: { readonly watermark: number; readonly storeId?: string },
+): Promise<number> {
+  const text = await readMarker(directory.path, MARKER);
+  return text === null ? Number.POSITIVE_INFINITY : decode(text, feed.storeId ?? null, feed.watermark);
 }
 
 function encode(lsn: number, storeId: string | null): string {

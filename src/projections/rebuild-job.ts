@@ -15,6 +15,7 @@ import { CheckpointDirectory } from "./checkpoint-directory.js";
 import type { EventFeed, FeedEvent } from "./event-feed.js";
 import { graphEventCodecs } from "./graph/graph-event-codec.js";
 import { type Projection, validateProjection } from "./projection.js";
+import { reactionLimit } from "./reactions.js";
 import { Rebuild } from "./rebuild.js";
 import { type RebuildOptions, type RebuildReport, type RebuildSettings, rebuildSettingsOf } from "./rebuild-options.js";
 import { FAILURE_POLICIES, type FailurePolicy, type ProjectionReport } from "./runner-options.js";
@@ -67,11 +68,13 @@ export async function rebuildProjection<State, Event extends RecordedEvent = Rec
     const directory = new CheckpointDirectory(reader.directory, projection.name);
     const tellProgress = settings.onProgress;
     const feed = reader as unknown as EventFeed<Event>;
-    const parts = { ...own, feed, directory, projection, ...settings, tellProgress };
+    const reacts = projection.react !== undefined;
+    const limit = async (): Promise<number> => (reacts ? reactionLimit(directory, reader) : Number.POSITIVE_INFINITY);
+    const parts = { ...own, feed, directory, projection, ...settings, tellProgress, limit };
     const rebuild = await Rebuild.begin(parts);
     const signal = settings.signal ?? new AbortController().signal;
     try {
-      await buildReady(reader, rebuild, directory, signal);
+      await buildReady(reader, rebuild, directory, limit, signal);
     } catch (error) {
       const isGivenUp = isStoreError(error, "ERR_PROJECTION_FAILED") || (signal.aborted && signal.reason !== KEEP);
       await rebuild.end(isGivenUp ? "given-up" : "interrupted");
@@ -93,6 +96,7 @@ async function buildReady<State, Event extends FeedEvent>(
   reader: EventReader,
   rebuild: Rebuild<State, Event>,
   directory: CheckpointDirectory,
+  limit: () => Promise<number>,
   signal: AbortSignal,
 ): Promise<void> {
   const { track, keeper } = rebuild;
@@ -101,7 +105,7 @@ async function buildReady<State, Event extends FeedEvent>(
     await rebuild.approach(0, signal);
     await reader.refresh();
     // Those who append meanwhile are not run after for ever: who goes over to the state folds what is left.
-    if (reader.watermark - track.lsn > REMAINING_EVENTS_MAX) continue;
+    if (Math.min(reader.watermark, await limit()) - track.lsn > REMAINING_EVENTS_MAX) continue;
     const file = directory.readyOf(track.projection.version);
     keeper.moveTo(file);
     await keeper.save();

@@ -37,6 +37,10 @@ export interface RebuildParts<State, Event extends FeedEvent> {
   readonly maxEventsPerSecond: number;
   /** Begins at the first event, whatever an interrupted rebuild has left. */
   readonly fresh: boolean;
+  /** The LSN up to which `react` was called: it is not folded further here, where nobody calls it. `Infinity` where there is none. */
+  readonly limit: () => number | Promise<number>;
+  /** As a checkpoint keeper has it. */
+  readonly beforeSave?: () => Promise<void>;
   readonly report: (report: ProjectionReport) => void;
   readonly tellProgress: ((progress: ProjectionProgress) => void) | null;
 }
@@ -68,6 +72,7 @@ export class Rebuild<State, Event extends FeedEvent> {
       savedLsn: start.lsn,
       otherFiles: [],
       everyEvents: parts.checkpointEveryEvents,
+      ...(parts.beforeSave !== undefined && { beforeSave: parts.beforeSave }),
     });
   }
 
@@ -124,7 +129,11 @@ export class Rebuild<State, Event extends FeedEvent> {
     const { track } = this;
     const { feed } = this.#parts;
     signal.throwIfAborted();
-    while (feed.watermark - track.lsn > distance) await this.#drain(feed.watermark, signal);
+    for (;;) {
+      const target = Math.min(feed.watermark, await this.#parts.limit());
+      if (target - track.lsn <= distance) break;
+      await this.#drain(target, signal);
+    }
     signal.throwIfAborted();
     this.#parts.tellProgress?.(this.progress);
   }
@@ -137,7 +146,8 @@ export class Rebuild<State, Event extends FeedEvent> {
     const beganMs = performance.now();
     const beganLsn = track.lsn;
     let sliceEndMs = beganMs + APPLY_SLICE_MS;
-    for await (const events of this.#parts.feed.readBatches(track.lsn, { signal })) {
+    for await (const batch of this.#parts.feed.readBatches(track.lsn, { signal })) {
+      const events = upTo(batch, target);
       for (let index = 0; index < events.length; ) {
         if (performance.now() >= sliceEndMs) {
           await nextTurn();
@@ -154,6 +164,7 @@ export class Rebuild<State, Event extends FeedEvent> {
         this.#tellProgress();
       }
       if (keeper.due) await this.#saveUnasked();
+      if (events.length < batch.length) break;
     }
     signal.throwIfAborted();
     if (track.startCount === startCount) track.reach(target);
@@ -223,6 +234,11 @@ export class Rebuild<State, Event extends FeedEvent> {
   handOver(): void {
     this.#lock.release();
   }
+}
+
+function upTo<Event extends FeedEvent>(events: readonly Event[], lsn: number): readonly Event[] {
+  const last = events.at(-1);
+  return last === undefined || last.lsn <= lsn ? events : events.filter((event) => event.lsn <= lsn);
 }
 
 /** What a file holds, or null; a file that cannot be used is reported and removed. */

@@ -87,6 +87,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
       directory: parts.directory,
       projection: parts.current.projection,
       ...{ onError, checkpointEveryEvents, rebuildIn },
+      reactions: parts.reactions,
       report: parts.report,
       stopping: this.#stopping.signal,
       distance: HANDOVER_EVENTS,
@@ -355,7 +356,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
           index += 1;
           continue;
         }
-        index = this.#applySlice(track, events, index, sliceEndMs);
+        index = this.#applySlice(track, reactions?.notAwaited(events) ?? events, index, sliceEndMs);
         if (track.mustStartOver) return this.#startOver(events[index] as Event);
       }
       if (keeper?.due) await this.#saveUnasked(keeper);
@@ -428,7 +429,12 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
 
   /** Has a track that was built beside take over once it has passed the one that serves, and resolves then. */
   async #adopt(track: Track<State, Event>, keeper: CheckpointKeeper<State, Event>): Promise<void> {
-    while (this.#keeper !== null && this.#keeper.saving !== null) await settled(this.#keeper.saving);
+    // Nothing of the former may end behind this: neither a file that it writes, nor a call that the new one would make again.
+    for (;;) {
+      const busy = this.#keeper?.saving ?? this.#parts.reactions?.calling ?? null;
+      if (busy === null) break;
+      await settled(busy);
+    }
     if (this.#closed !== null) throw closedError(this.#name);
     this.#current = track;
     this.#keeper = keeper;

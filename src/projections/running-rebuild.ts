@@ -6,6 +6,7 @@ import type { CheckpointKeeper } from "./checkpoint-keeper.js";
 import type { EventFeed, FeedEvent } from "./event-feed.js";
 import type { Projection } from "./projection.js";
 import type { ProjectionProgress } from "./projection-progress.js";
+import type { Reactions } from "./reactions.js";
 import { Rebuild, type RebuildParts } from "./rebuild.js";
 import {
   type ProjectionModule,
@@ -25,6 +26,7 @@ export interface RebuildHost<State, Event extends FeedEvent> {
   readonly onError: FailurePolicy;
   readonly checkpointEveryEvents: number;
   readonly rebuildIn: ProjectionModule | null;
+  readonly reactions: Reactions | null;
   readonly report: (report: ProjectionReport) => void;
   /** Aborted when the projection is being closed. */
   readonly stopping: AbortSignal;
@@ -145,11 +147,13 @@ export class RunningRebuild<State, Event extends FeedEvent> {
   }
 
   #parts(): RebuildParts<State, Event> {
-    const { feed, directory, projection, onError, checkpointEveryEvents, report } = this.#host;
+    const { feed, directory, projection, onError, checkpointEveryEvents, report, reactions } = this.#host;
     const { maxEventsPerSecond, fresh } = NO_SETTINGS;
     const tellProgress = null;
     const own = { feed, directory, projection, onError, checkpointEveryEvents, report };
-    return { ...own, maxEventsPerSecond, fresh, tellProgress };
+    const limit = (): number => reactions?.lsn ?? Number.POSITIVE_INFINITY;
+    const beforeSave = async (): Promise<void> => reactions?.settle();
+    return { ...own, maxEventsPerSecond, fresh, tellProgress, limit, beforeSave };
   }
 
   #unusable(): StoreError {

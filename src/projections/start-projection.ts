@@ -56,6 +56,8 @@ export async function startProjection<State, Event extends FeedEvent>(
 
     const track = new Track(projection, current, settings.onError, report);
     const older = previous === null ? null : new Track(previous.projection, previous.start, settings.onError, report);
+    const reacts = projection.react !== undefined && !feed.readOnly;
+    const reactions = reacts ? await Reactions.load(directory, projection.name, feed) : null;
     const keeper = new CheckpointKeeper({
       directory,
       track,
@@ -65,10 +67,9 @@ export async function startProjection<State, Event extends FeedEvent>(
       savedLsn: recovery.from === "checkpoint" ? recovery.lsn : 0,
       otherFiles,
       everyEvents: settings.checkpointEveryEvents,
+      ...(reactions !== null && { beforeSave: () => reactions.settle() }),
     });
     const { onProgress } = settings;
-    const reacts = projection.react !== undefined && !feed.readOnly;
-    const reactions = reacts ? await Reactions.load(directory, projection.name, feed) : null;
     const isPaused = !feed.readOnly && (await directory.names()).includes(PAUSED_MARKER);
     return new ProjectionRunner({
       feed,
