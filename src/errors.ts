@@ -53,6 +53,7 @@ export const STORE_ERROR_CODES = {
   ERR_PROJECTION_RUNNING: "a projection of this name already runs on this store",
   ERR_PROJECTION_REBUILDING: "a rebuild of this projection is under way already, here or in another thread or process",
   ERR_PROJECTION_NOT_PARKED: "no event with this LSN is parked in this projection",
+  ERR_PROJECTION_NOT_FOUND: "no projection of this name has ever been saved in the store",
   ERR_PROJECTION_MODULE: "the module cannot be loaded, or does not export the projection",
   ERR_PROJECTION_TIMEOUT: "the projection did not reach the LSN within timeoutMs",
   ERR_PROJECTION_CLOSED: "the projection is closing or closed",

@@ -23,6 +23,7 @@ export type { WaitOptions } from "./lsn-waiters.js";
 export { openReader, openStore, type ReaderOptions } from "./open-store.js";
 export type { RetryReport } from "./parked-events.js";
 export type { Projection } from "./projection.js";
+export { type ProjectionFiles, type SavedState, setProjectionPaused } from "./projection-files.js";
 export type { ProjectionMetrics, ProjectionProgress, ProjectionStatus } from "./projection-progress.js";
 export { loadProjection, type RebuildJobOptions, rebuildProjection } from "./rebuild-job.js";
 export type { ProjectionModule, RebuildOptions, RebuildReport } from "./rebuild-options.js";

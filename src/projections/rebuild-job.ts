@@ -34,16 +34,18 @@ export interface RebuildJobOptions extends Omit<RebuildOptions, "in"> {
   readonly onError?: FailurePolicy;
   /** How many LSNs are passed between two saves, from which an interrupted rebuild goes on. Default 1,000,000. */
   readonly checkpointEveryEvents?: number;
+  /** The signal interrupts it as a kill would, and the next one goes on from there. Default false: it cancels. */
+  readonly keepOnAbort?: boolean;
   readonly onReport?: (report: ProjectionReport) => void;
 }
 
-const OWN_OPTIONS = ["schemas", "encryption", "onError", "checkpointEveryEvents", "onReport"];
+const OWN_OPTIONS = ["schemas", "encryption", "onError", "checkpointEveryEvents", "keepOnAbort", "onReport"];
 
 /**
  * Rebuilds a projection from the log in this thread, for a store that is open elsewhere or nowhere. Nothing but the projection's directory is
  * written. A store that runs this version of the projection goes over to the new state within a second; one that will, begins with it.
  *
- * Killed or closed it is gone on with by the next one, unless `fresh`; cancelled by the signal, nothing is left of it.
+ * Killed, it is gone on with by the next one, unless `fresh`; cancelled by the signal, nothing is left of it, unless `keepOnAbort`.
  *
  * @throws TypeError for a wrong definition or option
  * @throws StoreError `ERR_PROJECTION_REBUILDING` when somebody rebuilds it already, `ERR_PROJECTION_FAILED` when `apply` throws under the policy
@@ -61,7 +63,7 @@ export async function rebuildProjection<State, Event extends RecordedEvent = Rec
 ): Promise<RebuildReport> {
   checkDirectory(storeDirectory);
   validateProjection(projection);
-  const { settings, encryption, schemas, ...own } = checkedOptions(options);
+  const { settings, encryption, schemas, keepOnAbort, ...own } = checkedOptions(options);
   const startedMs = performance.now();
   const reader = await EventReader.open(storeDirectory, schemas, graphEventCodecs, encryption);
   try {
@@ -76,7 +78,7 @@ export async function rebuildProjection<State, Event extends RecordedEvent = Rec
     try {
       await buildReady(reader, rebuild, directory, limit, signal);
     } catch (error) {
-      const isGivenUp = isStoreError(error, "ERR_PROJECTION_FAILED") || (signal.aborted && signal.reason !== KEEP);
+      const isGivenUp = isStoreError(error, "ERR_PROJECTION_FAILED") || (signal.aborted && !keepOnAbort);
       await rebuild.end(isGivenUp ? "given-up" : "interrupted");
       throw error;
     }
@@ -87,9 +89,6 @@ export async function rebuildProjection<State, Event extends RecordedEvent = Rec
     await reader.close();
   }
 }
-
-/** @internal An abort with this reason is no cancelling: what there is is kept, for the next rebuild to go on from. */
-export const KEEP: unique symbol = Symbol("keep the rebuild");
 
 /** Folds to the end of the log as it is by then, and puts the state where it is looked for. */
 async function buildReady<State, Event extends FeedEvent>(
@@ -122,6 +121,7 @@ function checkedOptions(options: RebuildJobOptions): {
   readonly settings: RebuildSettings;
   readonly encryption: EncryptionOptions | null;
   readonly schemas: readonly string[];
+  readonly keepOnAbort: boolean;
   readonly onError: FailurePolicy;
   readonly checkpointEveryEvents: number;
   readonly report: (report: ProjectionReport) => void;
@@ -134,6 +134,8 @@ function checkedOptions(options: RebuildJobOptions): {
     checkpointEveryEvents = CHECKPOINT_EVERY_EVENTS,
     onReport,
   } = options;
+  const { keepOnAbort = false } = options;
+  if (typeof keepOnAbort !== "boolean") throw new TypeError("option keepOnAbort must be true or false");
   const rest = Object.fromEntries(Object.entries(options).filter(([name]) => !OWN_OPTIONS.includes(name)));
   const settings = rebuildSettingsOf(rest);
   if (settings.in !== null) throw new TypeError("option in is for a projection that runs");
@@ -145,6 +147,7 @@ function checkedOptions(options: RebuildJobOptions): {
     settings,
     encryption,
     schemas,
+    keepOnAbort,
     onError: choiceOption(onError, "onError", FAILURE_POLICIES, "stop"),
     checkpointEveryEvents,
     report: (report) => onReport?.(report),

@@ -3,19 +3,21 @@
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import { assert } from "../assert.js";
 import { isStoreError } from "../errors.js";
-import { KEEP, loadProjection, rebuildProjection } from "./rebuild-job.js";
-import type { RebuildThreadAnswer, RebuildThreadOrder, RebuildThreadWord } from "./rebuild-worker.js";
+import { loadProjection, rebuildProjection } from "./rebuild-job.js";
+import type { RebuildThreadAnswer, RebuildThreadOrder } from "./rebuild-worker.js";
 
 const port = parentPort;
 assert(!isMainThread && port !== null, "a rebuild is served in a worker");
 const { storeDirectory, module, name, version, ...options } = workerData as RebuildThreadOrder;
 const aborting = new AbortController();
-port.on("message", (word: RebuildThreadWord) => aborting.abort(word === "interrupt" ? KEEP : undefined));
+port.on("message", () => aborting.abort());
 const say = (answer: RebuildThreadAnswer): void => port.postMessage(answer);
 try {
   const projection = await loadProjection(new URL(module), { name, version });
   const report = await rebuildProjection(storeDirectory, projection, {
     ...options,
+    // Whether it stays is for the asking end to say.
+    keepOnAbort: true,
     signal: aborting.signal,
     onProgress: (progress) => say({ kind: "progress", progress }),
   });

@@ -27,9 +27,6 @@ export interface RebuildThreadOrder {
   readonly fresh: boolean;
 }
 
-/** What it is told meanwhile: stop, and leave what there is to the next rebuild, or remove it. */
-export type RebuildThreadWord = "interrupt" | "cancel";
-
 /** What it says. */
 export type RebuildThreadAnswer =
   | { readonly kind: "progress"; readonly progress: ProjectionProgress }
@@ -49,13 +46,14 @@ interface RebuildOrder {
   readonly settings: Pick<RebuildThreadOrder, "onError" | "checkpointEveryEvents" | "maxEventsPerSecond" | "fresh"> & {
     readonly report: (report: ProjectionReport) => void;
   };
-  /** Whether what was built by the time of an abort is to stay. */
-  readonly keep: () => boolean;
 }
 
-/** Resolves when the new state lies ready and the thread has ended. Rejects with the signal's reason, or with what the thread failed with. */
+/**
+ * Resolves when the new state lies ready and the thread has ended. Rejects with the signal's reason, or with what the thread failed with: what was
+ * built by an abort is kept.
+ */
 export function rebuildInThread(
-  { storeDirectory, module, projection, settings, keep }: RebuildOrder,
+  { storeDirectory, module, projection, settings }: RebuildOrder,
   signal: AbortSignal,
   tellProgress: (progress: ProjectionProgress) => void,
 ): Promise<RebuildReport> {
@@ -73,7 +71,7 @@ export function rebuildInThread(
     fresh,
   };
   const worker = new Worker(MODULE, { workerData: order, name: "varve-rebuild" });
-  const stop = (): void => worker.postMessage((keep() ? "interrupt" : "cancel") satisfies RebuildThreadWord);
+  const stop = (): void => worker.postMessage("stop");
   signal.addEventListener("abort", stop, { once: true });
   if (signal.aborted) stop();
   return new Promise<RebuildReport>((resolve, reject) => {

@@ -101,7 +101,8 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     });
     this.#watch =
       parts.keeper === null ? null : new ControlWatch(parts.directory, (names) => this.#heed(new Set(names)));
-    this.#isBuiltElsewhere = rebuildIn !== null && parts.keeper !== null && this.#mustBuild();
+    const isLong = parts.current.lsn === 0 && parts.feed.watermark > HANDOVER_EVENTS;
+    this.#isBuiltElsewhere = isLong && rebuildIn !== null && parts.keeper !== null;
     if (this.#isBuiltElsewhere) void this.#buildElsewhere();
     for (const track of new Set([this.#serving, this.#current])) this.#feeding.push(this.#follow(track));
   }
@@ -189,8 +190,8 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   async whenForgotten(lsn: number, keyIds: readonly string[]): Promise<void> {
     await this.#rebuild.forget(keyIds);
     // One that stands still would not come to the event that says so.
-    if (this.#pausing.isPaused) await this.#forgetPaused(keyIds, lsn);
-    else await this.#wait(this.#heard, lsn, {}).catch(() => {});
+    if (!this.#pausing.isPaused) await this.#wait(this.#heard, lsn, {}).catch(() => {});
+    else if ([this.#current, this.#serving].some((track) => track.hasTraceOf(keyIds))) await this.#startOver({ lsn });
   }
 
   /**
@@ -213,7 +214,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
    */
   async rebuild(options: RebuildOptions = {}): Promise<RebuildReport> {
     this.#requireWritable("are not rebuilt");
-    return this.#rebuild.start(options);
+    return this.#rebuild.start(options, true);
   }
 
   /**
@@ -453,15 +454,10 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     await takenOver;
   }
 
-  /** Whether the newest version begins at zero of a log that is not short. */
-  #mustBuild(): boolean {
-    return this.#current.lsn === 0 && this.#feed.watermark > HANDOVER_EVENTS;
-  }
-
   /** Has a thread make the state of a version that is new; where that does not do, this loop does. */
   async #buildElsewhere(): Promise<void> {
     try {
-      await this.#rebuild.start({});
+      await this.#rebuild.start({}, false);
     } catch (error) {
       if (this.#stopping.signal.aborted) return;
       this.#parts.report({ kind: "rebuild-failed", error });
@@ -491,10 +487,6 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   async #saveChanged(): Promise<void> {
     this.#keeper?.touch();
     await this.#keeper?.save();
-  }
-
-  async #forgetPaused(keyIds: readonly string[], lsn: number): Promise<void> {
-    if ([this.#current, this.#serving].some((track) => track.hasTraceOf(keyIds))) await this.#startOver({ lsn });
   }
 
   #requireWritable(what: string): void {

@@ -41,6 +41,7 @@ const NO_SETTINGS = rebuildSettingsOf({});
 export class RunningRebuild<State, Event extends FeedEvent> {
   readonly #host: RebuildHost<State, Event>;
   #work: Promise<RebuildReport | null> | null = null;
+  #isAsked = false;
   #own: Rebuild<State, Event> | null = null;
   #progress: ProjectionProgress | null = null;
 
@@ -61,10 +62,11 @@ export class RunningRebuild<State, Event extends FeedEvent> {
     await this.#work?.catch(() => null);
   }
 
-  /** @throws StoreError ERR_PROJECTION_REBUILDING when one is under way */
-  async start(options: RebuildOptions): Promise<RebuildReport> {
+  /** Waits for one that nobody has asked for. Throws ERR_PROJECTION_REBUILDING when another is under way. */
+  async start(options: RebuildOptions, isAsked: boolean): Promise<RebuildReport> {
     const settings = rebuildSettingsOf(options);
     const { projection, rebuildIn } = this.#host;
+    while (this.#work !== null && !this.#isAsked) await this.settled();
     settings.signal?.throwIfAborted();
     if (this.#work !== null) {
       throw new StoreError("ERR_PROJECTION_REBUILDING", `projection "${projection.name}" is being rebuilt already`, {
@@ -72,6 +74,7 @@ export class RunningRebuild<State, Event extends FeedEvent> {
       });
     }
     const module = settings.in ?? rebuildIn;
+    this.#isAsked = isAsked;
     const report = await this.#run(async () => {
       const startedMs = performance.now();
       const elapsedMs = (): number => performance.now() - startedMs;
@@ -86,8 +89,12 @@ export class RunningRebuild<State, Event extends FeedEvent> {
       if (module === null) return this.#take(await Rebuild.begin(parts), signal, cancelled, elapsedMs);
 
       const { directory } = this.#host.feed;
-      const order = { storeDirectory: directory, module, projection, settings: parts, keep: () => !cancelled?.aborted };
-      const { fromLsn } = await rebuildInThread(order, signal, tellProgress);
+      const order = { storeDirectory: directory, module, projection, settings: parts };
+      const { fromLsn } = await rebuildInThread(order, signal, tellProgress).catch(async (error: unknown) => {
+        if (cancelled?.aborted) await this.#host.directory.remove([this.#host.directory.rebuildOf(projection.version)]);
+        else if (this.#host.stopping.aborted) throw this.#closedError();
+        throw error;
+      });
       const ready = await Rebuild.ofReady({ ...parts, tellProgress: null });
       if (ready === null) throw this.#unusable();
       return { ...(await this.#take(ready, signal, cancelled, elapsedMs)), fromLsn };
@@ -118,6 +125,7 @@ export class RunningRebuild<State, Event extends FeedEvent> {
       return await this.#work;
     } finally {
       this.#work = null;
+      this.#isAsked = false;
       this.#own = null;
       this.#progress = null;
     }

@@ -25,6 +25,13 @@ import { graphPurgeCommand } from "./graph-purge.js";
 import { importGitCommand } from "./import-git.js";
 import { importNdjsonCommand } from "./import-ndjson.js";
 import { inspectCommand } from "./inspect.js";
+import {
+  projectionListCommand,
+  projectionPauseCommand,
+  projectionRebuildCommand,
+  projectionResumeCommand,
+  projectionStatusCommand,
+} from "./projection.js";
 import { readCommand } from "./read.js";
 import { rekeyCommand } from "./rekey.js";
 import { repairCommand } from "./repair.js";
@@ -48,6 +55,13 @@ export const COMMANDS: readonly CommandBuilder[] = [
     graphHistoryCommand,
     graphDiffCommand,
     graphPurgeCommand,
+  ]),
+  group("projection", "look at read models, rebuild them, have them stand still", [
+    projectionListCommand,
+    projectionStatusCommand,
+    projectionRebuildCommand,
+    projectionPauseCommand,
+    projectionResumeCommand,
   ]),
   checkpointCommand,
   compactCommand,
