@@ -32,6 +32,8 @@ export type { ProjectionRunner } from "./runner.js";
 export type { FailurePolicy, ProjectionReport, RunnerOptions } from "./runner-options.js";
 export type { ProjectionRecovery, RefusedCheckpoint } from "./runner-start.js";
 export { salvageStore } from "./salvage-store.js";
+export type { Sink, SinkOptions, SinkReport } from "./sink.js";
+export type { SinkRunner, SinkStatus } from "./sink-runner.js";
 export { startProjection } from "./start-projection.js";
 export { type BufferedAppendOptions, Store, type StoreCheckpoint, type StoreOptions } from "./store.js";
 export { StoreReader } from "./store-reader.js";

@@ -91,7 +91,8 @@ export async function startProjection<State, Event extends FeedEvent>(
   }
 }
 
-function claimName(feed: { readonly readOnly: boolean }, name: string): () => void {
+/** Takes a name on an open store, for one at a time. Throws ERR_PROJECTION_RUNNING. */
+export function claimName(feed: { readonly readOnly: boolean }, name: string): () => void {
   if (feed.readOnly) return () => undefined;
   const names = runningNames.get(feed) ?? new Set();
   runningNames.set(feed, names);

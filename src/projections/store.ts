@@ -53,6 +53,8 @@ import { type StartedGraph, startGraph } from "./graph/start-graph.js";
 import type { Projection } from "./projection.js";
 import type { ProjectionRunner } from "./runner.js";
 import type { RunnerOptions } from "./runner-options.js";
+import type { Sink, SinkOptions } from "./sink.js";
+import { SinkRunner } from "./sink-runner.js";
 import { startProjection } from "./start-projection.js";
 
 /** How a store is opened. */
@@ -83,6 +85,7 @@ type RunningProjection = Pick<
 export class Store<Events extends EventMap = EventMap> {
   readonly #events: EventStore;
   readonly #runners = new Map<string, RunningProjection>();
+  readonly #sinks = new Map<string, { close(): Promise<void> }>();
   readonly #idLeases: IdLeases;
   #graph: Promise<StartedGraph> | null = null;
   #closing: Promise<void> | null = null;
@@ -322,6 +325,20 @@ export class Store<Events extends EventMap = EventMap> {
     const feed = this.#events as unknown as Parameters<typeof startProjection<State, RecordedEvent<Events>>>[0];
     const runner = await startProjection(feed, projection, options);
     this.#runners.set(projection.name, runner);
+    return runner;
+  }
+
+  /**
+   * Feeds a read model that lives elsewhere, in a database that commits its rows and its position together: exactly once. Closed with the store.
+   *
+   * @throws TypeError for a wrong sink or option
+   * @throws StoreError `ERR_PROJECTION_RUNNING` when something of this name runs, `ERR_PROJECTION_FAILED` when its position cannot be read, or is none of
+   *   this store's
+   */
+  async sink(sink: Sink<RecordedEvent<Events>>, options?: SinkOptions): Promise<SinkRunner<RecordedEvent<Events>>> {
+    const feed = this.#events as unknown as Parameters<typeof SinkRunner.start<RecordedEvent<Events>>>[0];
+    const runner = await SinkRunner.start(feed, sink, options);
+    this.#sinks.set(sink.name, runner);
     return runner;
   }
 
@@ -570,6 +587,7 @@ export class Store<Events extends EventMap = EventMap> {
 
   async #close(): Promise<void> {
     try {
+      for (const sink of this.#sinks.values()) await sink.close();
       for (const runner of this.#runners.values()) await runner.close();
     } finally {
       await this.#events.close();

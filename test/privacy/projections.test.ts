@@ -269,7 +269,11 @@ test("a rebuild that is under way drops what it has of the subject, and does not
     );
   }
   const states: string[][] = [];
-  const running = await store.project({ ...names, encode: (state) => (states.push(state), names.encode(state)) });
+  const encode = (state: string[]): Uint8Array | Iterable<Uint8Array> => {
+    states.push(state);
+    return names.encode(state);
+  };
+  const running = await store.project({ ...names, encode });
   await running.whenCaughtUp();
   const rebuilding = running.rebuild({ maxEventsPerSecond: 4000 });
   while ((running.metrics.rebuild?.lsn ?? 0) < 100) await new Promise((resolve) => setImmediate(resolve));
