@@ -1,13 +1,18 @@
 /** A rebuild in a thread of its own: the end that does it. */
 
+import { setPriority } from "node:os";
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import { assert } from "../assert.js";
 import { isStoreError } from "../errors.js";
 import { loadProjection, rebuildProjection } from "./rebuild-job.js";
 import type { RebuildThreadAnswer, RebuildThreadOrder } from "./rebuild-worker.js";
 
+const NICENESS = 10;
+
 const port = parentPort;
 assert(!isMainThread && port !== null, "a rebuild is served in a worker");
+// On Linux this is of the calling thread alone: where cores are scarce, the loop that appends and serves comes first.
+setPriority(0, NICENESS);
 const { storeDirectory, module, name, version, ...options } = workerData as RebuildThreadOrder;
 const aborting = new AbortController();
 port.on("message", () => aborting.abort());

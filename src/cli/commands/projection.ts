@@ -60,7 +60,7 @@ interface RebuildArguments extends CommonOptions {
 }
 
 const REBUILD_HELP = `
-The module exports the projection, as it was given to store.project. The store may be open: this reads it as any reader does. A process that
+The module exports the projection, as it was given to store.project. The store may be open: this reads it beside its writers. A process that
 runs this version goes over to the new state within a second, and one that will, begins with it. Interrupted by a signal or a kill, the
 same command goes on from its last save.`;
 
