@@ -45,6 +45,11 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
     this.#file = parts.file;
   }
 
+  /** Where saves go by now. */
+  get file(): string {
+    return this.#file;
+  }
+
   /** The LSN that is safe on disk, 0: none. */
   get savedLsn(): number {
     return this.#savedLsn;
@@ -83,6 +88,11 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
   /** Whether the track has passed enough events since the last checkpoint, or the last attempt at one. */
   get due(): boolean {
     return this.#parts.track.lsn - this.#triedLsn >= this.#parts.everyEvents;
+  }
+
+  /** What the former keeper of the projection has still to remove, this one does. */
+  inherit(former: CheckpointKeeper<State, Event>): void {
+    this.#otherFiles = former.#otherFiles;
   }
 
   /** Says that nobody will go back to another version; returns whether a save has something to remove. */

@@ -263,6 +263,8 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   async checkpoint(): Promise<number> {
     if (this.#closed !== null) throw closedError(this.#name);
     if (this.#error !== null) throw this.#error;
+    // Whoever asks may drop the log below it: the next start has to find it, though it does not serve yet.
+    if (this.#adoption !== null) this.#keeper?.promote();
     if (this.#keeper !== null) return this.#keeper.save();
     throw readOnlyError(this.#name, "keep no checkpoints");
   }
@@ -437,6 +439,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
       await settled(busy);
     }
     if (this.#closed !== null) throw closedError(this.#name);
+    if (this.#keeper !== null) keeper.inherit(this.#keeper);
     this.#current = track;
     this.#keeper = keeper;
     this.#handingOver = true;
@@ -469,7 +472,10 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   /** What lies in the directory now. */
   #heed(names: ReadonlySet<string>): void {
     this.#pausing.heed(names);
-    if (!names.has(`v${this.#current.projection.version}.ready`) || this.#rebuild.progress !== null) return;
+    const { version } = this.#current.projection;
+    if (!names.has(`v${version}.ready`) || this.#rebuild.progress !== null) return;
+    // It is what this one began with, and has not taken the checkpoint's place yet.
+    if (this.#keeper?.file === this.#parts.directory.readyOf(version)) return;
     this.#rebuild.adoptReady().catch((error: unknown) => {
       // Somebody writes the next one; this looks again.
       if (isStoreError(error, "ERR_PROJECTION_REBUILDING") || this.#stopping.signal.aborted) return;

@@ -121,6 +121,27 @@ test("closed while a rebuild waits for it to be resumed, the rebuild is refused 
   await again.close();
 });
 
+test("a checkpoint that is asked for while a rebuild waits to take over is what the next start begins at", async () => {
+  const feed = new MemoryFeed(temporaryDirectory());
+  feed.append("Added", ...new Array<number>(3000).fill(1));
+  const runner = await startProjection(feed, factorSum(10), { onReport });
+  await runner.whenCaughtUp();
+  await runner.pause();
+  const rebuilding = rejects(runner.rebuild(), "ERR_PROJECTION_CLOSED");
+  await until(() => (runner.metrics.rebuild?.lsn ?? 0) >= 2000);
+  await delay(30);
+  const lsn = await runner.checkpoint();
+  assert.ok(lsn >= 2000, `${lsn}`);
+  const killed = new MemoryFeed(feed.directory);
+  killed.append("Added", ...new Array<number>(3000).fill(1));
+  const found = await startProjection(killed, factorSum(10), { onReport });
+  assert.is(found.recovery.lsn, lsn);
+  assert.is(found.state, lsn * 10);
+  await found.close();
+  await runner.close();
+  await rebuilding;
+});
+
 test("where the file cannot be written, it goes on and says so", async () => {
   const feed = new MemoryFeed(temporaryDirectory());
   feed.append("Added", 1);

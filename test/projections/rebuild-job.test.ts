@@ -1,7 +1,7 @@
 /** Rebuilds elsewhere: in a thread, in a process of its own that is killed, and going over to what they leave. */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -67,7 +67,8 @@ test("a version that is new is built in the thread from the start, while the one
   await running.whenCaughtUp();
   assert.is(running.version, 2);
   assert.is(running.state.sum, 50_000);
-  await until(() => reports.some((report) => report.kind === "rebuilt"));
+  await until(() => reports.length > 0);
+  for (const report of reports) if (report.kind === "rebuild-failed") throw report.error;
   await until(() => filesOf(store).length === 1);
   assert.equal(filesOf(store), ["v2.checkpoint"]);
   await store.close();
@@ -252,6 +253,27 @@ test("killed in the process that runs it, a rebuild goes on after the restart, a
   const { fromLsn } = await running.rebuild();
   assert.ok(fromLsn >= 500);
   assert.is(running.state.sum, 20_000);
+  await store.close();
+});
+
+test("of an encrypted store it needs the key, and what it writes is encrypted", async () => {
+  const base = temporaryDirectory();
+  const keyFile = join(base, "key");
+  writeFileSync(keyFile, "ab".repeat(32));
+  const encryption = { key: { file: keyFile } };
+  const store = await openStore(join(base, "store"), { encryption });
+  const events = Array.from({ length: 500 }, () => ({ type: "Added", data: { value: 1 } }));
+  for (let appended = 0; appended < 2000; appended += 500) await store.append("numbers", events);
+  await rejects(rebuildProjection(store.directory, others), "ERR_KEY_MISSING");
+  await rebuildProjection(store.directory, others, { encryption });
+  const bytes = readFileSync(join(store.directory, "projections", "others", "v1.ready"));
+  assert.not.ok(bytes.includes("lastLsn"));
+  const running = await store.project(others, { rebuildIn: { module: MODULE, encryption }, onReport });
+  assert.is(running.recovery.lsn, 2000);
+  await running.rebuild();
+  assert.is(running.state.sum, 2000);
+  await rejects(running.rebuild({ in: { module: MODULE } }), "ERR_KEY_MISSING");
+  assert.is(running.status, "live");
   await store.close();
 });
 
