@@ -20,7 +20,7 @@ export const STORE_ERROR_CODES = {
   ERR_BACKUP_DIVERGED: "the backup in this directory holds events that this store does not have; nothing was touched",
   ERR_BACKUP_RANGE: "the backup does not reach up to this LSN or time",
   ERR_WAL_CORRUPT: "data known to be durable is damaged or missing; nothing was changed",
-  ERR_WAL_VERSION: "the files were written by a newer format than this one reads",
+  ERR_WAL_VERSION: "the files have a format that this version does not read, mostly a newer one",
   ERR_WAL_FOREIGN: "a file of another store lies in this directory",
   ERR_WAL_TAMPERED:
     "an encrypted frame, block, event or key of a subject holds its checksum but not its authentication tag: somebody changed it; nothing was cut",

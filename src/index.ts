@@ -81,6 +81,7 @@ export {
   type GraphPurgeResult,
   type GraphView,
   type HistoryOptions,
+  type IndexDefinition,
   type NodeInput,
   type NodeQuery,
   openReader,

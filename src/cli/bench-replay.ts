@@ -68,8 +68,7 @@ export async function writeReplayLog(
 
 function* replayEvents({ nodes, edges }: GraphSize): Generator<EventInput, void, undefined> {
   for (let id = 1; id <= nodes; id += 1) {
-    const properties = { name: `node ${id}`, weight: id % 1_000 };
-    const label = LABELS[id % LABELS.length];
+    const { label, properties } = nodeOf(id);
     yield {
       type: "varve.v1.NodeCreated",
       data: { id, label, properties, validFrom: VALID_FROM + id * MICROSECONDS_APART },
@@ -77,10 +76,21 @@ function* replayEvents({ nodes, edges }: GraphSize): Generator<EventInput, void,
   }
   const validFrom = VALID_FROM + (nodes + 1) * MICROSECONDS_APART;
   for (let id = 1; id <= edges; id += 1) {
-    const source = 1 + ((Math.imul(id, 0x9e37_79b1) >>> 0) % nodes);
-    const target = 1 + ((Math.imul(id, 0x85eb_ca6b) >>> 0) % nodes);
-    yield { type: "varve.v1.EdgeCreated", data: { id, label: "KNOWS", source, target, validFrom } };
+    yield { type: "varve.v1.EdgeCreated", data: { id, label: "KNOWS", ...endsOf(id, nodes), validFrom } };
   }
+}
+
+/** What a node of the benchmark holds. */
+export function nodeOf(id: number): { readonly label: string; readonly properties: { name: string; weight: number } } {
+  return { label: LABELS[id % LABELS.length] as string, properties: { name: `node ${id}`, weight: id % 1_000 } };
+}
+
+/** Between which nodes an edge of the benchmark runs: they look random. */
+export function endsOf(id: number, nodes: number): { readonly source: number; readonly target: number } {
+  return {
+    source: 1 + ((Math.imul(id, 0x9e37_79b1) >>> 0) % nodes),
+    target: 1 + ((Math.imul(id, 0x85eb_ca6b) >>> 0) % nodes),
+  };
 }
 
 /** Reads all events one by one, without looking at their data. */

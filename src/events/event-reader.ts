@@ -28,6 +28,9 @@ import { StreamIndex } from "./stream-index.js";
 import { StreamReplay } from "./stream-replay.js";
 import { openContent } from "./subjects.js";
 
+/** Where no writer tells of W: who writes by now is looked for so often while events of subjects are handed out. */
+const UNTOLD_MS_MAX = 100;
+
 /**
  * The events of a store that is read only: writes no data and takes no lock. Sees what was there at the last `refresh`; while somebody
  * listens or subscribes it follows the writers by itself.
@@ -40,6 +43,7 @@ export class EventReader {
   readonly #source: EventSource;
   readonly #decoder: EventDecoder;
   #subjectKeys: SubjectKeys | null = null;
+  #refreshedMs = performance.now();
 
   static async open(
     directory: string,
@@ -78,6 +82,16 @@ export class EventReader {
     const keys = await this.#log.openSubjects(path, retention.state.hasSubjectKeys);
     this.#subjectKeys = keys;
     this.#decoder.openContent = (view, bytes, start, end) => openContent(keys, retention, view, bytes, start, end);
+    this.#source.hearing = { hear: () => this.#hear(), isForgotten: (keyId) => this.isForgotten(keyId) };
+  }
+
+  /** Who has a copy of the file of subject keys hears from the log alone what others forget. */
+  #hear(): Promise<void> | null {
+    const { toldWatermark } = this.#log;
+    const isCaughtUp = this.#source.retention.isCaughtUp(toldWatermark ?? this.watermark);
+    const isOld = toldWatermark === null && performance.now() - this.#refreshedMs > UNTOLD_MS_MAX;
+    if (isCaughtUp && !isOld) return null;
+    return this.refresh().then(() => {});
   }
 
   /** Whether the log says that the store has a file of subject keys. */
@@ -155,7 +169,9 @@ export class EventReader {
 
   /** Looks whether writers have gone on; true when there is more to read. With subject keys it hears whom they have forgotten, too. */
   async refresh(): Promise<boolean> {
+    const startedMs = performance.now();
     const hasMore = await this.#log.refresh();
+    this.#refreshedMs = startedMs;
     if (this.#subjectKeys !== null) await this.#source.retention.catchUp(this.watermark);
     return hasMore;
   }

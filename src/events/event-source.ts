@@ -10,6 +10,7 @@ import type { StreamHistory } from "./stream-history.js";
 import { RECENT_IDS_MAX, type StreamHead } from "./stream-index.js";
 import { StreamReader } from "./stream-reader.js";
 import { leftOf, restOf, type StreamRest, WHOLE_STREAM } from "./stream-rest.js";
+import { heardBatches, type SubjectHearing } from "./subject-hearing.js";
 
 /** What reading needs of a log, whether it is open for writing or not. */
 export interface LogView {
@@ -93,6 +94,8 @@ export class EventSource {
   readonly #streams: StreamReader;
   /** What was said of streams; it is heard when one is read. */
   readonly retention: RetentionFollower;
+  /** Of who has subject keys. */
+  hearing: SubjectHearing | null = null;
 
   constructor(log: LogView, history: StreamHistory, decoder: EventDecoder, isClosed: () => boolean) {
     this.#log = log;
@@ -137,15 +140,24 @@ export class EventSource {
     after: number,
     options: { readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
-    return this.#batches(after, this.#log.watermark, options.signal);
+    return this.#batches(after, this.#log.watermark, options.signal, this.hearing);
+  }
+
+  /** Some at a time they are opened, and one by one handed out. */
+  #heard(batches: AsyncGenerator<readonly StoredEvent[], void, undefined>): typeof batches {
+    return this.hearing === null ? batches : heardBatches(batches, this.hearing);
   }
 
   async *#batches(
     after: number,
     through: number,
     signal: AbortSignal | undefined,
+    hearing: SubjectHearing | null = null,
   ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
     for await (const frame of this.#log.frames(after, through)) {
+      // A projection that is rebuilt must not be given again what it was told to forget.
+      const hearsMore = hearing?.hear() ?? null;
+      if (hearsMore !== null) await hearsMore;
       signal?.throwIfAborted();
       for (const events of this.#events(frame, after, through)) {
         this.#checkOpen();
@@ -177,7 +189,7 @@ export class EventSource {
     const through = Math.min(last, this.#log.watermark);
     const batches =
       direction === "forwards" ? this.#batches(after, through, signal) : this.#batchesBackwards(after, through, signal);
-    return new EventCursor(batches, limit, { signal });
+    return new EventCursor(this.#heard(batches), limit, { signal });
   }
 
   readStream(stream: string, options: ReadStreamOptions = {}): EventCursor<StoredEvent> {
@@ -191,7 +203,7 @@ export class EventSource {
     const from = integerOption(options.from, "from", { ...range, default: forwards ? range.min : range.max });
     const to = integerOption(options.to, "to", { ...range, default: forwards ? range.max : range.min });
     const batches = this.#streamBetween(stream, { from, to, forwards }, this.#log.watermark, signal);
-    return new EventCursor(batches, limit, { signal });
+    return new EventCursor(this.#heard(batches), limit, { signal });
   }
 
   /** The part of the stream that was visible when W was `through`. */
@@ -251,8 +263,8 @@ export class EventSource {
         signal?.throwIfAborted();
         const through = this.#log.watermark;
         if (through > position) {
-          if (stream === undefined) yield* this.#batches(position, through, signal);
-          else yield* this.#streamAfter(stream, position, through, signal);
+          if (stream === undefined) yield* this.#heard(this.#batches(position, through, signal));
+          else yield* this.#heard(this.#streamAfter(stream, position, through, signal));
           position = through;
         } else {
           await this.#whenAdvanced(position, signal, pause);

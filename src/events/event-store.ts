@@ -136,6 +136,11 @@ export class EventStore {
       append: (event) => this.#appender.appendGuarded(RETENTION_STREAM, event, null),
     });
     this.#decoder.openContent = (view, bytes, start, end) => openContent(keys, follower, view, bytes, start, end);
+    this.#source.hearing = {
+      // Another one can have a copy of the file of its own: then only the log says what that has forgotten.
+      hear: () => (follower.isCaughtUp(this.watermark) ? null : follower.catchUp(this.watermark)),
+      isForgotten: (keyId) => this.isForgotten(keyId),
+    };
     await subjects.begin();
     this.#appender.subjects = subjects;
   }

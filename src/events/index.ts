@@ -39,6 +39,7 @@ export {
   integerOption,
   isEncrypted,
   isStore,
+  largeMemory,
 } from "../wal/index.js";
 export type { AppendOptions, StreamAppend } from "./appender.js";
 export type { BackupOptions, RestoreStoreOptions } from "./backup-options.js";

@@ -58,17 +58,17 @@ export class StoredEvent {
   readonly lsn: number;
   readonly version: number;
   readonly type: string;
-  readonly payloadStart: number;
-  readonly payloadEnd: number;
+  payloadStart: number;
+  payloadEnd: number;
   readonly #frame: EventFrame;
   readonly #decoder: EventDecoder;
   readonly #start: number;
-  readonly #end: number;
+  #end: number;
   #stream: string | undefined;
   #data: unknown = NOT_DECODED;
   #metadata: Readonly<Record<string, unknown>> | undefined;
   /** Null for an event without a subject. */
-  readonly subjectContent: SubjectContent | null;
+  subjectContent: SubjectContent | null;
 
   /** The record lies in the frame's body at `[start, end)`. */
   constructor(decoder: EventDecoder, frame: EventFrame, start: number, end: number, lsn: number) {
@@ -134,6 +134,18 @@ export class StoredEvent {
   get givenId(): string | null {
     const { idStart, idEnd } = this.#view();
     return idEnd === idStart ? null : this.bytes.toString("utf8", idStart, idEnd);
+  }
+
+  /** Takes the content away that was opened, before anybody has looked at it. */
+  forgetContent(): void {
+    const content = this.subjectContent;
+    if (content?.status !== "open") return;
+    const { keyId, record, sealedBytes } = content;
+    record.fill(0, sealedBytes);
+    this.#end = sealedBytes;
+    this.payloadStart = sealedBytes;
+    this.payloadEnd = sealedBytes;
+    this.subjectContent = { status: "forgotten", keyId };
   }
 
   /** Null: it has no subject. */

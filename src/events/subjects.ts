@@ -6,7 +6,7 @@
  * for writing logs what is missing.
  */
 
-import { StoreError } from "../errors.js";
+import { isStoreError, StoreError } from "../errors.js";
 import type { SubjectKeys } from "../wal/index.js";
 import {
   CONTENT_SEALED,
@@ -61,13 +61,20 @@ export class Subjects {
   /**
    * For a writer that has just opened the store: what the log and the file say of destroyed keys becomes the same. One of the two is older where
    * it was put back from a copy, or where somebody died between destroying a key and logging it.
+   *
+   * @throws StoreError what opening throws: `ERR_STORE_BUSY` when another writer did not go on for `busyWaitMs`; `ERR_IO_FAILED`, `ERR_WAL_FAILED`, `ERR_WAL_FULL`
    */
   async begin(): Promise<void> {
     const { keys, follower } = this.#place;
     const { toDestroy, toLog } = keys.compare(follower.state.forgottenKeys.keys());
     if (toDestroy.length > 0) await keys.destroyKeys(toDestroy);
     // Once more, for it may not have become durable.
-    if (toLog.length > 0) await this.#logDestroyed(await keys.destroyKeys(toLog));
+    const destroyed = toLog.length > 0 ? await keys.destroyKeys(toLog) : [];
+    try {
+      await this.#logDestroyed(destroyed);
+    } catch (error) {
+      throw openingRefused(error);
+    }
   }
 
   #log<Name extends RetentionEventName>(name: Name, data: RetentionEvents[Name]): Promise<RetentionChange> {
@@ -174,10 +181,18 @@ export function subjectsNeeded(directory: string): StoreError {
   return new StoreError("ERR_KEY_MISSING", message, { directory });
 }
 
+/** Who opens a store has appended nothing, so what is said of appends says nothing to him. The next one who opens it logs what is missing. */
+function openingRefused(error: unknown): unknown {
+  if (isStoreError(error, "ERR_WAL_BUSY")) {
+    return new StoreError("ERR_STORE_BUSY", error.message, error.details, { cause: error });
+  }
+  return isStoreError(error, "ERR_WAL_OUTCOME_UNKNOWN") ? error.cause : error;
+}
+
 /** How reading an event of a subject ended. */
 export type SubjectContent =
-  /** A whole envelope, with the content in plain. */
-  | { readonly status: "open"; readonly keyId: string; readonly record: Buffer }
+  /** A whole envelope: in the first `sealedBytes` what the log has, and behind it the content in plain. */
+  | { readonly status: "open"; readonly keyId: string; readonly record: Buffer; readonly sealedBytes: number }
   | { readonly status: "forgotten"; readonly keyId: string }
   /** Its key is not there, or its content was changed. */
   | { readonly status: "refused"; readonly keyId: string; readonly error: StoreError };
@@ -198,9 +213,11 @@ export function openContent(
   const aad = Buffer.concat([id, placeFields(bytes, view)]);
   const opened = keys.open(id, aad, bytes.subarray(view.sealedStart, view.sealedEnd));
   switch (opened.kind) {
-    case "plain":
+    case "plain": {
       // Messages of protobuf that follow each other are one: what is in the second counts.
-      return { status: "open", keyId, record: Buffer.concat([bytes.subarray(start, end), opened.bytes]) };
+      const record = Buffer.concat([bytes.subarray(start, end), opened.bytes]);
+      return { status: "open", keyId, record, sealedBytes: end - start };
+    }
     case "destroyed":
       return { status: "forgotten", keyId };
     case "refused":

@@ -6,6 +6,7 @@ export type { BlockIo, IoBackend, IoDescription, Publication } from "./block-io.
 export { checkResult, DirectFile, readSmallFile, replaceFile, syncDirectory } from "./direct-file.js";
 export { EAGAIN, ECANCELED, EDQUOT, EINTR, ENOSPC, errnoName, isMediumError } from "./errno.js";
 export { FileLock } from "./file-lock.js";
+export { largeMemory } from "./large-memory.js";
 export { flockExclusive } from "./libc.js";
 export { MappedFile } from "./mapped-file.js";
 export { fileSystemName, type IoDemand, isNetworkFileSystem, openIo } from "./open-io.js";

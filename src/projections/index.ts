@@ -4,7 +4,7 @@ export type { RefusalReason } from "./checkpoint-file.js";
 export type { ParkedEvent } from "./checkpoint-format.js";
 export type { EventFeed, FeedEvent } from "./event-feed.js";
 export type { GraphEdge, GraphNode } from "./graph/entity.js";
-export type { Graph } from "./graph/graph.js";
+export type { Graph, IndexDefinition } from "./graph/graph.js";
 export type {
   Detach,
   EdgeInput,

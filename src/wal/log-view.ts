@@ -27,7 +27,7 @@ import type { LogFacts, ScanPosition } from "./log-facts.js";
 import { LogReader } from "./log-reader.js";
 import { scanLog } from "./log-scan.js";
 import type { LsnRange } from "./lsn-ranges.js";
-import { type Manifest, readManifest } from "./manifest.js";
+import { type Manifest, NO_MANIFEST, readManifest } from "./manifest.js";
 import { currentManifest } from "./manifest-change.js";
 import type { KeyOf } from "./record-key.js";
 import type { LogFrame } from "./sealed/sealed-format.js";
@@ -273,6 +273,11 @@ export class LogView {
     return this.#watermark;
   }
 
+  /** W as the writers tell it at this moment; null where none does. What lies above `watermark` is seen after the next `refresh`. */
+  get toldWatermark(): number | null {
+    return this.#live.isLive ? this.#live.watermark : null;
+  }
+
   /** What the last look at the log found. */
   get report(): RecoveryReport {
     assert(this.#report !== null, "an open view has scanned its log");
@@ -496,16 +501,6 @@ export class LogView {
 
 /** What a log is taken for that was written while it was read, and turned out to be whole. */
 const SEEN_WHILE_WRITTEN = { row: "@J", action: "fence", rewrite: false, reportTornTail: false } as const;
-
-const NO_MANIFEST: Manifest = {
-  sequence: 0,
-  storeId: "",
-  createdAt: 0,
-  checkpointLsn: 0,
-  horizonLsn: 0,
-  sealed: [],
-  incarnations: [],
-};
 
 /**
  * A checkpoint drops files while they are read, and a file can be seen between two writes; a writer can have gone over to a key that was not in

@@ -74,6 +74,17 @@ export interface Manifest {
   readonly encryption?: StoreEncryption | undefined;
 }
 
+/** In the place of one that cannot be read. */
+export const NO_MANIFEST: Manifest = {
+  sequence: 0,
+  storeId: "",
+  createdAt: 0,
+  checkpointLsn: 0,
+  horizonLsn: 0,
+  sealed: [],
+  incarnations: [],
+};
+
 const PLAIN_VERSION = 2;
 const MANIFEST_VERSION = 3;
 const FIRST_VERSION = 1;

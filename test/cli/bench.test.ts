@@ -111,6 +111,29 @@ test("says what is wrong when an event is missing, changed, doubled, out of orde
   }
 });
 
+test("measures the graph beside others, each of which gives the same answers", async () => {
+  const parameters = ["bench", "graph", "--nodes", "500", "--edges", "1500"];
+  const [result = {}] = await runJson(parameters, { ownProcess: true });
+  assert.is(result["fault"], null);
+  for (const figure of [
+    "replayEventsPerSecond",
+    "bytesPerEntity",
+    "correctedBytesPerEntity",
+    "asOfNs",
+    "hops3Us",
+    "findUs",
+  ])
+    assert.ok(Number(result[figure]) > 0, figure);
+  const peers = result["peers"] as JsonObject;
+  for (const peer of ["map", "graphology"]) {
+    const report = peers[peer] as JsonObject;
+    assert.is(report["fault"], null, peer);
+    for (const figure of ["nodeNs", "hops3Us", "findUs"]) assert.ok(Number(report[figure]) > 0, `${peer} ${figure}`);
+  }
+  const [alone = {}] = await runJson([...parameters, "--no-peers"], { ownProcess: true });
+  assert.equal((alone["peers"] as JsonObject)["map"], { fault: "was not asked" });
+});
+
 test("measures reading, replaying and the graph's memory, on a log that can be used again", async () => {
   const store = join(temporaryDirectory(), "store");
   const parameters = ["bench", "replay", "--nodes", "2000", "--edges", "6000", "--store", store];

@@ -49,6 +49,7 @@ const PATHS = [
   "bench recover",
   "bench follow",
   "bench replay",
+  "bench graph",
   "bench open",
   "bench merge",
 ];

@@ -13,6 +13,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { isStoreError, openReader, openStore, type RepairReport, repairStore, salvageStore } from "../../src/index.js";
 import { checksum } from "../../src/wal/checksum.js";
+import { decodeFrameHeader } from "../../src/wal/format.js";
 import { inspectSegment } from "../../src/wal/inspect-segment.js";
 import { assert } from "../support/assert.js";
 import { suite } from "../support/suite.js";
@@ -52,6 +53,24 @@ async function numbersIn(directory: string): Promise<number[]> {
 function flip(path: string, offset: number): void {
   const byte = (readFileSync(path)[offset] as number) ^ 0x10;
   writeSync(openSync(path, "r+"), Buffer.of(byte), 0, 1, offset);
+}
+
+/** Zeros behind the first frame with records of an incarnation. Returns its last LSN. */
+function keepFirstFrame(directory: string, incarnation: number): number {
+  let lastLsn = 0;
+  for (const name of readdirSync(join(directory, "wal"), { recursive: true, encoding: "utf8" })) {
+    const path = join(directory, "wal", name);
+    if (!name.endsWith(".wal")) continue;
+    const bytes = readFileSync(path);
+    for (let at = 4096; at < bytes.length; at += 4096) {
+      const decoded = decodeFrameHeader(bytes.subarray(at, at + 4096));
+      if (decoded.kind !== "frame" || decoded.header.incarnation !== incarnation) continue;
+      const { kind, firstLsn, recordCount } = decoded.header;
+      if (lastLsn === 0 && kind === "DATA") lastLsn = firstLsn + recordCount - 1;
+      else writeSync(openSync(path, "r+"), Buffer.alloc(4096), 0, 4096, at);
+    }
+  }
+  return lastLsn;
 }
 
 function numbers(...left: readonly (readonly [from: number, through: number])[]): number[] {
@@ -140,6 +159,34 @@ test("what only the manifests or the indexes had is made anew, and nothing is lo
   const report = await repaired(directory);
   assert.equal([report.lostLsns, report.keptEvents, report.quarantined.length], [0, EVENTS, 1]);
   assert.equal(await numbersIn(directory), numbers([1, EVENTS]));
+});
+
+test("with the newest manifest gone, what an incarnation had behind the next one's beginning is named", async () => {
+  const directory = join(temporaryDirectory(), "store");
+  const [one, two] = [await openStore(directory, OPTIONS), await openStore(directory, OPTIONS)];
+  await one.append("a", { type: "T", data: { number: 1 } });
+  // Two frames, of two cores: nothing attests either.
+  await Promise.all(
+    [one, two].map((store, core) => store.append(`b${core}`, { type: "T", data: { number: 2 + core } })),
+  );
+  const crashed = `${directory}-crashed`;
+  cpSync(directory, crashed, { recursive: true });
+  const manifests = readdirSync(crashed).filter((name) => name.startsWith("manifest-"));
+  const contents = manifests.map((name) => readFileSync(join(crashed, name)));
+  await one.close();
+  await two.close();
+  // The recovery writes both once more, and dies behind the first; then its manifest rots.
+  await (await openStore(crashed, OPTIONS)).close();
+  assert.is(keepFirstFrame(crashed, 2), 2);
+  for (const name of readdirSync(crashed)) if (name.startsWith("manifest-")) rmSync(join(crashed, name));
+  for (const [index, name] of manifests.entries()) writeFileSync(join(crashed, name), contents[index] as Buffer);
+  const newest = Math.max(...manifests.map((name) => Number(name.slice("manifest-".length)))) + 1;
+  writeFileSync(join(crashed, `manifest-${String(newest).padStart(10, "0")}`), "rotten");
+  const report = await repaired(crashed);
+  assert.equal([report.lost, report.lastLsn, report.keptEvents], [[[3, 3]], 3, 2]);
+  const store = await openStore(crashed, OPTIONS);
+  assert.is((await store.append("a", { type: "T", data: { number: 4 } })).lsn, 4);
+  await store.close();
 });
 
 test("a sealed segment that is gone is lost where no core's file has the same, and versions are kept", async () => {

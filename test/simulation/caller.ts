@@ -1,6 +1,6 @@
 /** What a simulated process does with the store that it has open: several callers at once, each one thing after the other. */
 
-import type { AppendResult, BackupReport, Durability, Store, StoreError } from "../../src/index.js";
+import type { AppendResult, BackupReport, Durability, EventInput, Store, StoreError } from "../../src/index.js";
 import { isStoreError } from "../../src/index.js";
 import type { Chance } from "./chance.js";
 import { dataOf, EVENT_TYPE, type History, type Part } from "./history.js";
@@ -8,9 +8,11 @@ import type { Keyring } from "./keyring.js";
 import { seenEvent } from "./read-log.js";
 import { BACKUP_DIRECTORIES } from "./seed-plan.js";
 import type { SimulatedProcess } from "./simulated-process.js";
+import { idOf } from "./subject-oracle.js";
 
 const STREAM_COUNT = 6;
 const EVENTS_MAX = 4;
+const SUBJECT_COUNT = 4;
 const PAUSE_MS_MAX = 6;
 /** Behind every simulated clock. */
 export const LATER_US = 9e15;
@@ -25,6 +27,7 @@ const NOTHING_WRITTEN: ReadonlySet<string> = new Set([
   "ERR_WAL_TOO_LARGE",
   "ERR_STORE_CLOSED",
   "ERR_STREAM_TOMBSTONED",
+  "ERR_STORE_BUSY", // the file of subject keys
 ]);
 /** These may come only where something was damaged. */
 export const SAYS_DAMAGED: ReadonlySet<string> = new Set([
@@ -48,6 +51,8 @@ export interface CallerPlan {
   readonly async: number;
   readonly rotations: number;
   readonly backups: number;
+  readonly subjects: number;
+  readonly forgettings: number;
 }
 
 export interface CallerParts {
@@ -102,6 +107,7 @@ export class Caller {
     if (this.#plan.hasGraph && happens(0.2)) return this.#tolerate("graph", () => this.#changeGraph());
     if (happens(this.#plan.rotations)) return this.#tolerate("rotateKey", () => this.#rotateKey());
     if (happens(this.#plan.backups)) return this.#tolerate("backup", () => this.#backUp());
+    if (happens(this.#plan.forgettings)) return this.#tolerate("forget", () => this.#forgetSubject());
     if (happens(0.06)) return this.#tolerate("readStream", () => this.#readStream());
     if (happens(0.03)) return this.#tolerate("readAll", () => this.#readLast());
     const isAsync = happens(this.#plan.async);
@@ -123,7 +129,7 @@ export class Caller {
     let index = 0;
     const appends = parts.map(({ stream, count }) => ({
       stream,
-      events: Array.from({ length: count }, () => ({ type: EVENT_TYPE, data: dataOf(name, index++, total) })),
+      events: Array.from({ length: count }, () => this.#event(name, index++, total)),
     }));
     const durability: Durability = isAsync ? pick(["async", "asyncBatched"]) : pick(["group", "group", "sync"]);
     this.#history.attempt(name, parts);
@@ -146,10 +152,25 @@ export class Caller {
     }
   }
 
+  #event(name: string, index: number, count: number): EventInput {
+    const { happens, integer } = this.#chance;
+    const event = { type: EVENT_TYPE, data: dataOf(name, index, count) };
+    if (!happens(this.#plan.subjects)) return event;
+    const subject = `person-${integer(SUBJECT_COUNT)}`;
+    return { ...event, subject, id: idOf({ name, index, count }, subject) };
+  }
+
+  async #forgetSubject(): Promise<void> {
+    const subject = `person-${this.#chance.integer(SUBJECT_COUNT)}`;
+    const acknowledge = this.#history.subjects.ask(subject);
+    await this.#store.forget(subject);
+    acknowledge();
+  }
+
   async #appendAsync(
     name: string,
     stream: string,
-    events: readonly { readonly type: string; readonly data: unknown }[],
+    events: readonly EventInput[],
     durability: "async" | "asyncBatched",
   ): Promise<void> {
     const { epoch } = await this.#store.append(stream, events, { durability });

@@ -27,6 +27,24 @@ test("an acknowledged append that is gone is found out, whatever else is there",
   assert.throws(() => historyOf("a", "b").check([eventOf("a", 1)], 1, NOTHING_MISSING), /P1: b was acknowledged/);
 });
 
+test("what the device has lost of an incarnation may be gone, and of another may not", () => {
+  const history = (incarnation: number): History => {
+    const made = new History(() => incarnation);
+    made.attempt("a", [{ stream: "stream-a", count: 1 }]);
+    made.acknowledge("a", [{ lsn: 1, version: 1 }]);
+    made.attempt("b", [{ stream: "stream-b", count: 1 }]);
+    return made;
+  };
+  const limits = {
+    ...NOTHING_MISSING,
+    mayBeGone: (lsn: number, incarnation: number) => lsn === 1 && incarnation === 1,
+  };
+  // Its LSN has another event now.
+  assert.is(history(1).check([eventOf("b", 1)], 1, limits).unacknowledged, 1);
+  assert.throws(() => history(2).check([eventOf("b", 1)], 1, limits), /P1: a was acknowledged/);
+  assert.throws(() => history(1).check([eventOf("b", 1)], 1, NOTHING_MISSING), /P1: a was acknowledged/);
+});
+
 test("a gap is found out, but for voids", () => {
   const history = historyOf("a");
   history.attempt("b", [{ stream: "stream-b", count: 1 }]);

@@ -10,6 +10,10 @@
  */
 
 import type { LsnRange } from "../../src/wal/lsn-ranges.js";
+import { SubjectOracle, type SubjectReading } from "./subject-oracle.js";
+import { Violation } from "./violation.js";
+
+export { Violation };
 
 const TEXT = "varve ".repeat(2000);
 
@@ -30,6 +34,8 @@ export interface SeenEvent {
   readonly type: string;
   readonly recordedAt: number;
   readonly data: unknown;
+  /** Of an event of a subject; the data are there, whether it was forgotten or not. */
+  readonly subject?: SubjectReading;
 }
 
 export interface Part {
@@ -47,6 +53,8 @@ interface Attempt {
   ends: readonly { readonly lsn: number; readonly version: number }[];
   /** No LSN of it is higher, where only that is known. */
   lsnMax: number;
+  /** In which it was acknowledged; 0: nobody knows. */
+  incarnation: number;
 }
 
 export const EVENT_TYPE = "Simulated";
@@ -64,8 +72,6 @@ export function dataOf(name: string, index: number, count: number): SimulatedDat
   return { name, index, count, text: TEXT.slice(0, length) };
 }
 
-export class Violation extends Error {}
-
 function violated(what: string): never {
   throw new Violation(what);
 }
@@ -82,6 +88,8 @@ export interface Limits {
   readonly lostAbove: number;
   /** Everything up to it: the log was truncated. */
   readonly horizon: number;
+  /** Whether the device has confirmed, and not kept, that without which no recovery could find an LSN of an incarnation. */
+  readonly mayBeGone?: (lsn: number, incarnation: number) => boolean;
 }
 
 export const NOTHING_MISSING: Limits = { lostAbove: Number.POSITIVE_INFINITY, horizon: 0 };
@@ -97,33 +105,46 @@ export class History {
   /** The same for a whole log. */
   #droppableLsn = 0;
   readonly #voids = new Map<string, LsnRange>();
+  readonly #incarnationOf: (lsn: number) => number;
   /** Up to here the log itself is known to attest what was acknowledged; damage may take what is above. */
   acknowledgedCount = 0;
   refusedCount = 0;
+  /** One for all lives of a store: what is forgotten is so in all of them. */
+  subjects = new SubjectOracle();
+
+  /** `incarnationOf`: who was the last to write at an LSN. */
+  constructor(incarnationOf: (lsn: number) => number = () => 0) {
+    this.#incarnationOf = incarnationOf;
+  }
 
   /** As it is now, for a store whose life ends here. */
   copy(): History {
-    const copy = new History();
+    const copy = new History(this.#incarnationOf);
     for (const [name, attempt] of this.#attempts) copy.#attempts.set(name, { ...attempt });
     for (const [lsn, seen] of this.#seen) copy.#seen.set(lsn, seen);
     for (const lsn of this.#acknowledgedLsns) copy.#acknowledgedLsns.add(lsn);
     for (const [stream, version] of this.#forgettable) copy.#forgettable.set(stream, version);
     for (const [key, range] of this.#voids) copy.#voids.set(key, range);
     copy.#droppableLsn = this.#droppableLsn;
+    copy.subjects = this.subjects;
     return copy;
   }
 
   /** Before anything of it can be written. */
   attempt(name: string, parts: readonly Part[]): void {
     const count = parts.reduce((sum, part) => sum + part.count, 0);
-    this.#attempts.set(name, { name, parts, count, status: "pending", code: "", ends: [], lsnMax: Infinity });
+    this.subjects.begin(name);
+    const outcome = { code: "", ends: [], lsnMax: Infinity, incarnation: 0 };
+    this.#attempts.set(name, { name, parts, count, status: "pending", ...outcome });
   }
 
   acknowledge(name: string, ends: readonly { readonly lsn: number; readonly version: number }[]): void {
     const attempt = this.#of(name);
     attempt.status = "acknowledged";
     attempt.ends = ends;
+    attempt.incarnation = this.#incarnationOf(ends.at(-1)?.lsn ?? 0);
     this.acknowledgedCount++;
+    this.subjects.know(name);
   }
 
   /** It was answered before it was durable, and is now, with an LSN that is not above this. */
@@ -131,7 +152,9 @@ export class History {
     const attempt = this.#of(name);
     attempt.status = "acknowledged";
     attempt.lsnMax = lsnMax;
+    attempt.incarnation = this.#incarnationOf(lsnMax);
     this.acknowledgedCount++;
+    this.subjects.know(name);
   }
 
   refuse(name: string, code: string): void {
@@ -204,6 +227,7 @@ export class History {
     const { lsn, stream, version, type, data } = event;
     const here = `LSN ${lsn}, ${stream}@${version}`;
     if (type === EVENT_TYPE) this.#checkContent(event, here);
+    if (event.subject !== undefined) this.subjects.judge(event.subject, here);
     const identity = `${stream}@${version} ${type} ${JSON.stringify(data)}`;
     const before = this.#seen.get(lsn)?.identity;
     if (before === undefined) this.#seen.set(lsn, { stream, version, identity });
@@ -290,11 +314,11 @@ export class History {
 
   #checkAcknowledged(
     found: ReadonlyMap<string, readonly { readonly lsn: number; readonly version: number }[]>,
-    { horizon, lostAbove }: Limits,
+    { horizon, lostAbove, mayBeGone = () => false }: Limits,
   ): number {
     let acknowledged = 0;
     for (const attempt of this.#attempts.values()) {
-      const { name, status, ends, lsnMax, parts } = attempt;
+      const { name, status, ends, lsnMax, parts, incarnation } = attempt;
       if (status !== "acknowledged") continue;
       const actual = found.get(name);
       const lastLsn = ends.at(-1)?.lsn ?? lsnMax;
@@ -302,7 +326,7 @@ export class History {
         const isForgotten = parts.every(({ stream }, part) =>
           this.isForgettable(stream, ends[part]?.version ?? this.#forgettable.get(stream) ?? Infinity),
         );
-        if (lastLsn > lostAbove) attempt.status = "unknown";
+        if (lastLsn > lostAbove || mayBeGone(lastLsn, incarnation)) attempt.status = "unknown";
         else if (!isForgotten && lastLsn > horizon && (ends.length > 0 || horizon === 0)) {
           violated(`P1: ${name} was acknowledged with LSN ${lastLsn} and is gone`);
         }

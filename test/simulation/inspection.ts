@@ -61,9 +61,11 @@ async function inspect(
       ...keyring.options(process, firstKey, firstKey !== undefined),
     });
     const { horizon } = store;
-    const events = await readLog(store.readAll({ after: horizon }));
-    if (checksSums) await checkSums(store, events);
-    const found = { events, watermark: store.watermark, horizon, graph: graph ? await describeGraph(store) : "" };
+    // Opening logs what is not said yet of subjects, and this copy of the disk is thrown away.
+    const watermark = keyring.hasSubjects ? store.recovery.lastLsn : store.watermark;
+    const events = await readLog(store.readAll({ after: horizon, through: watermark }));
+    if (checksSums) await checkSums(store, watermark === store.watermark ? events : await readLog(store.readAll()));
+    const found = { events, watermark, horizon, graph: graph ? await describeGraph(store) : "" };
     await store.close();
     return found;
   } catch (error) {
@@ -73,13 +75,21 @@ async function inspect(
 }
 
 /** What a manifest says, read by nothing of the code that is tested. */
-export function manifestIn(bytes: Uint8Array): { readonly checkpointLsn: number; readonly voids: LsnRange[] } {
+export function manifestIn(bytes: Uint8Array): {
+  readonly checkpointLsn: number;
+  readonly horizonLsn: number;
+  readonly voids: LsnRange[];
+  /** The newest; 0: none yet. */
+  readonly incarnation: number;
+} {
   const body = Buffer.from(bytes).toString().split("\n")[1] ?? "{}";
-  const { checkpointLsn, incarnations } = JSON.parse(body) as {
+  const { checkpointLsn, horizonLsn, incarnations } = JSON.parse(body) as {
     readonly checkpointLsn: number;
-    readonly incarnations: readonly { readonly voids: LsnRange[] }[];
+    readonly horizonLsn: number;
+    readonly incarnations: readonly { readonly incarnation: number; readonly voids: LsnRange[] }[];
   };
-  return { checkpointLsn, voids: incarnations.flatMap(({ voids }) => voids) };
+  const { incarnation = 0 } = incarnations.at(-1) ?? {};
+  return { checkpointLsn, horizonLsn, voids: incarnations.flatMap(({ voids }) => voids), incarnation };
 }
 
 /** Everything that the graph knows or knew. */

@@ -13,10 +13,17 @@ export class Keyring {
   readonly #seed: number;
   /** Whether the store is encrypted, or about to be. */
   isUsed: boolean;
+  /** Where the file of subject keys lies, apart from the store. */
+  readonly #subjectKeys: string | null;
 
-  constructor(seed: number, isUsed: boolean) {
+  constructor(seed: number, isUsed: boolean, subjectKeys: string | null = null) {
     this.#seed = seed;
     this.isUsed = isUsed;
+    this.#subjectKeys = subjectKeys;
+  }
+
+  get hasSubjects(): boolean {
+    return this.#subjectKeys !== null;
   }
 
   /** One of the keys, given at once or later. What is given is zeroed, so each time it is made again. */
@@ -45,6 +52,7 @@ export class Keyring {
     if (!this.isUsed) return {};
     const key = this.key(process, first);
     const others = Array.from({ length: KEY_COUNT - 1 }, (_, index) => this.key(process, first + 1 + index));
-    return { encryption: { key, otherKeys: alone ? [] : others } };
+    const subjects = this.#subjectKeys === null ? {} : { subjectKeys: this.#subjectKeys };
+    return { encryption: { key, otherKeys: alone ? [] : others, ...subjects } };
   }
 }

@@ -10,6 +10,7 @@ import type { SimulatedProcess } from "./simulated-process.js";
 
 const ROUNDS_MAX = 8;
 const PAUSE_MS_MAX = 25;
+const FOLLOWED_MAX = 20;
 
 export class ReaderSession {
   readonly process: SimulatedProcess;
@@ -45,6 +46,7 @@ export class ReaderSession {
     const reader = await this.#openReader(directory, keyring.options(this.process));
     try {
       await this.#readOn(reader);
+      if (this.#place.plan.subjects > 0) await this.#follow(reader);
       for (let looks = this.#chance.integer(4); looks > 0; looks--) {
         await this.process.sleep(this.#chance.next() * PAUSE_MS_MAX);
         await reader.refresh();
@@ -52,6 +54,17 @@ export class ReaderSession {
       }
     } finally {
       await reader.close();
+    }
+  }
+
+  /** A slow subscriber: what it comes to may have been forgotten since it was read from the disk. */
+  async #follow(reader: StoreReader): Promise<void> {
+    let left = 1 + this.#chance.integer(FOLLOWED_MAX);
+    const { watermark } = reader;
+    for await (const event of reader.subscribe({ after: Math.max(0, watermark - left) })) {
+      this.#place.history.see(seenEvent(event));
+      if (--left <= 0 || event.lsn >= watermark) return;
+      await this.process.sleep(this.#chance.next() * PAUSE_MS_MAX);
     }
   }
 

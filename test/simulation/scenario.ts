@@ -11,7 +11,7 @@ import { type Inspection, inspectStore, manifestIn, STORE_DIRECTORY } from "./in
 import { Keyring } from "./keyring.js";
 import { NonceBook } from "./nonce-book.js";
 import { ReaderSession } from "./reader-session.js";
-import { planOf, type SeedPlan } from "./seed-plan.js";
+import { planOf, type SeedPlan, SUBJECT_KEYS_FILE } from "./seed-plan.js";
 import { Session, type SessionPlace } from "./session.js";
 import { SimulatedDisk } from "./simulated-disk.js";
 import { CRASH_KINDS } from "./simulated-file.js";
@@ -57,8 +57,8 @@ class Scenario {
   readonly world: World;
   readonly #plan: SeedPlan;
   readonly #chance: Chance;
-  readonly #history = new History();
   readonly #attestation = new Attestation();
+  readonly #history = new History((lsn) => this.#attestation.incarnationOf(lsn));
   readonly #keyring: Keyring;
   readonly #nonces = new NonceBook();
   readonly #upkeep: Upkeep;
@@ -78,11 +78,10 @@ class Scenario {
     this.world = new World(seed, new SimulatedDisk(), keepsLines);
     this.#plan = planOf(seed);
     this.#chance = chance(seed, "scenario");
-    this.#keyring = new Keyring(seed, this.#plan.isEncrypted);
+    const subjectKeys = this.#plan.subjects > 0 ? SUBJECT_KEYS_FILE : null;
+    this.#keyring = new Keyring(seed, this.#plan.isEncrypted, subjectKeys);
     this.#nonces.open();
     this.#upkeep = new Upkeep({ world: this.world, history: this.#history, plan: this.#plan, keyring: this.#keyring });
-    const { faults } = this.world;
-    faults.attestation = this.#attestation;
   }
 
   async run(): Promise<SeedReport> {
@@ -90,7 +89,10 @@ class Scenario {
     world.trace(JSON.stringify(this.#plan));
     for (let generation = 0; generation < this.#plan.generations && !this.#isRefused; generation++) {
       world.faults.rates = this.#plan.rates;
+      // What is written to a copy of the disk, by whoever judges it, attests nothing of the disk itself.
+      world.faults.attestation = this.#attestation;
       let disk = await this.#generation(generation);
+      world.faults.attestation = null;
       world.faults.calm();
       if (this.#plan.isDamaging) this.#rot(disk);
       disk = await this.#keep(disk, generation);
@@ -118,6 +120,7 @@ class Scenario {
       nonceKeys: this.#nonces.keyCount,
       rotations: this.#counts.rotations,
       ...this.#upkeep.counts,
+      ...this.#history.subjects.counts,
       faults: Object.fromEntries(counts),
     };
   }
@@ -140,7 +143,11 @@ class Scenario {
   async #generation(generation: number): Promise<SimulatedDisk> {
     const { world } = this;
     const { machine, faults } = world;
-    machine.onManifest = (bytes) => this.#sawManifest(bytes);
+    machine.onManifest = (bytes) => {
+      const { voids, checkpointLsn, incarnation, horizonLsn } = manifestIn(bytes);
+      this.#history.sawVoids(voids);
+      this.#attestation.sealed(checkpointLsn, incarnation, horizonLsn);
+    };
     const cut = new Promise<SimulatedDisk>((resolve) => {
       if (this.#chance.integer(4) === 0) return;
       // Near: within a recovery.
@@ -227,12 +234,6 @@ class Scenario {
     throw new Violation(`P6: refused without damage: ${error.code} ${error.message}`, { cause: error });
   }
 
-  #sawManifest(bytes: Uint8Array): void {
-    const { voids, checkpointLsn } = manifestIn(bytes);
-    this.#history.sawVoids(voids);
-    this.#attestation.sealed(checkpointLsn);
-  }
-
   /** Some bits of what lies on the disk. */
   #rot(disk: SimulatedDisk): void {
     const { faults } = this.world;
@@ -272,7 +273,9 @@ class Scenario {
     this.#counts.verifications++;
     const { segmentBytes, hasGraph, hasProjections, hasRetention } = this.#plan;
     const wanted = { segmentBytes, graph: hasGraph, sums: hasProjections && !hasRetention, keyring: this.#keyring };
-    const inspection = await inspectStore(world, disk, wanted, (bytes) => this.#sawManifest(bytes));
+    const inspection = await inspectStore(world, disk, wanted, (bytes) =>
+      this.#history.sawVoids(manifestIn(bytes).voids),
+    );
     if ("code" in inspection) {
       this.#refused(inspection);
       return null;
@@ -283,7 +286,8 @@ class Scenario {
     // A block that could not be read while the log was recovered counts as damaged.
     const isWhole = damages.length === 0 && !counts.has("readError");
     const lostAbove = isWhole ? Number.POSITIVE_INFINITY : this.#attestation.lsn;
-    this.#counts.kept += this.#history.check(events, watermark, { lostAbove, horizon }).unacknowledged;
+    const mayBeGone = (lsn: number, incarnation: number): boolean => this.#attestation.mayBeGone(lsn, incarnation);
+    this.#counts.kept += this.#history.check(events, watermark, { lostAbove, horizon, mayBeGone }).unacknowledged;
     return inspection;
   }
 }

@@ -6,6 +6,10 @@ import { type FaultName, type FaultRates, NO_FAULTS } from "./faults.js";
 /** Where backups go. */
 export const BACKUP_DIRECTORIES: readonly string[] = ["/backup-a", "/backup-b"];
 
+/** Above it seeds have events of subjects, who are forgotten. Those below do what they did before there were these. */
+export const SUBJECT_SEEDS = 1_000_000;
+export const SUBJECT_KEYS_FILE = "/subjects";
+
 export interface SeedPlan {
   readonly generations: number;
   readonly writers: number;
@@ -32,6 +36,10 @@ export interface SeedPlan {
   readonly rekeyings: number;
   /** That a copy of the disk rots, and is repaired. */
   readonly repairs: number;
+  /** Of events in a store with subjects, that it is about one; 0: it has none. */
+  readonly subjects: number;
+  /** Of steps, that a subject is forgotten. */
+  readonly forgettings: number;
 }
 
 /** The highest probability of each fault that a seed can have, by operation. */
@@ -75,7 +83,32 @@ function secretsOf(seed: number): Pick<SeedPlan, "isEncrypted" | "rotations" | "
   };
 }
 
+/** Nothing is damaged, and no graph: what is judged is who can read what. */
+function withSubjects(plan: SeedPlan, seed: number): SeedPlan {
+  const random = chance(seed, "subjects");
+  return {
+    ...plan,
+    isEncrypted: true,
+    isDamaging: false,
+    rates: plan.isDamaging ? NO_FAULTS : { ...plan.rates, readError: 0 },
+    hasGraph: false,
+    hasRetention: false,
+    rotations: random.pick([0, 0.03]),
+    checkpoints: random.pick([0, 0.03, 0.1]),
+    backups: random.pick([0, 0.05, 0.1]),
+    rekeyings: random.pick([0, 0.5]),
+    repairs: 0,
+    subjects: random.pick([0.2, 0.6, 1]),
+    forgettings: random.pick([0.05, 0.15]),
+  };
+}
+
 export function planOf(seed: number): SeedPlan {
+  const plan = plainPlanOf(seed);
+  return seed > SUBJECT_SEEDS ? withSubjects(plan, seed) : plan;
+}
+
+function plainPlanOf(seed: number): SeedPlan {
   const random = chance(seed, "plan");
   const kinds = random.pick([
     [],
@@ -103,5 +136,7 @@ export function planOf(seed: number): SeedPlan {
     clockSkew: random.integer(3) === 0,
     steps: 4 + random.integer(20),
     ...secretsOf(seed),
+    subjects: 0,
+    forgettings: 0,
   };
 }

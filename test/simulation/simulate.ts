@@ -1,6 +1,7 @@
 /**
  * The simulation by itself: `npm run simulate -- --seeds 2000 [--first 1] [--processes 2] [--exhaustive]`. The processes share the seeds. `SEED=17 npm run simulate`
- * replays one and, when it fails, prints the last things that happened.
+ * replays one and, when it fails, prints the last things that happened. Of seeds below a million every eighth is followed by one with subjects: itself
+ * and a million. `--first 1000001` runs those alone.
  */
 
 import { fork } from "node:child_process";
@@ -8,13 +9,14 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { runExhaustively, SMALL_HISTORY } from "./exhaustive.js";
 import { runSeed, SeedFailure } from "./scenario.js";
-import { planOf } from "./seed-plan.js";
+import { planOf, SUBJECT_SEEDS } from "./seed-plan.js";
 import { addReport, emptyTotal, type Total } from "./total.js";
 import { loadStores } from "./world.js";
 
 const PART = "SIMULATE_PART";
 /** Every so many of the crash states is cut again, at each moment of its recovery. */
 const RECOVERY_EVERY = 60;
+const SUBJECTS_EVERY = 8;
 
 interface Part {
   readonly total: Total;
@@ -41,7 +43,7 @@ async function runPart(part: number, processes: number, first: number, seeds: nu
   await loadStores();
   let total = emptyTotal();
   const failures: string[] = [];
-  for (let seed = first + part; seed < first + seeds; seed += processes) {
+  const run = async (seed: number): Promise<void> => {
     try {
       total = addReport(total, await runSeed(seed));
     } catch (error) {
@@ -49,6 +51,11 @@ async function runPart(part: number, processes: number, first: number, seeds: nu
       console.log(`${error.message}; replay it with SEED=${seed} npm run simulate`);
       failures.push(error.message);
     }
+  };
+  for (let seed = first + part; seed < first + seeds; seed += processes) {
+    await run(seed);
+    const index = Math.floor((seed - first) / processes);
+    if (seed < SUBJECT_SEEDS && index % SUBJECTS_EVERY === 0) await run(SUBJECT_SEEDS + seed);
   }
   return { total, failures };
 }

@@ -72,7 +72,7 @@ export class SimulatedHandle {
     });
   }
 
-  write(bytes: Uint8Array, offset: number, length: number): Promise<{ readonly bytesWritten: number }> {
+  write(bytes: Uint8Array, offset = 0, length = bytes.length - offset): Promise<{ readonly bytesWritten: number }> {
     return this.#process.later("write", this.#path, () => {
       this.#open.file.write(Uint8Array.from(bytes.subarray(offset, offset + length)), this.#position, false);
       this.#position += length;

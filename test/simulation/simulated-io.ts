@@ -157,7 +157,10 @@ export class SimulatedIo implements BlockIo {
       }
       if (isReadable && change !== null) this.#harden(write, change, landing);
       else if (change !== null) this.#land(write, change, outcome.kind === "misdirected", landing);
-      else if (outcome.kind === "lost") machine.faults.damages.push(`lost write to ${open.path} at ${fileOffset}`);
+      else if (outcome.kind === "lost") {
+        machine.faults.attestation?.lost(open.path, fileOffset, bytes);
+        machine.faults.damages.push(`lost write to ${open.path} at ${fileOffset}`);
+      }
       machine.after("block-write");
       if (machine.isDown) return;
       machine.release(open);
@@ -201,6 +204,7 @@ export class SimulatedIo implements BlockIo {
     const isUp = fileOffset + MISDIRECTED_BYTES + bytes.length <= open.file.size;
     const wrongOffset = isUp ? fileOffset + MISDIRECTED_BYTES : Math.max(0, fileOffset - MISDIRECTED_BYTES);
     open.file.write(bytes, wrongOffset, true);
+    attestation?.lost(open.path, fileOffset, bytes);
     attestation?.damaged(open.path, wrongOffset, wrongOffset + bytes.length);
     this.#process.machine.faults.damages.push(`write to ${open.path} at ${fileOffset} went to ${wrongOffset}`);
   }

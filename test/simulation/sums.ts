@@ -36,6 +36,8 @@ export const sums: Projection<Sums> = {
 
 export function sumsOf(events: readonly SeenEvent[]): Sums {
   const state: Sums = {};
-  for (const { stream, lsn, data } of events) add(state, stream, lsn, JSON.stringify(data));
+  for (const { stream, lsn, data, subject } of events) {
+    if (subject?.isForgotten !== true) add(state, stream, lsn, JSON.stringify(data));
+  }
   return state;
 }

@@ -34,6 +34,11 @@ export interface Total {
   readonly lostLsns: number;
   /** How often one of these three was cut off. */
   readonly cuts: number;
+  /** Of subjects, acknowledged. */
+  readonly forgettings: number;
+  /** Of events of subjects, by anybody; and of these, without content. */
+  readonly readings: number;
+  readonly forgottenReadings: number;
   readonly faults: Readonly<Record<string, number>>;
 }
 
@@ -59,6 +64,9 @@ export function emptyTotal(): Total {
     repairs: 0,
     lostLsns: 0,
     cuts: 0,
+    forgettings: 0,
+    readings: 0,
+    forgottenReadings: 0,
     faults: {},
   };
 }

@@ -20,8 +20,8 @@ const RESTORED_DIRECTORY = "/restored";
 const BEFORE_REPAIR_DIRECTORY = "/before-repair";
 const CUTS_MAX = 3;
 const BITS_MAX = 3;
-/** Segments only. Open: with the newest manifest rotten, seeds 658 and 749 found a durable LSN behind the end that a repair names neither lost nor dropped. */
-const ROTTING: readonly string[] = [`${STORE_DIRECTORY}/wal/`, `${STORE_DIRECTORY}/log/`];
+/** Of each kind of file in a store as often as of another, the newest manifest included. */
+const ROTTING: readonly string[] = ["wal/", "log/", "manifest-"].map((name) => `${STORE_DIRECTORY}/${name}`);
 const QUIET = (): void => {};
 
 const NO_KEYS = new Keyring(0, false);
@@ -194,7 +194,9 @@ export class Upkeep {
     }
     const left = planned.status === "damaged" ? await this.#repair(rotten, planned) : rotten;
     const found = await this.#inspect(left, STORE_DIRECTORY);
-    checkRepaired(this.#parts.history.copy(), found, planned, attested.lsn);
+    // What was truncated before is not missing, though the manifest that says so may be.
+    const horizon = Math.max(found.horizon, attested.horizonLsn);
+    checkRepaired(this.#parts.history.copy(), { ...found, horizon }, planned, attested.lsn);
   }
 
   /** Null where there is no store. */

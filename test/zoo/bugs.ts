@@ -33,6 +33,11 @@ function simulated(seeds: number): Harness {
   return ["simulation/simulate.js", "--seeds", String(seeds)];
 }
 
+/** The same, with subjects that are forgotten in each. */
+function simulatedSubjects(seeds: number): Harness {
+  return ["simulation/simulate.js", "--first", "1000001", "--seeds", String(seeds)];
+}
+
 /** The wrong build writes, the right one looks what is there after a power cut. */
 const POWER_CUT = "power-cut/power-cut.js";
 
@@ -269,5 +274,74 @@ export const BUGS: readonly Bug[] = [
       },
     ],
     caughtBy: simulated(60),
+  },
+  {
+    name: "forgotten-before-durable",
+    what: "forget answers when the key is overwritten in memory, not on the disk (privacy: with a power cut the key comes back)",
+    edits: [
+      {
+        file: "src/wal/subjects/subject-file.js",
+        find: "async #write(blocks) {",
+        replace: "async #write(blocks, isFlushed = true) {",
+      },
+      {
+        file: "src/wal/subjects/subject-file.js",
+        find: `            await this.flush();
+        }
+        catch (error) {
+            takeBack(`,
+        replace: `            if (isFlushed) await this.flush();
+        }
+        catch (error) {
+            takeBack(`,
+      },
+      {
+        file: "src/wal/subjects/subject-file.js",
+        find: "await this.#write(blocks);",
+        replace: "await this.#write(blocks, !isInBoth);",
+      },
+      {
+        file: "src/wal/subjects/subject-file.js",
+        find: "nextSubjectBlock(block, block.records)));",
+        replace: "nextSubjectBlock(block, block.records)), false);",
+      },
+    ],
+    caughtBy: simulatedSubjects(60),
+  },
+  {
+    name: "subject-keys-in-place",
+    what: "a block of subject keys is written over the copy that counts (a power cut that spoils it takes the keys of others)",
+    edits: [
+      {
+        file: "src/wal/subjects/subject-block.js",
+        find: "copy: block.copy === 0 ? 1 : 0 };",
+        replace: "copy: block.sequence === 0 ? 0 : block.copy };",
+      },
+    ],
+    caughtBy: tests("wal/subjects/power-cuts"),
+  },
+  {
+    name: "restore-gives-key-back",
+    what: "a key file that came back from an older copy keeps the keys that the log says are destroyed (privacy)",
+    edits: [
+      {
+        file: "src/events/subjects.js",
+        find: "await keys.destroyKeys(toDestroy);",
+        replace: "void toDestroy;",
+      },
+    ],
+    caughtBy: tests("privacy/restore"),
+  },
+  {
+    name: "opened-long-before",
+    what: "events are handed out as they were when they were read from the disk (privacy: of who was forgotten since, too)",
+    edits: [
+      {
+        file: "src/events/event-source.js",
+        find: "return this.hearing === null ? batches : heardBatches(batches, this.hearing);",
+        replace: "return batches; void heardBatches;",
+      },
+    ],
+    caughtBy: tests("privacy/hearing"),
   },
 ];

@@ -7,6 +7,7 @@ import { appendCommand } from "./append.js";
 import { backupCommand } from "./backup.js";
 import { benchAppendCommand } from "./bench-append.js";
 import { benchFollowCommand } from "./bench-follow.js";
+import { benchGraphCommand } from "./bench-graph.js";
 import { benchRecoverCommand } from "./bench-recover.js";
 import { benchReplayCommand } from "./bench-replay.js";
 import { benchMergeCommand, benchOpenCommand } from "./bench-sealed.js";
@@ -85,6 +86,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
     benchRecoverCommand,
     benchFollowCommand,
     benchReplayCommand,
+    benchGraphCommand,
     benchOpenCommand,
     benchMergeCommand,
   ]),

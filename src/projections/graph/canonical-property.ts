@@ -2,7 +2,6 @@
 
 import {
   BLOB_TAG,
-  decodeText,
   FLAG_TAG,
   INTEGER_TAG,
   isText,
@@ -15,6 +14,7 @@ import {
   VALUE_TAG,
   writeProperty,
 } from "./property.js";
+import { decodeText } from "./text.js";
 import { copyOf, MALFORMED, WireReader, WireWriter } from "./wire.js";
 
 /** The event's properties as canonical bytes, or null when they are malformed. The event's own fields parse already. */

@@ -1,6 +1,9 @@
 /** A growing column of Int32s. It grows as `Records` do: by doubling up to one chunk, then by chunks that never move. */
 
-const CHUNK_SHIFT = 16;
+import { largeMemory } from "../../events/index.js";
+
+// 4 MiB, which huge pages can stand behind.
+const CHUNK_SHIFT = 20;
 const CHUNK_ROWS = 1 << CHUNK_SHIFT;
 const CHUNK_MASK = CHUNK_ROWS - 1;
 const FIRST_ROWS = 16;
@@ -35,7 +38,7 @@ export class Int32Column {
   *bytes(): Generator<Uint8Array, void, undefined> {
     for (const [index, chunk] of this.#chunks.entries()) {
       const rows = Math.min(CHUNK_ROWS, this.#length - index * CHUNK_ROWS);
-      if (rows > 0) yield new Uint8Array(chunk.buffer, 0, rows * chunk.BYTES_PER_ELEMENT);
+      if (rows > 0) yield new Uint8Array(chunk.buffer, chunk.byteOffset, rows * chunk.BYTES_PER_ELEMENT);
     }
   }
 
@@ -54,11 +57,16 @@ export class Int32Column {
     const [young] = this.#chunks;
     if (this.#capacity < CHUNK_ROWS && young !== undefined) {
       this.#capacity *= 2;
-      this.#chunks[0] = new Int32Array(this.#capacity);
+      this.#chunks[0] = ints(this.#capacity);
       this.#chunks[0].set(young);
       return;
     }
     this.#capacity += CHUNK_ROWS;
-    this.#chunks.push(new Int32Array(CHUNK_ROWS));
+    this.#chunks.push(ints(CHUNK_ROWS));
   }
+}
+
+function ints(count: number): Int32Array {
+  const { buffer, byteOffset } = largeMemory(count * Int32Array.BYTES_PER_ELEMENT);
+  return new Int32Array(buffer, byteOffset, count);
 }

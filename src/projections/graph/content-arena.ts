@@ -11,6 +11,7 @@
  */
 
 import { StoreError } from "../../errors.js";
+import { largeMemory } from "../../events/index.js";
 import { sameProperties } from "./property-match.js";
 import { NO_BYTES, varintBytes } from "./wire.js";
 
@@ -133,7 +134,7 @@ export class ContentArena {
   *restore(sizes: readonly number[], filling: number): Generator<Uint8Array, void, undefined> {
     this.#filling = filling;
     for (const size of sizes) {
-      const chunk = new Uint8Array(size);
+      const chunk = largeMemory(size);
       this.#chunks.push(chunk);
       this.#used.push(size);
       yield chunk;
@@ -153,7 +154,7 @@ export class ContentArena {
     if (used + size <= chunk.length) return index;
     if (used + size <= CHUNK_BYTES) {
       // Only a young chunk is smaller: a small graph should not cost 4 MiB.
-      const larger = new Uint8Array(Math.min(CHUNK_BYTES, Math.max(chunk.length * 4, used + size)));
+      const larger = largeMemory(Math.min(CHUNK_BYTES, Math.max(chunk.length * 4, used + size)));
       larger.set(chunk.subarray(0, used));
       this.#chunks[index] = larger;
       return index;
@@ -167,7 +168,7 @@ export class ContentArena {
       throw new StoreError("ERR_GRAPH_FULL", `the graph's properties need more than ${CHUNKS_MAX} chunks of 4 MiB`);
     }
     this.#used.push(0);
-    return this.#chunks.push(new Uint8Array(size)) - 1;
+    return this.#chunks.push(largeMemory(size)) - 1;
   }
 }
 

@@ -19,7 +19,8 @@ import {
   PURGED_TYPE,
 } from "./graph-event-kind.js";
 import { checkId, checkKnownKeys, checkLabel, checkPeriod, checkRecord, checkTime } from "./graph-input.js";
-import { decodeProperties, decodeText, type Properties, writeProperties } from "./property.js";
+import { decodeProperties, type Properties, writeProperties } from "./property.js";
+import { decodeText } from "./text.js";
 import { WIRE_BYTES, WIRE_FIXED64, WIRE_VARINT, WireWriter } from "./wire.js";
 
 /** `data` of every `varve.v1.Node…` and `varve.v1.Edge…` event; each type has those fields of it that graph.proto says. */

@@ -177,6 +177,13 @@ export class GraphState {
     return new GraphView(this.#tables, validAt, lsn, typeof recordedAt === "number" ? recordedAt : null);
   }
 
+  /** Builds some of an index of nodes; true when it is there. */
+  buildIndex(label: string, property: string, slotCountMax: number): boolean {
+    const { indexes } = this.#tables;
+    const index = indexes.of(label, property);
+    return index.isComplete || indexes.build(index, this.#tables, slotCountMax);
+  }
+
   /** Everything the graph knows or knew about a node or an edge: its rectangles in the order (recordedFrom, validFrom). */
   history(kind: "node", id: number, options?: HistoryOptions): GraphHistory<GraphNode>;
   history(kind: "edge", id: number, options?: HistoryOptions): GraphHistory<GraphEdge>;

@@ -5,6 +5,7 @@ import { ContentArena } from "./content-arena.js";
 import type { EntityKind } from "./graph-event-kind.js";
 import { IdIndex } from "./id-index.js";
 import { LabelTable } from "./label-table.js";
+import { PropertyIndexes } from "./property-indexes.js";
 import { PurgeHorizon } from "./purge-horizon.js";
 import { RecordedClock } from "./recorded-clock.js";
 import { Records } from "./records.js";
@@ -15,8 +16,7 @@ import { Timelines } from "./timelines.js";
 export type EdgeDirection = "out" | "in" | "both";
 
 // Every entity's record begins with its first live rectangle; int 10 is its last closed one (timelines.ts), double 6 its id. Together
-// a record is 64 bytes, a cache line. What is asked of a node for each of its edges comes first, because the allocator puts the
-// start of a large buffer 16 bytes into a line.
+// a record is 64 bytes, a cache line.
 const RECORD_BYTES = 64;
 const ID = 6;
 const LAST_OUT = 8;
@@ -120,6 +120,7 @@ export class GraphTables {
   readonly labelled: Int32Column[] = [];
   readonly clock: RecordedClock = new RecordedClock();
   readonly rejections: RejectionList = new RejectionList();
+  readonly indexes: PropertyIndexes = new PropertyIndexes();
   readonly purged: PurgeHorizon = new PurgeHorizon();
 
   of(kind: EntityKind): NodeTable | EdgeTable {

@@ -9,6 +9,7 @@
  * first, `find` with the first created first, `traverse` breadth first.
  */
 
+import { BreadthFirst } from "./breadth-first.js";
 import { edgeOf, type GraphEdge, type GraphNode, nodeOf, rectangleKnownAt } from "./entity.js";
 import { checkChoice, checkId, checkKnownKeys, checkLabel, checkRecord } from "./graph-input.js";
 import type { EdgeDirection, GraphTables } from "./graph-tables.js";
@@ -116,7 +117,8 @@ export class GraphView {
   }
 
   /**
-   * The nodes with this label and these properties.
+   * The nodes with this label and these properties. With an index of one of these (`graph.index`) it looks at those that ever held the value, in
+   * the order of their creation; without one at all nodes that ever bore the label.
    *
    * @example
    * ```ts
@@ -125,7 +127,10 @@ export class GraphView {
    */
   find(query: NodeQuery): Generator<GraphNode, void, undefined> {
     checkKnownKeys("find", checkRecord("find", query), ["label", "where"]);
-    return this.#find(this.#labelOf(query), query.where === undefined ? null : new PropertyMatch(query.where));
+    const match = query.where === undefined ? null : new PropertyMatch(query.where);
+    const { label } = query;
+    const candidates = label === undefined || match === null ? null : this.tables.indexes.candidates(label, match);
+    return this.#find(this.#labelOf(query), match, candidates);
   }
 
   /**
@@ -221,14 +226,19 @@ export class GraphView {
     }
   }
 
-  *#find(label: number | null, match: PropertyMatch | null): Generator<GraphNode, void, undefined> {
+  /** `candidates`: what an index says; null: there is none for this. */
+  *#find(
+    label: number | null,
+    match: PropertyMatch | null,
+    candidates: readonly number[] | null,
+  ): Generator<GraphNode, void, undefined> {
     const { nodes, contents, labelled } = this.tables;
     const slots = label === null ? null : labelled[label];
     if (slots === undefined) return;
     // The number of slots is read once: nodes created meanwhile are not in this view.
-    const count = slots === null ? nodes.records.length - 1 : slots.length;
+    const count = candidates?.length ?? slots?.length ?? nodes.records.length - 1;
     for (let index = 0; index < count; index += 1) {
-      const slot = slots === null ? index + 1 : slots.get(index);
+      const slot = candidates?.[index] ?? slots?.get(index) ?? index + 1;
       const row = this.nodeRow(slot);
       if (row === 0) continue;
       contents.open(nodes.timelines.content(slot, row));
@@ -245,26 +255,13 @@ export class GraphView {
     maxDepth: number,
     limit: number,
   ): Generator<TraverseStep, void, undefined> {
-    const { nodes, edges } = this.tables;
-    const start = nodes.ids.slotOf(startId);
+    const start = this.tables.nodes.ids.slotOf(startId);
     if (start === 0 || this.nodeRow(start) === 0) return;
-    const seen = new Set([start]);
-    let frontier = [start];
     let steps = 0;
-    for (let depth = 1; depth <= maxDepth && frontier.length > 0; depth += 1) {
-      const next: number[] = [];
-      for (const node of frontier) {
-        for (const edge of this.#edgeSlots(node, direction, label)) {
-          const other = this.#otherEnd(edge, node);
-          if (seen.has(other)) continue;
-          seen.add(other);
-          next.push(other);
-          yield { id: nodes.id(other), depth, edge: edges.id(edge), from: nodes.id(node) };
-          steps += 1;
-          if (steps === limit) return;
-        }
-      }
-      frontier = next;
+    for (const step of new BreadthFirst(this, { start, direction, label, maxDepth }).steps()) {
+      yield step;
+      steps += 1;
+      if (steps === limit) return;
     }
   }
 }

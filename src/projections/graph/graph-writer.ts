@@ -99,6 +99,7 @@ export class GraphWriter {
     const content = this.#store(label, fields);
     nodes.timelines.cut(this.#slot, fields.period, lsn);
     nodes.timelines.fill(this.#slot, fields.period, lsn, content);
+    this.#tables.indexes.note(this.#slot, content, this.#tables);
   }
 
   #putEdge(fields: GraphEventFields, lsn: number): void {
@@ -130,6 +131,7 @@ export class GraphWriter {
       if (!joins) filled.to = parts.to[index] as number;
       filled.from = parts.from[index] as number;
       content = changed;
+      if (kind.entity === "node") this.#tables.indexes.note(this.#slot, content, this.#tables);
     }
     timelines.fill(this.#slot, filled, lsn, content);
   }

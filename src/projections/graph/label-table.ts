@@ -1,7 +1,7 @@
 /** Labels as small numbers from 0, found by their UTF-8 bytes so that applying an event makes no string. */
 
-import { decodeText } from "./property.js";
 import { sameBytesAt } from "./property-cursor.js";
+import { decodeText } from "./text.js";
 import { copyOf } from "./wire.js";
 
 const PLACES_MIN = 16;

@@ -8,14 +8,32 @@ const found = new PropertyCursor();
 const each = new PropertyCursor();
 const last = new PropertyCursor();
 
+// A property's getter may ask for another match meanwhile, so the writer is taken while it is in use.
+let idleWriter: WireWriter | null = null;
+
 export class PropertyMatch {
   readonly #wanted: readonly PropertyCursor[];
 
   /** Throws as writing such properties would. */
   constructor(where: unknown) {
-    const writer = new WireWriter();
-    writeProperties(writer, where);
-    this.#wanted = [...eachProperty(writer.finish())];
+    const writer = idleWriter ?? new WireWriter();
+    idleWriter = null;
+    try {
+      writer.clear();
+      writeProperties(writer, where);
+      this.#wanted = eachProperty(writer.finish());
+    } finally {
+      idleWriter = writer;
+    }
+  }
+
+  /** The wanted property with this key, or null. */
+  valueOf(key: Uint8Array): PropertyCursor | null {
+    for (const wanted of this.#wanted) {
+      const length = wanted.keyEnd - wanted.keyStart;
+      if (length === key.length && sameBytesAt(wanted.bytes, wanted.keyStart, key, 0, length)) return wanted;
+    }
+    return null;
   }
 
   /** True when every wanted property is among those of `bytes[start, end)`. */
@@ -70,12 +88,14 @@ function hasProperty(bytes: Uint8Array, start: number, end: number, wanted: Prop
 }
 
 /** One cursor per property, each standing on its own. */
-function* eachProperty(bytes: Uint8Array): Generator<PropertyCursor, void, undefined> {
+function eachProperty(bytes: Uint8Array): PropertyCursor[] {
+  const cursors: PropertyCursor[] = [];
   for (let start = 0; start < bytes.length; ) {
     const cursor = new PropertyCursor();
     cursor.open(bytes, start, bytes.length);
     cursor.advance();
-    yield cursor;
+    cursors.push(cursor);
     start = cursor.next;
   }
+  return cursors;
 }

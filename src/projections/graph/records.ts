@@ -10,7 +10,10 @@
  *   row is below `length`, for they are the inner loop of everything.
  */
 
-const CHUNK_SHIFT = 14;
+import { largeMemory } from "../../events/index.js";
+
+// Chunks of several MiB, which huge pages can stand behind.
+const CHUNK_SHIFT = 16;
 const CHUNK_ROWS = 1 << CHUNK_SHIFT;
 const CHUNK_MASK = CHUNK_ROWS - 1;
 const FIRST_ROWS = 16;
@@ -83,7 +86,7 @@ export class Records {
     const rowBytes = this.#rowDoubles * DOUBLE_BYTES;
     for (const [index, chunk] of this.#doubles.entries()) {
       const rows = Math.min(CHUNK_ROWS, this.#length - index * CHUNK_ROWS);
-      if (rows > 0) yield new Uint8Array(chunk.buffer, 0, rows * rowBytes);
+      if (rows > 0) yield new Uint8Array(chunk.buffer, chunk.byteOffset, rows * rowBytes);
     }
   }
 
@@ -101,8 +104,8 @@ export class Records {
   #grow(): void {
     const young = this.#doubles[0];
     const rows = this.#capacity < CHUNK_ROWS ? Math.max(this.#capacity * 2, FIRST_ROWS) : CHUNK_ROWS;
-    const buffer = new ArrayBuffer(rows * this.#rowDoubles * DOUBLE_BYTES);
-    const doubles = new Float64Array(buffer);
+    const memory = largeMemory(rows * this.#rowDoubles * DOUBLE_BYTES);
+    const doubles = new Float64Array(memory.buffer, memory.byteOffset, rows * this.#rowDoubles);
     if (this.#capacity < CHUNK_ROWS && young !== undefined) {
       doubles.set(young);
       this.#doubles.length = 0;
@@ -110,7 +113,7 @@ export class Records {
       this.#capacity = 0;
     }
     this.#doubles.push(doubles);
-    this.#ints.push(new Int32Array(buffer));
+    this.#ints.push(new Int32Array(memory.buffer, memory.byteOffset, doubles.length * 2));
     this.#capacity += rows;
   }
 }

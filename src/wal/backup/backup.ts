@@ -3,7 +3,8 @@
  *
  *     1  look at the directory: it must be free, or a backup of this store whose log is the beginning of this one
  *     2  make a checkpoint, so that all that was acknowledged is sealed
- *     3  under the lock of that directory: look again, copy the segments that it does not have, in a thread of its own, each read back
+ *     3  under the lock of that directory: look again, mark it where it has no backup yet, copy the segments that it does not have, in a thread of
+ *        its own, each read back
  *     4  open what is there as a reader would, then put the manifest in place, and remove what neither it nor the one before lists
  *
  * No lock of the store is held while files are copied: a checkpoint or compaction beside it may replace segments. When one is gone, the
@@ -15,7 +16,6 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { isStoreError, StoreError } from "../../errors.js";
 import { type BlockIo, type BufferPool, openIo } from "../../ffi/index.js";
-import { AttachLock } from "../attach-lock.js";
 import type { CheckpointReport } from "../checkpoint.js";
 import type { Clock } from "../clock.js";
 import { adoptKeys } from "../crypt/adopt-keys.js";
@@ -31,7 +31,7 @@ import { withCode } from "../write-failure.js";
 import { chainValueAt } from "./chain-value.js";
 import { copiedIncarnation } from "./copied-incarnation.js";
 import { segmentMissing } from "./copy-segments.js";
-import { beginCopy, endCopy, judgeTarget, targetTaken } from "./copy-target.js";
+import { endCopy, judgeTarget, lockTarget, markCopy, targetTaken } from "./copy-target.js";
 import { missingSegments } from "./missing-segments.js";
 
 /** Another writer's checkpoint is waited for so long at a time. */
@@ -139,13 +139,12 @@ export class Backups {
   }
 
   async #run(target: string, words: SealWords): Promise<Made> {
-    const { busyWaitMs, clock, directory, takenLsn } = this.#place;
+    const { busyWaitMs, clock, takenLsn } = this.#place;
     // In this order: who takes an LSN above this one records it later than this.
     const order = { target, words, takenAt: clock() - CLOCKS_APART_US, takenLsn: takenLsn() };
     await this.#onCurrentManifest((manifest) => this.#assertFits(order, manifest));
     await this.#checkpoint(words);
-    const path = await beginCopyWhereNone(target, await currentManifest(directory));
-    const lock = await AttachLock.take(path, false, busyWaitMs);
+    const { path, lock } = await lockTarget(target, busyWaitMs);
     try {
       const copied = new Map<number, SealedEntry>();
       return await this.#onCurrentManifest((manifest) => this.#copy({ ...order, target: path }, manifest, copied));
@@ -229,6 +228,8 @@ export class Backups {
     const { target, words } = order;
     this.#checkGoesOn(words);
     const before = await this.#assertFits(order, manifest);
+    // A backup that is there already needs no mark: until its next manifest is there, the one that it has counts.
+    if (before === null) await markCopy(target, manifest.storeId);
     const targetIo = openIo("auto", join(target, "lock"));
     try {
       const here = { io, directory: sealedDirectory(directory) };
@@ -267,12 +268,6 @@ export class Backups {
       await targetIo.close();
     }
   }
-}
-
-/** A backup that is there already needs no mark: until its next manifest is there, the one that it has counts. */
-async function beginCopyWhereNone(target: string, manifest: Manifest): Promise<string> {
-  const found = await judgeTarget(target);
-  return found.kind === "free" || found.kind === "begun" ? beginCopy(target, manifest.storeId) : target;
 }
 
 /** What was recorded before it is in the backup, unless it is behind what is. */

@@ -10,12 +10,13 @@ import { readdir, readFile, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { StoreError } from "../../errors.js";
 import { replaceFile, syncDirectory } from "../../ffi/index.js";
+import { AttachLock } from "../attach-lock.js";
 import { type Manifest, readManifest } from "../manifest.js";
 import { makeDirectory } from "../store-directory.js";
 
 const MARKER_NAME = "unfinished-copy";
-/** What is left where the mark could not be written, and what the root of an empty file system has. */
-const NAMES_OF_NOTHING: ReadonlySet<string> = new Set([`${MARKER_NAME}.tmp`, "lost+found"]);
+/** What is left where the mark could not be written, or was not yet, and what the root of an empty file system has. */
+const NAMES_OF_NOTHING: ReadonlySet<string> = new Set(["lock", `${MARKER_NAME}.tmp`, "lost+found"]);
 
 export type CopyTarget =
   /** Absent or empty. */
@@ -69,11 +70,25 @@ export async function judgeTarget(directory: string): Promise<CopyTarget> {
   }
 }
 
-/** Makes the directory, if it is not there, and marks it as a copy that is not finished. Returns its real path. */
-export async function beginCopy(directory: string, storeId: string): Promise<string> {
+export interface LockedTarget {
+  /** The real path. */
+  readonly path: string;
+  readonly lock: AttachLock;
+}
+
+/**
+ * Makes the directory, if it is not there, and keeps everybody else out of it. What it is must be judged again then: somebody may have been faster.
+ *
+ * @throws StoreError `ERR_STORE_BUSY` after `busyWaitMs`, `ERR_STORE_LOCKED`
+ */
+export async function lockTarget(directory: string, busyWaitMs: number): Promise<LockedTarget> {
   const path = await makeDirectory(directory);
+  return { path, lock: await AttachLock.take(path, false, busyWaitMs) };
+}
+
+/** Marks a directory as a copy that is not finished. Only under its lock: two that mark it at once rename each other's temporary file. */
+export async function markCopy(path: string, storeId: string): Promise<void> {
   await replaceFile(join(path, MARKER_NAME), Buffer.from(`${storeId}\n`));
-  return path;
 }
 
 /** Takes the mark away: the manifest is there. */

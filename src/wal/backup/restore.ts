@@ -13,7 +13,6 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { StoreError } from "../../errors.js";
 import { type BlockIo, BufferPool, openIo, syncDirectory } from "../../ffi/index.js";
-import { AttachLock } from "../attach-lock.js";
 import { wallClock } from "../clock.js";
 import { adoptKeys, withCurrentKey } from "../crypt/adopt-keys.js";
 import { type EncryptionOptions, StoreKeys } from "../crypt/store-keys.js";
@@ -26,7 +25,7 @@ import { openSealedTier } from "../sealed-tier.js";
 import { withCode } from "../write-failure.js";
 import { copiedIncarnation } from "./copied-incarnation.js";
 import { copySegments, segmentMissing } from "./copy-segments.js";
-import { beginCopy, endCopy, judgeTarget, targetTaken } from "./copy-target.js";
+import { endCopy, judgeTarget, lockTarget, markCopy, targetTaken } from "./copy-target.js";
 import { cutSegment } from "./cut-segment.js";
 import { type MatchedPlace, missingSegments } from "./missing-segments.js";
 import { planRestore, type RestorePlan, type RestorePoint } from "./restore-plan.js";
@@ -177,10 +176,10 @@ async function restore(
   options: RestoreOptions,
 ): Promise<number> {
   const { manifest } = from;
-  const path = await beginCopy(directory, manifest.storeId);
-  const lock = await AttachLock.take(path, false, options.busyWaitMs);
+  const { path, lock } = await lockTarget(directory, options.busyWaitMs);
   try {
     await isFree(path, manifest, false); // nobody was faster
+    await markCopy(path, manifest.storeId);
     const io = (options.openIo ?? openIo)("auto", join(path, "lock"));
     try {
       return await fill(from, { io, directory: path }, plan, options);

@@ -92,7 +92,7 @@ class PlanPass {
     const throughLsn = firstLsn + recordCount - 1;
     if (kind === "hole") this.#isEnded = true;
     if (this.#isEnded) {
-      if (kind === "data") addRange(this.#unacknowledged, firstLsn, throughLsn);
+      if (kind === "data" || kind === "lost") addRange(this.#unacknowledged, firstLsn, throughLsn);
       return;
     }
     this.#lastLsn = throughLsn;

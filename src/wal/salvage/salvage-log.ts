@@ -18,7 +18,7 @@ import { type BlockPiece, readBlock } from "./survey-segment.js";
 
 /**
  * What is known of LSNs that follow each other. `data`: their records, of which those are null that were removed. `removed`, `void`: no records any more, or
- * never. `lost`: they were durable, and no intact copy is there. `hole`: nobody attests them, and they are not there, as a crash leaves it.
+ * never. `lost`: they were durable, or may have been, and no copy is there of which it is known that it counts. `hole`: nobody attests them, and they are not there, as a crash leaves it.
  */
 export interface SalvagedRun {
   readonly kind: "data" | "removed" | "void" | "lost" | "hole";
@@ -199,6 +199,7 @@ export class SalvageLog {
     let lsn = this.#survey.attestedLsn;
     for (const piece of this.#pieces) if (piece.lastLsn > lsn) lsn = piece.lastLsn;
     for (const [, through] of this.#survey.voids) if (through > lsn) lsn = through;
+    for (const [, through] of this.#survey.doubtful) if (through > lsn) lsn = through;
     return lsn;
   }
 
@@ -256,11 +257,13 @@ export class SalvageLog {
 
   /** LSNs of which there is no record, from one on. */
   #missing(lsn: number, lastLsn: number): SalvagedRun {
-    const { voids, attestedLsn } = this.#survey;
-    const kind = touches(voids, lsn, lsn) ? "void" : lsn <= attestedLsn ? "lost" : "hole";
+    const { voids, doubtful, attestedLsn } = this.#survey;
+    const isLost = lsn <= attestedLsn || touches(doubtful, lsn, lsn);
+    const kind = touches(voids, lsn, lsn) ? "void" : isLost ? "lost" : "hole";
     let end = Math.min(lastLsn, (this.#pieces[this.#next]?.firstLsn ?? Number.POSITIVE_INFINITY) - 1);
     for (const { piece, runs } of this.#active) if (piece.lastLsn >= lsn) end = Math.min(end, nextKnown(runs, lsn) - 1);
-    if (kind === "lost") end = Math.min(end, attestedLsn);
+    if (kind === "lost" && lsn <= attestedLsn) end = Math.min(end, attestedLsn);
+    else if (kind !== "void") end = Math.min(end, doubtfulEdge(doubtful, lsn));
     end = Math.max(
       lsn,
       kind === "void" ? Math.min(end, endOfVoid(voids, lsn)) : Math.min(end, voidAfter(voids, lsn) - 1),
@@ -305,6 +308,15 @@ function nextKnown(runs: readonly LoadedRun[], lsn: number): number {
     }
   }
   return Number.POSITIVE_INFINITY;
+}
+
+/** The last LSN, from one on, that is as doubtful as that one. */
+function doubtfulEdge(doubtful: readonly LsnRange[], lsn: number): number {
+  let edge = Number.POSITIVE_INFINITY;
+  for (const [from, through] of doubtful) {
+    if (through >= lsn) edge = Math.min(edge, from <= lsn ? through : from - 1);
+  }
+  return edge;
 }
 
 function endOfVoid(voids: readonly LsnRange[], lsn: number): number {

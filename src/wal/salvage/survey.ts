@@ -8,7 +8,7 @@
 
 import { join } from "node:path";
 import type { EncryptionOptions } from "../crypt/store-keys.js";
-import { type LsnRange, touches } from "../lsn-ranges.js";
+import { type LsnRange, touches, unionOf } from "../lsn-ranges.js";
 import { type FoundManifest, type Manifest, manifestName, readManifest, voidsOf } from "../manifest.js";
 import { unfinishedRepairFrom } from "../repair/unfinished-repair.js";
 import { listSealed, sealedDirectory } from "../sealed/sealed-name.js";
@@ -62,6 +62,8 @@ export interface Survey {
   readonly attestedLsn: number;
   /** Frames that an incarnation's end, or a void, takes out of the log. */
   readonly fencedFrames: number;
+  /** Their LSNs where that end is only guessed, ascending and disjoint: it may have been a later one. */
+  readonly doubtful: readonly LsnRange[];
   readonly damage: readonly DamageNote[];
   /** Files of another store, and what a newer version wrote. */
   readonly foreignFiles: readonly string[];
@@ -140,7 +142,14 @@ async function surveyWith(directory: string, found: FoundManifest, keys: Salvage
   const unproven = withoutForged(frames, blocks, keys, notes);
   const voids = manifest === null ? [] : voidsOf(manifest);
   const fences = fencesOf(manifest, frames);
-  const kept = frames.filter((frame) => !isFenced(frame, fences, voids));
+  const kept: FramePiece[] = [];
+  const doubtful: LsnRange[] = [];
+  for (const frame of frames) {
+    const fence = fences.get(frame.incarnation);
+    if (!isFenced(frame, fence, voids)) kept.push(frame);
+    else if (fence?.isGuessed === true && !touches(voids, frame.firstLsn, frame.lastLsn))
+      doubtful.push([frame.firstLsn, frame.lastLsn]);
+  }
   return {
     storeId,
     manifest,
@@ -156,6 +165,7 @@ async function surveyWith(directory: string, found: FoundManifest, keys: Salvage
     voids,
     attestedLsn: attestedLsn(manifest, notes.attestedLsn, blocks),
     fencedFrames: frames.length - kept.length,
+    doubtful: unionOf([], doubtful),
     damage: notes.damage,
     foreignFiles: [...notes.foreignFiles],
     newerFiles: [...notes.newerFiles],
@@ -204,28 +214,36 @@ async function withFile(path: string, notes: SurveyNotes, work: (file: SalvageFi
   }
 }
 
-/** By incarnation, the last LSN that its frames can have. One that is not in it is not part of the log. */
-function fencesOf(manifest: Manifest | null, frames: readonly FramePiece[]): ReadonlyMap<number, number> {
+/** The last LSN that frames of an incarnation can have. */
+interface Fence {
+  readonly lsn: number;
+  /** No manifest says it: it is where the next incarnation began, which may have written the end of this one once more. */
+  readonly isGuessed: boolean;
+}
+
+/** By incarnation. One that is not in it is not part of the log. */
+function fencesOf(manifest: Manifest | null, frames: readonly FramePiece[]): ReadonlyMap<number, Fence> {
   const firstLsns = new Map<number, number>();
   for (const { incarnation, firstLsn } of frames) {
     firstLsns.set(incarnation, Math.min(firstLsn, firstLsns.get(incarnation) ?? Number.POSITIVE_INFINITY));
   }
-  const fences = new Map<number, number>();
+  const fences = new Map<number, Fence>();
   let nextFirstLsn = Number.POSITIVE_INFINITY;
   for (const [incarnation, firstLsn] of [...firstLsns].sort((a, b) => b[0] - a[0])) {
     const known = manifest?.incarnations.find((entry) => entry.incarnation === incarnation);
     const newest = manifest?.incarnations.at(-1)?.incarnation ?? 0;
-    if (known !== undefined) fences.set(incarnation, known.lastLsn ?? nextFirstLsn - 1);
+    const knownLsn = known?.lastLsn ?? null;
+    if (knownLsn !== null) fences.set(incarnation, { lsn: knownLsn, isGuessed: false });
     // One that the manifest has forgotten is sealed. Without it, or above it: the next one began where this one was fenced.
-    else if (manifest === null || incarnation > newest) fences.set(incarnation, nextFirstLsn - 1);
+    else if (manifest === null || known !== undefined || incarnation > newest)
+      fences.set(incarnation, { lsn: nextFirstLsn - 1, isGuessed: true });
     nextFirstLsn = Math.min(nextFirstLsn, firstLsn);
   }
   return fences;
 }
 
-function isFenced(frame: FramePiece, fences: ReadonlyMap<number, number>, voids: readonly LsnRange[]): boolean {
-  const { firstLsn, lastLsn, incarnation } = frame;
-  return lastLsn > (fences.get(incarnation) ?? 0) || touches(voids, firstLsn, lastLsn);
+function isFenced({ firstLsn, lastLsn }: FramePiece, fence: Fence | undefined, voids: readonly LsnRange[]): boolean {
+  return lastLsn > (fence?.lsn ?? 0) || touches(voids, firstLsn, lastLsn);
 }
 
 function attestedLsn(manifest: Manifest | null, attested: number, blocks: readonly BlockPiece[]): number {

@@ -1,35 +1,38 @@
 /**
- * The file of subject keys on disk: records are read where they lie, appended, and overwritten, each durable before anybody is told.
+ * The file of subject keys on disk: records are read where they lie, added, and overwritten, each durable before anybody is told.
  *
- * Who writes has the flock(2) of the file. Each writing goes through a descriptor that was open before it, so that the kernel tells it of a
- * failed flush; after one nothing is written any more through this opener, because a second flush would claim what is not so.
+ * Who writes has the flock(2) of the file. Of each block one copy is written while the other one is durable, whoever wrote that: what is not known to be
+ * flushed is flushed first. Each writing goes through a descriptor that was open before it, so that the kernel tells it of a failed flush. What could
+ * not be flushed is taken back, or the next one would take it from memory for durable; and nothing is written any more through this opener, because
+ * a second flush would claim what is not so.
  */
 
-import {
-  closeSync,
-  constants,
-  existsSync,
-  fdatasync,
-  fstatSync,
-  ftruncateSync,
-  openSync,
-  readSync,
-  unlinkSync,
-  writeSync,
-} from "node:fs";
-import { open, rename } from "node:fs/promises";
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { StoreError } from "../../errors.js";
-import { flockExclusive, syncDirectory } from "../../ffi/index.js";
-import { asStoreError, isLackOfSpace } from "../write-failure.js";
-import { STATE_AT, SUBJECT_HEADER_BYTES, SUBJECT_RECORD_BYTES, subjectRecordOffset } from "./subject-format.js";
+import { syncDirectory } from "../../ffi/index.js";
+import {
+  decodeSubjectBlock,
+  encodeSubjectBlock,
+  nextSubjectBlock,
+  SUBJECT_BLOCK_BYTES,
+  SUBJECT_PAIR_BYTES,
+  type SubjectBlock,
+  subjectBlockOf,
+  subjectCopyOffset,
+  subjectPlaceOf,
+  subjectRecordOffset,
+} from "./subject-block.js";
+import { dataSync, failed, lock, overwrite, writeAt } from "./subject-file-calls.js";
+import { putSubjectFile } from "./subject-file-making.js";
+import { isLiveState, STATE_AT, SUBJECT_HEADER_BYTES, SUBJECT_RECORD_BYTES } from "./subject-format.js";
 
-const FILE_MODE = 0o600;
-const LOCK_RETRY_MS = 2;
-const RECORDS_PER_READ = 256;
+const PAIRS_PER_READ = 32;
+/** That are changed together, with two flushes. */
+const BLOCKS_PER_CHANGE_MAX = 256;
 const STATE_BYTES = 4;
-const TEMPORARY_SUFFIX = ".tmp";
+
+type RecordAt = readonly [bytes: Buffer, index: number];
 
 export class SubjectFile {
   readonly path: string;
@@ -37,15 +40,18 @@ export class SubjectFile {
   readonly #busyWaitMs: number;
   /** Of this opener one at a time. */
   #last: Promise<unknown> = Promise.resolve();
+  #isLocked = false;
   #failure: StoreError | null = null;
   #isClosed = false;
-  readonly #state: Buffer = Buffer.alloc(STATE_BYTES);
+  /** By number, the sequences of blocks that were met under the lock, and those of them that are durable. */
+  readonly #met = new Map<number, number>();
+  readonly #flushed = new Map<number, number>();
+  /** From the state word in one copy to that in the other. */
+  readonly #states: Buffer = Buffer.alloc(SUBJECT_BLOCK_BYTES + STATE_BYTES);
 
-  /** `mayCreate`: makes it where there is none. */
-  static open(path: string, isWriting: boolean, mayCreate: boolean, busyWaitMs: number): SubjectFile {
-    const flags = (isWriting ? constants.O_RDWR : constants.O_RDONLY) | (mayCreate ? constants.O_CREAT : 0);
+  static open(path: string, isWriting: boolean, busyWaitMs: number): SubjectFile {
     try {
-      return new SubjectFile(path, openSync(path, flags, FILE_MODE), busyWaitMs);
+      return new SubjectFile(path, openSync(path, isWriting ? constants.O_RDWR : constants.O_RDONLY), busyWaitMs);
     } catch (error) {
       throw failed(error, path);
     }
@@ -57,36 +63,55 @@ export class SubjectFile {
     this.#busyWaitMs = busyWaitMs;
   }
 
-  get byteLength(): number {
-    this.#assertOpen();
-    return fstatSync(this.#fd).size;
-  }
-
   readHeader(): Buffer {
     return this.#read(0, SUBJECT_HEADER_BYTES);
   }
 
+  /** Of zeros where there is none. @throws StoreError `ERR_WAL_CORRUPT` */
   recordAt(index: number): Buffer {
-    return this.#read(subjectRecordOffset(index), SUBJECT_RECORD_BYTES);
+    const at = subjectPlaceOf(index);
+    return this.#blockAt(subjectBlockOf(index)).records.subarray(at, at + SUBJECT_RECORD_BYTES);
   }
 
-  /** The state word of a record as it is now, whoever has changed it. */
-  stateAt(index: number): number {
+  /** Whether the key of a record lives at this moment, whoever has changed it. Null: it is no record. */
+  isLiveAt(index: number): boolean | null {
     this.#assertOpen();
-    this.#state.fill(0);
-    readSync(this.#fd, this.#state, 0, STATE_BYTES, subjectRecordOffset(index) + STATE_AT);
-    return this.#state.readUInt32LE();
+    this.#states.fill(0, 0, STATE_BYTES);
+    this.#states.fill(0, SUBJECT_BLOCK_BYTES);
+    readSync(this.#fd, this.#states, 0, this.#states.length, subjectRecordOffset(index, 0) + STATE_AT);
+    const first = isLiveState(this.#states.readUInt32LE());
+    const second = isLiveState(this.#states.readUInt32LE(SUBJECT_BLOCK_BYTES));
+    if (first === false || second === false) return false;
+    return first === true || second === true ? true : null;
   }
 
-  /** The records from an index on, as far as the file reaches. The last can be short. */
-  *recordsFrom(index: number): Generator<Buffer, void, undefined> {
-    for (let next = index; ; next += RECORDS_PER_READ) {
-      const bytes = this.#read(subjectRecordOffset(next), RECORDS_PER_READ * SUBJECT_RECORD_BYTES);
-      for (let at = 0; at < bytes.length; at += SUBJECT_RECORD_BYTES) {
-        yield bytes.subarray(at, Math.min(bytes.length, at + SUBJECT_RECORD_BYTES));
+  /** The blocks from a number on, as far as the file reaches. @throws StoreError `ERR_WAL_CORRUPT` */
+  *blocksFrom(number: number): Generator<SubjectBlock, void, undefined> {
+    const byteLength = PAIRS_PER_READ * SUBJECT_PAIR_BYTES;
+    for (let next = number; ; ) {
+      const bytes = this.#read(subjectCopyOffset(next, 0), byteLength);
+      for (let at = 0; at < bytes.length; at += SUBJECT_PAIR_BYTES, next++) {
+        const block = decodeSubjectBlock(next, bytes.subarray(at, at + SUBJECT_PAIR_BYTES)) ?? this.#blockAt(next);
+        this.#meet(block);
+        yield block;
       }
-      if (bytes.length < RECORDS_PER_READ * SUBJECT_RECORD_BYTES) return;
+      if (bytes.length < byteLength) return;
     }
+  }
+
+  #blockAt(number: number): SubjectBlock {
+    const offset = subjectCopyOffset(number, 0);
+    const read = (): SubjectBlock | null => decodeSubjectBlock(number, this.#read(offset, SUBJECT_PAIR_BYTES));
+    // Once more: one copy may have been written while it was read, and the other one before or after.
+    const block = read() ?? read();
+    if (block !== null) return block;
+    const message = `${this.path} is damaged: neither copy of the block at ${offset} holds its checksum`;
+    throw new StoreError("ERR_WAL_CORRUPT", message, { path: this.path, offset });
+  }
+
+  /** What is met without the lock may be taken back by who is writing it. */
+  #meet({ number, sequence }: SubjectBlock): void {
+    if (this.#isLocked) this.#met.set(number, sequence);
   }
 
   #read(offset: number, byteLength: number): Buffer {
@@ -119,17 +144,12 @@ export class SubjectFile {
     if (this.#failure !== null) throw this.#failure;
     const fd = this.#openAgain();
     try {
-      const startedMs = performance.now();
-      while (flockExclusive(fd) !== 0) {
-        if (performance.now() - startedMs > this.#busyWaitMs) {
-          const message = `${this.path} has been locked by another for ${this.#busyWaitMs} ms`;
-          throw new StoreError("ERR_STORE_BUSY", message, { path: this.path, waitMs: this.#busyWaitMs });
-        }
-        await delay(LOCK_RETRY_MS);
-      }
+      await lock(fd, this.path, this.#busyWaitMs);
       this.#assertOpen();
+      this.#isLocked = true;
       return await work();
     } finally {
+      this.#isLocked = false;
       closeSync(fd);
     }
   }
@@ -147,66 +167,84 @@ export class SubjectFile {
     throw new StoreError("ERR_KEY_MISSING", `${this.path} was replaced while the store was open`, { path: this.path });
   }
 
-  /** Writes the header of a new file, durably. */
-  async writeHeader(bytes: Buffer): Promise<void> {
-    await this.#write([[bytes, 0]]);
+  /** Writes a record into a free place, durably. One that cannot be is not left there. */
+  async addRecord(bytes: Buffer, index: number): Promise<void> {
+    await this.#change([[bytes, index]], false);
+  }
+
+  /** Overwrites records in both copies, durably when it resolves; when it rejects, any of them may be as it was. */
+  async replaceRecords(records: readonly RecordAt[]): Promise<void> {
+    await this.#change(records, true);
+  }
+
+  async #change(records: readonly RecordAt[], isInBoth: boolean): Promise<void> {
+    const byNumber = new Map<number, RecordAt[]>();
+    for (const record of records) {
+      const others = byNumber.get(subjectBlockOf(record[1]));
+      if (others === undefined) byNumber.set(subjectBlockOf(record[1]), [record]);
+      else others.push(record);
+    }
+    const numbers = [...byNumber.keys()];
+    for (let from = 0; from < numbers.length; from += BLOCKS_PER_CHANGE_MAX) {
+      let blocks = numbers.slice(from, from + BLOCKS_PER_CHANGE_MAX).map((number) => this.#blockAt(number));
+      for (const block of blocks) this.#meet(block);
+      // Who wrote the copy that counts may have died before it was durable, and until it is the other one must not be touched.
+      if (blocks.some(({ number, sequence }) => sequence > 0 && this.#flushed.get(number) !== sequence)) {
+        await this.flush();
+      }
+      blocks = blocks.map((block) => nextSubjectBlock(block, withRecords(block, byNumber.get(block.number) ?? [])));
+      await this.#write(blocks);
+      if (isInBoth) await this.#write(blocks.map((block) => nextSubjectBlock(block, block.records)));
+    }
+  }
+
+  /** Writes a copy of each of these blocks, the other one of which is durable. */
+  async #write(blocks: readonly SubjectBlock[]): Promise<void> {
+    const before: [Buffer, number][] = [];
+    const size = this.#byteLength();
     try {
-      await syncDirectory(dirname(this.path));
+      for (const block of blocks) {
+        const offset = subjectCopyOffset(block.number, block.copy);
+        before.push([this.#read(offset, SUBJECT_BLOCK_BYTES), offset]);
+        writeAt(this.#fd, encodeSubjectBlock(block), offset, this.path);
+      }
     } catch (error) {
+      takeBack(this.#fd, before, size);
       throw failed(error, this.path);
     }
-  }
-
-  /** Writes a record behind all others, durably. One that cannot be is not left there. */
-  async addRecord(bytes: Buffer, index: number): Promise<void> {
-    const offset = subjectRecordOffset(index);
+    for (const block of blocks) this.#meet(block);
     try {
-      await this.#write([[bytes, offset]]);
+      await this.flush();
     } catch (error) {
-      cutOff(this.#fd, offset);
+      takeBack(this.#fd, before, size);
       throw error;
     }
   }
 
-  /** Overwrites records, durably when it resolves; when it rejects, any of them may be as it was. */
-  async replaceRecords(records: readonly (readonly [bytes: Buffer, index: number])[]): Promise<void> {
-    await this.#write(records.map(([bytes, index]) => [bytes, subjectRecordOffset(index)]));
-  }
-
-  async #write(pieces: readonly (readonly [bytes: Buffer, offset: number])[]): Promise<void> {
-    if (pieces.length === 0) return;
-    let isWritten = false;
+  /** Has durable what anybody has written so far. To be called under the lock. */
+  async flush(): Promise<void> {
     try {
-      for (const [bytes, offset] of pieces) {
-        const length = writeSync(this.#fd, bytes, 0, bytes.length, offset);
-        if (length < bytes.length) throw shortWrite(this.path, length, bytes.length);
-      }
-      isWritten = true;
       await dataSync(this.#fd);
     } catch (cause) {
-      const error = failed(cause, this.path);
       // Whether what lies in memory is on the disk nobody can tell any more.
-      if (isWritten) this.#failure = error;
-      throw error;
+      this.#failure = failed(cause, this.path);
+      throw this.#failure;
     }
+    for (const [number, sequence] of this.#met) this.#flushed.set(number, sequence);
+    this.#met.clear();
+  }
+
+  #byteLength(): number {
+    return fstatSync(this.#fd).size;
   }
 
   /**
    * Puts another file in the place of this one, durably and all or nothing, and overwrites this one, which nobody may have open for writing but
-   * who has the lock. `content` is gone through once.
+   * who has the lock. `records` are gone through once.
    */
-  async replaceBy(content: Iterable<Buffer>): Promise<void> {
-    const temporary = this.path + TEMPORARY_SUFFIX;
+  async replaceBy(header: Buffer, records: Iterable<Buffer>): Promise<void> {
+    await putSubjectFile(this.path, header, records);
     try {
-      const handle = await open(temporary, "w", FILE_MODE);
-      try {
-        for (const bytes of content) await handle.write(bytes);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await rename(temporary, this.path);
-      await syncDirectory(dirname(this.path));
       overwrite(this.#fd);
       await dataSync(this.#fd);
     } catch (error) {
@@ -214,29 +252,10 @@ export class SubjectFile {
     }
   }
 
-  /** Overwrites and removes what a replacement left that was interrupted: it has keys that may be destroyed here by now. */
-  async removeTemporary(): Promise<void> {
-    const temporary = this.path + TEMPORARY_SUFFIX;
+  /** Has the file's name durable: who made it, or put it in place, may have died before that. */
+  async syncName(): Promise<void> {
     try {
-      if (!existsSync(temporary)) return;
-      const fd = openSync(temporary, constants.O_RDWR);
-      try {
-        overwrite(fd);
-        await dataSync(fd);
-      } finally {
-        closeSync(fd);
-      }
-      unlinkSync(temporary);
       await syncDirectory(dirname(this.path));
-    } catch (error) {
-      throw failed(error, temporary);
-    }
-  }
-
-  /** Has what others have written durable. */
-  async sync(): Promise<void> {
-    try {
-      await dataSync(this.#fd);
     } catch (error) {
       throw failed(error, this.path);
     }
@@ -255,45 +274,21 @@ export class SubjectFile {
   }
 }
 
-function overwrite(fd: number): void {
-  const zeros = Buffer.alloc(RECORDS_PER_READ * SUBJECT_RECORD_BYTES);
-  const { size } = fstatSync(fd);
-  for (let at = 0; at < size; ) at += writeSync(fd, zeros, 0, Math.min(zeros.length, size - at), at);
+function withRecords(block: SubjectBlock, records: readonly RecordAt[]): Buffer {
+  const result = Buffer.from(block.records);
+  for (const [bytes, index] of records) result.set(bytes, subjectPlaceOf(index));
+  return result;
 }
 
-function dataSync(fd: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    fdatasync(fd, (error) => {
-      if (error === null) resolve();
-      else reject(error);
-    });
-  });
-}
-
-/** Nobody shall take a key from here that may not be there tomorrow. The failure itself is what the caller must hear. */
-function cutOff(fd: number, byteLength: number): void {
+/**
+ * Nobody shall take from here what may not be there tomorrow. Nobody has been told of it, and the copy is the one to be written next. The failure
+ * itself is what the caller must hear.
+ */
+function takeBack(fd: number, copies: readonly (readonly [bytes: Buffer, offset: number])[], byteLength: number): void {
   try {
+    for (const [bytes, offset] of copies) writeSync(fd, bytes, 0, bytes.length, offset);
     ftruncateSync(fd, byteLength);
   } catch {
-    // A record that was not finished is free space, and a whole one is made durable by whoever takes it.
+    // A copy that is not whole does not count. A whole one that is not durable says what somebody wanted.
   }
-}
-
-function shortWrite(path: string, length: number, wanted: number): StoreError {
-  const message = `${path}: wrote ${length} of ${wanted} bytes`;
-  return new StoreError("ERR_IO_FAILED", message, { path, errno: "ENOSPC" });
-}
-
-function failed(cause: unknown, path: string): StoreError {
-  const known = asStoreError(cause);
-  if (known.code !== "ERR_IO_FAILED") return known;
-  const details = { ...known.details, path };
-  const { errno } = details as { errno?: unknown };
-  if (errno === "ENOENT") {
-    return new StoreError("ERR_KEY_MISSING", `the file of subject keys ${path} is missing`, details, { cause });
-  }
-  if (isLackOfSpace(known)) {
-    return new StoreError("ERR_WAL_FULL", `no space for a key in ${path}; nothing was written`, details, { cause });
-  }
-  return new StoreError("ERR_IO_FAILED", `the file of subject keys ${path}: ${known.message}`, details, { cause });
 }

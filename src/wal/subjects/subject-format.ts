@@ -4,16 +4,18 @@
  * It lies apart from the store, because destroying a key must destroy it everywhere: the log is copied by backups, and this file is not. Names
  * are in it as keyed hashes only. All integers are unsigned and little-endian; a checksum is CRC-32 (IEEE 802.3).
  *
- *     header, 512 bytes
+ *     header, 512 bytes, written once, before the file has its name
  *       0    8  magic, "VARVESUB"
- *       8    4  format version, 1
+ *       8    4  format version, 2
  *      12   16  store id
  *      28    4  number of the master key that the secret is wrapped by, for people: all keys that were given are tried
  *      32   80  the file's secret, wrapped by a key that is derived of the master key: salt of 32 bytes, 32 bytes, tag of 16
  *     112  396  zeros
  *     508    4  checksum of bytes 0 to 507
  *
- *     then records of 256 bytes each, so that none lies in two sectors of a disk, in the order in which they were made
+ *     zeros up to 4096
+ *
+ *     then blocks of 15 records, twice each (`subject-block.ts`); a record, 256 bytes, so that none lies in two sectors of a disk
  *       0   16  id of the key, random
  *      16    4  state: "LIVE", or "GONE" when it is destroyed
  *      20   16  tag of the subject: HMAC-SHA256 of the hash of its name, by a key that is derived of the secret, its first 16 bytes
@@ -23,9 +25,9 @@
  *     128  124  zeros
  *     252    4  checksum of bytes 0 to 251
  *
- * A record is written once, and once more when its key is destroyed: in place, so that no copy of it is left in the file. The tag of the subject
- * stays until the next rekeying, so that who asks a second time gets the same answer. One that does not hold its checksum at the end of the file was never finished,
- * and its place is free; before that it is damage. The hash of the name is kept so that a rekeying can make the tags of live keys anew.
+ * Records are in the order in which they were made. A record of zeros is free; behind it there are only such. One changes once, when its key is
+ * destroyed: in place, in both copies of its block, so that the key is left in neither. The tag of the subject stays until the next rekeying, so that
+ * who asks a second time gets the same answer. The hash of the name is kept so that a rekeying can make the tags of live keys anew.
  */
 
 import { crc32 } from "node:zlib";
@@ -40,7 +42,7 @@ export const SUBJECT_TAG_BYTES = 16;
 /** A hash and a key. */
 export const SEALED_BYTES = 64;
 const MAGIC = Buffer.from("VARVESUB");
-const VERSION = 1;
+const VERSION = 2;
 const STORE_ID_AT = 12;
 const STORE_ID_BYTES = 16;
 const KEY_NUMBER_AT = 28;
@@ -59,9 +61,9 @@ assert(WRAPPED_AT + WRAPPED_BYTES === 112, "the wrapped secret fills its field")
 
 export type SubjectHeader =
   | { readonly kind: "header"; readonly storeId: Buffer; readonly keyNumber: number; readonly wrapped: Buffer }
-  /** Whoever made it has not come to write it. */
-  | { readonly kind: "unfinished" }
-  | { readonly kind: "newer"; readonly version: number }
+  | { readonly kind: "empty" }
+  /** Of another format, older or newer. */
+  | { readonly kind: "other"; readonly version: number }
   | { readonly kind: "damaged" }
   | { readonly kind: "foreign" };
 
@@ -76,17 +78,17 @@ export function encodeSubjectHeader(storeId: Uint8Array, keyNumber: number, wrap
   return bytes;
 }
 
-/** `bytes`: the beginning of the file, as much as there is. `isAlone`: nothing follows them. */
-export function decodeSubjectHeader(bytes: Buffer, isAlone: boolean): SubjectHeader {
-  if (isAlone && bytes.every((byte) => byte === 0)) return { kind: "unfinished" };
+/** `bytes`: the beginning of the file, as much as there is. */
+export function decodeSubjectHeader(bytes: Buffer): SubjectHeader {
+  if (bytes.length === 0) return { kind: "empty" };
   const hasMagic = bytes.subarray(0, MAGIC.length).equals(MAGIC);
   if (!hasMagic) return { kind: "foreign" };
   const isWhole =
     bytes.length === SUBJECT_HEADER_BYTES &&
     bytes.readUInt32LE(HEADER_CRC_AT) === crc32(bytes.subarray(0, HEADER_CRC_AT));
-  if (!isWhole) return isAlone ? { kind: "unfinished" } : { kind: "damaged" };
+  if (!isWhole) return { kind: "damaged" };
   const version = bytes.readUInt32LE(MAGIC.length);
-  if (version !== VERSION) return { kind: "newer", version };
+  if (version !== VERSION) return { kind: "other", version };
   return {
     kind: "header",
     storeId: bytes.subarray(STORE_ID_AT, STORE_ID_AT + STORE_ID_BYTES),
@@ -144,11 +146,7 @@ export function decodeSubjectRecord(bytes: Buffer): SubjectRecord | null {
   return { id, isLive: state === LIVE, subject: bytes.subarray(SUBJECT_AT, SUBJECT_AT + SUBJECT_TAG_BYTES) };
 }
 
-/** Of a record's state word alone, which is looked at before each use of a key. Null: it is no record any more. */
+/** Of a record's state word alone, which is looked at before each use of a key. Null: it is no record. */
 export function isLiveState(word: number): boolean | null {
   return word === LIVE ? true : word === GONE ? false : null;
-}
-
-export function subjectRecordOffset(index: number): number {
-  return SUBJECT_HEADER_BYTES + index * SUBJECT_RECORD_BYTES;
 }

@@ -12,18 +12,18 @@ import { assert } from "../../assert.js";
 import { StoreError } from "../../errors.js";
 import { decryptWithNonce, encryptWithNonce, NONCE_BYTES, TAG_BYTES } from "../crypt/gcm.js";
 import type { StoreKeys } from "../crypt/store-keys.js";
+import { RECORDS_PER_BLOCK, subjectBlockOf, subjectRecordOffset } from "./subject-block.js";
 import { SubjectFile } from "./subject-file.js";
+import { makeSubjectFile, removeTemporary } from "./subject-file-making.js";
 import {
   decodeSubjectHeader,
   decodeSubjectRecord,
   encodeSubjectRecord,
   finishSubjectRecord,
-  isLiveState,
-  SUBJECT_HEADER_BYTES,
   SUBJECT_KEY_ID_BYTES,
+  SUBJECT_RECORD_BYTES,
   type SubjectHeader,
   type SubjectRecord,
-  subjectRecordOffset,
 } from "./subject-format.js";
 import { SubjectSecrets } from "./subject-secrets.js";
 
@@ -76,8 +76,9 @@ export class SubjectKeys {
   static async open(given: SubjectKeysPlace): Promise<SubjectKeys> {
     const place = { ...given, path: outsideOf(given.path, given.directory) };
     const { path, isWriting, isExpected, busyWaitMs } = place;
-    const isNeeded = isWriting || isExpected || existsSync(path);
-    const file = isNeeded ? SubjectFile.open(path, isWriting, isWriting && !isExpected, busyWaitMs) : null;
+    const isThere = existsSync(path);
+    if (!isThere && isWriting && !isExpected) await make(place);
+    const file = isThere || isWriting || isExpected ? SubjectFile.open(path, isWriting, busyWaitMs) : null;
     const keys = new SubjectKeys(place, file);
     try {
       if (file === null) return keys;
@@ -101,30 +102,23 @@ export class SubjectKeys {
   }
 
   async #begin(file: SubjectFile): Promise<void> {
-    if (headerOf(file).kind === "unfinished") {
-      if (this.#place.isExpected) throw missing(this.path);
-      await file.writeHeader(this.#secrets.draw(this.#masterKeys()));
-    }
     this.#load(file);
-    await file.removeTemporary();
+    await removeTemporary(this.path);
     // What somebody wrote who died before it was durable.
-    await file.sync();
+    await file.flush();
+    await file.syncName();
     this.#durableCount = this.#recordCount;
   }
 
   #load(file: SubjectFile): void {
     const { path, storeId } = this.#place;
-    const header = headerOf(file);
-    if (header.kind === "unfinished") {
-      if (this.#place.isExpected) throw missing(path);
-      return;
-    }
+    const header = decodeSubjectHeader(file.readHeader());
     if (header.kind !== "header") throw refusedHeader(header, path);
     if (!header.storeId.equals(storeId)) {
       throw new StoreError("ERR_WAL_FOREIGN", `${path} has the subject keys of another store`, { path });
     }
     const { keyNumber, wrapped } = header;
-    if (!this.#secrets.take(this.#masterKeys(), wrapped)) {
+    if (!this.#secrets.take(masterKeysOf(this.#place), wrapped)) {
       const message = `none of the keys that were given opens the subject keys in ${path}, sealed by key ${keyNumber}`;
       throw new StoreError("ERR_KEY_WRONG", message, { path, keyId: keyNumber });
     }
@@ -132,31 +126,20 @@ export class SubjectKeys {
     this.#readOn(file);
   }
 
-  #masterKeys(): StoreKeys {
-    const { keys, directory } = this.#place;
-    if (keys !== null) return keys;
-    const message = `the store in ${directory} is not encrypted, and has no subject keys; 'varve rekey' encrypts it`;
-    throw new StoreError("ERR_KEY_WRONG", message, { directory });
-  }
-
   /** Learns of the records that were added. The last one is looked at again: it may have been taken back, and another be in its place. */
   #readOn(file: SubjectFile): void {
     if (this.#recordCount > this.#durableCount) this.#dropMoved(file);
-    let damagedAt = -1;
-    let index = this.#recordCount;
-    for (const bytes of file.recordsFrom(index)) {
-      // Once more where it is not whole: somebody may just have been destroying it.
-      const record = decodeSubjectRecord(bytes) ?? decodeSubjectRecord(file.recordAt(index));
-      if (record === null) {
-        damagedAt = damagedAt < 0 ? index : damagedAt;
-      } else if (damagedAt >= 0) {
-        const offset = subjectRecordOffset(damagedAt);
-        const message = `${this.path} is damaged: the record at ${offset} does not hold its checksum`;
-        throw new StoreError("ERR_WAL_CORRUPT", message, { path: this.path, offset });
-      } else {
-        this.#enter(record, index);
+    let freeAt = -1;
+    for (const { number, records } of file.blocksFrom(subjectBlockOf(this.#recordCount))) {
+      for (let place = 0; place < RECORDS_PER_BLOCK; place++) {
+        const index = number * RECORDS_PER_BLOCK + place;
+        if (index < this.#recordCount) continue;
+        const bytes = records.subarray(place * SUBJECT_RECORD_BYTES, (place + 1) * SUBJECT_RECORD_BYTES);
+        const record = decodeSubjectRecord(bytes);
+        if (record !== null && freeAt < 0) this.#enter(record, index);
+        else if (record === null && bytes.every((byte) => byte === 0)) freeAt = freeAt < 0 ? index : freeAt;
+        else throw damagedRecord(this.path, freeAt < 0 ? index : freeAt);
       }
-      index++;
     }
   }
 
@@ -191,7 +174,7 @@ export class SubjectKeys {
     const file = this.#writable();
     const known = this.#byTag.get(this.#tagOf(nameHash(subject)))?.at(-1);
     if (known === undefined || known.index >= this.#durableCount) return null;
-    return isLiveState(file.stateAt(known.index)) === true ? Buffer.from(known.id, "latin1") : null;
+    return file.isLiveAt(known.index) === true ? Buffer.from(known.id, "latin1") : null;
   }
 
   /** The same, and makes the key where there is none: durable when it resolves. */
@@ -202,9 +185,9 @@ export class SubjectKeys {
       const nameBytes = nameHash(subject);
       const tag = this.#tagOf(nameBytes);
       const known = this.#byTag.get(tag)?.at(-1);
-      if (known !== undefined && isLiveState(file.stateAt(known.index)) === true) {
-        // Whoever made it may have died before it was durable, or have been refused: what is written again is flushed again.
-        await file.replaceRecords([[file.recordAt(known.index), known.index]]);
+      if (known !== undefined && file.isLiveAt(known.index) === true) {
+        // Whoever made it may have died before it was durable.
+        if (known.index >= this.#durableCount) await file.flush();
         this.#durableCount = this.#recordCount;
         return Buffer.from(known.id, "latin1");
       }
@@ -255,7 +238,7 @@ export class SubjectKeys {
   /** For a reader, which may have come before the file. */
   #lookAgain(): void {
     const { path, isWriting, busyWaitMs } = this.#place;
-    if (this.#file === null && existsSync(path)) this.#file = SubjectFile.open(path, isWriting, false, busyWaitMs);
+    if (this.#file === null && existsSync(path)) this.#file = SubjectFile.open(path, isWriting, busyWaitMs);
     if (this.#file === null) return;
     if (this.#isLoaded) this.#readOn(this.#file);
     else this.#load(this.#file);
@@ -266,7 +249,7 @@ export class SubjectKeys {
     if (!this.#byId.has(id)) this.#lookAgain();
     const index = this.#byId.get(id);
     if (this.#file === null || index === undefined) return { kind: "refused", error: unknownKey(id, this.path) };
-    const isLive = isLiveState(this.#file.stateAt(index));
+    const isLive = this.#file.isLiveAt(index);
     if (isLive === false) {
       this.#secrets.drop(id);
       return DESTROYED;
@@ -274,7 +257,7 @@ export class SubjectKeys {
     if (isLive === null) return { kind: "refused", error: replaced(this.path) };
     const key = this.#secrets.cached(id) ?? this.#secrets.unsealed(id, this.#file.recordAt(index));
     if (key !== null) return key;
-    const isDestroyed = isLiveState(this.#file.stateAt(index)) === false; // while it was read
+    const isDestroyed = this.#file.isLiveAt(index) === false; // while it was read
     return isDestroyed ? DESTROYED : { kind: "refused", error: tamperedRecord(this.path, index) };
   }
 
@@ -329,24 +312,23 @@ export class SubjectKeys {
     const file = this.#writable();
     await file.locked(async () => {
       this.#readOn(file);
-      await file.replaceBy(this.#resealed(file));
+      const others = new SubjectSecrets(this.#place.storeId);
+      try {
+        await file.replaceBy(others.draw(masterKeysOf(this.#place)), this.#resealed(file, others));
+      } finally {
+        others.close();
+      }
     });
     await this.close();
   }
 
-  *#resealed(file: SubjectFile): Generator<Buffer, void, undefined> {
-    const others = new SubjectSecrets(this.#place.storeId);
-    try {
-      yield others.draw(this.#masterKeys());
-      for (let index = 0; index < this.#recordCount; index++) {
-        const before = file.recordAt(index);
-        const known = decodeSubjectRecord(before);
-        const record = known === null ? null : this.#secrets.resealed(before, known, others);
-        if (record === null) throw tamperedRecord(this.path, index);
-        yield record;
-      }
-    } finally {
-      others.close();
+  *#resealed(file: SubjectFile, others: SubjectSecrets): Generator<Buffer, void, undefined> {
+    for (let index = 0; index < this.#recordCount; index++) {
+      const before = file.recordAt(index);
+      const known = decodeSubjectRecord(before);
+      const record = known === null ? null : this.#secrets.resealed(before, known, others);
+      if (record === null) throw tamperedRecord(this.path, index);
+      yield record;
     }
   }
 
@@ -364,7 +346,7 @@ export class SubjectKeys {
   /** Whether the file has the key as destroyed. Of one that it does not have nothing is said. */
   isDestroyed(id: string): boolean {
     const index = this.#byId.get(Buffer.from(id, "hex").toString("latin1"));
-    return index !== undefined && isLiveState((this.#file as SubjectFile).stateAt(index)) === false;
+    return index !== undefined && (this.#file as SubjectFile).isLiveAt(index) === false;
   }
 
   #tagOf(nameBytes: Uint8Array): string {
@@ -384,13 +366,26 @@ export class SubjectKeys {
   }
 }
 
-function headerOf(file: SubjectFile): SubjectHeader {
-  return decodeSubjectHeader(file.readHeader(), file.byteLength <= SUBJECT_HEADER_BYTES);
+async function make({ path, storeId, keys, directory, busyWaitMs }: SubjectKeysPlace): Promise<void> {
+  const secrets = new SubjectSecrets(storeId);
+  try {
+    await makeSubjectFile(path, secrets.draw(masterKeysOf({ keys, directory })), busyWaitMs);
+  } finally {
+    secrets.close();
+  }
 }
 
-function refusedHeader(header: Exclude<SubjectHeader, { kind: "header" | "unfinished" }>, path: string): StoreError {
+function masterKeysOf({ keys, directory }: Pick<SubjectKeysPlace, "keys" | "directory">): StoreKeys {
+  if (keys !== null) return keys;
+  const message = `the store in ${directory} is not encrypted, and has no subject keys; 'varve rekey' encrypts it`;
+  throw new StoreError("ERR_KEY_WRONG", message, { directory });
+}
+
+function refusedHeader(header: Exclude<SubjectHeader, { kind: "header" }>, path: string): StoreError {
   switch (header.kind) {
-    case "newer": {
+    case "empty":
+      return new StoreError("ERR_KEY_MISSING", `${path} is empty, and has no subject keys`, { path });
+    case "other": {
       const { version } = header;
       return new StoreError("ERR_WAL_VERSION", `${path} has format ${version}, which this version does not read`, {
         path,
@@ -404,9 +399,10 @@ function refusedHeader(header: Exclude<SubjectHeader, { kind: "header" | "unfini
   }
 }
 
-function missing(path: string): StoreError {
-  const message = `${path} is empty, and the log says that the store has subject keys`;
-  return new StoreError("ERR_KEY_MISSING", message, { path });
+function damagedRecord(path: string, index: number): StoreError {
+  const offset = subjectRecordOffset(index, 0);
+  const message = `${path} is damaged: the record at ${offset} does not hold its checksum`;
+  return new StoreError("ERR_WAL_CORRUPT", message, { path, offset });
 }
 
 function replaced(path: string): StoreError {
@@ -420,7 +416,7 @@ function unknownKey(id: string, path: string): StoreError {
 }
 
 function tamperedRecord(path: string, index: number): StoreError {
-  const offset = subjectRecordOffset(index);
+  const offset = subjectRecordOffset(index, 0);
   const message = `the record at ${offset} of ${path} does not hold its authentication tag`;
   return new StoreError("ERR_WAL_TAMPERED", message, { path, offset });
 }

@@ -24,9 +24,18 @@ export function closeSync(fd: number): void {
   realm.process.close(fd);
 }
 
-export function fstatSync(fd: number): { readonly size: number } {
+const inodes = new WeakMap<object, number>();
+let nextInode = 1;
+
+function inodeOf(file: object): number {
+  const inode = inodes.get(file) ?? nextInode++;
+  inodes.set(file, inode);
+  return inode;
+}
+
+export function fstatSync(fd: number): { readonly size: number; readonly ino: number } {
   const open = realm.process.openFile(fd, "fstat");
-  return realm.process.call("stat", open.path, () => ({ size: open.file.size }));
+  return realm.process.call("stat", open.path, () => ({ size: open.file.size, ino: inodeOf(open.file) }));
 }
 
 export function ftruncateSync(fd: number, size: number): void {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { StoreError } from "../../../src/errors.js";
 import { openIo } from "../../../src/ffi/index.js";
+import { AttachLock } from "../../../src/wal/attach-lock.js";
 import { currentManifest } from "../../../src/wal/manifest-change.js";
 import { type SealWork, sealLog } from "../../../src/wal/seal-log.js";
 import type { Wal } from "../../../src/wal/wal.js";
@@ -387,6 +388,40 @@ test("two at once into one directory make one after the other, and into two dire
   );
   assert.is((reports[0]?.copiedSegments ?? 0) + (reports[1]?.copiedSegments ?? 0), 1);
   for (const directory of [backup, second]) assert.equal(await recordsIn(directory), recordsUpTo(60));
+  await wal.close();
+  await other.close();
+});
+
+test("a directory is marked only under its lock, and one that nobody marked is free", async () => {
+  const { store, backup } = places();
+  const { wal } = await openLog(store, { busyWaitMs: 150 });
+  await fill(wal, 0, 10);
+  mkdirSync(backup);
+  const lock = await AttachLock.take(backup, false, 0);
+  // Two that mark it at once would rename each other's temporary file.
+  await rejects(wal.backup(backup), "ERR_STORE_BUSY");
+  assert.equal(readdirSync(backup), ["lock"]);
+  lock.release();
+  assert.is((await wal.backup(backup)).lsn, 10);
+  assert.equal(await recordsIn(backup), recordsUpTo(10));
+  await wal.close();
+});
+
+test("first backups of many writers into one fresh directory all succeed", async () => {
+  const { store, backup } = places();
+  const { wal } = await openLog(store);
+  const { wal: other } = await openLog(store);
+  await fill(wal, 0, 10);
+  for (let round = 0; round < 10; round++) {
+    const directory = `${backup}-${round}`;
+    const reports = await Promise.all([wal, other, wal, other].map((writer) => writer.backup(directory)));
+    assert.equal(
+      reports.map(({ lsn }) => lsn),
+      [10, 10, 10, 10],
+    );
+    const others = readdirSync(directory).filter((name) => !name.startsWith("manifest-"));
+    assert.equal(others.sort(), ["lock", "log"]);
+  }
   await wal.close();
   await other.close();
 });

@@ -310,4 +310,5 @@ test("of two restores into one directory one makes the store", async () => {
   const outcomes = await Promise.allSettled([restore(backup, target), restore(backup, target)]);
   assert.is(outcomes.filter(({ status }) => status === "fulfilled").length, 1);
   assert.equal(await recordsIn(target), records);
+  assert.not.ok(existsSync(join(target, "unfinished-copy")));
 });

@@ -8,10 +8,12 @@ import type { StoreError } from "../../../src/errors.js";
 import { flockExclusive } from "../../../src/ffi/index.js";
 import { StoreKeys } from "../../../src/wal/crypt/store-keys.js";
 import {
-  SUBJECT_HEADER_BYTES,
-  SUBJECT_RECORD_BYTES,
+  SUBJECT_BLOCK_BYTES,
+  type SubjectCopy,
+  subjectCopyOffset,
   subjectRecordOffset,
-} from "../../../src/wal/subjects/subject-format.js";
+} from "../../../src/wal/subjects/subject-block.js";
+import { SUBJECT_HEADER_BYTES, SUBJECT_RECORD_BYTES } from "../../../src/wal/subjects/subject-format.js";
 import { SubjectKeys, type SubjectKeysPlace } from "../../../src/wal/subjects/subject-keys.js";
 import { change, keyOf } from "../../encryption/support.js";
 import { assert, rejects } from "../../support/assert.js";
@@ -72,10 +74,13 @@ const read = (keys: SubjectKeys, id: Buffer, bytes: Buffer): string => {
       : result.kind;
 };
 
-/** Makes the checksum of a record hold again. */
-function mend(file: Buffer, index: number): void {
-  const at = subjectRecordOffset(index);
-  file.writeUInt32LE(crc32(file.subarray(at, at + SUBJECT_RECORD_BYTES - 4)), at + SUBJECT_RECORD_BYTES - 4);
+/** Makes the checksums of a record and of its block hold again. */
+function mend(file: Buffer, index: number, copy: SubjectCopy): void {
+  const checksum = (at: number, length: number): void => {
+    file.writeUInt32LE(crc32(file.subarray(at, at + length - 4)), at + length - 4);
+  };
+  checksum(subjectRecordOffset(index, copy), SUBJECT_RECORD_BYTES);
+  checksum(subjectCopyOffset(0, copy), SUBJECT_BLOCK_BYTES);
 }
 
 test("a subject has one key, in every opener and after every opening, and neither name nor key is in the file", async () => {
@@ -102,7 +107,7 @@ test("what is asked for at once, by several openers, is one key", async () => {
   const openers = await Promise.all([opened({ busyWaitMs: 5000 }), opened({ busyWaitMs: 5000 })]);
   const ids = await Promise.all([...openers, ...openers, ...openers].map((keys) => keys.ensureKey("ann")));
   assert.is(new Set(ids.map((id) => id.toString("hex"))).size, 1);
-  assert.is(statSync(path).size, SUBJECT_HEADER_BYTES + SUBJECT_RECORD_BYTES);
+  assert.is(statSync(path).size, subjectCopyOffset(0, 1)); // in one copy
 });
 
 test("more keys than memory has slots for are unsealed again and again", async () => {
@@ -121,10 +126,12 @@ test("a destroyed key is gone from the file, for all openers at once, and the ne
   assert.is(read(other, id, bytes), PLAIN.toString());
   const before = readFileSync(path);
   assert.equal(await keys.destroySubject("ann"), [id.toString("hex")]);
-  const at = subjectRecordOffset(0);
-  const record = readFileSync(path).subarray(at, at + SUBJECT_RECORD_BYTES);
-  assert.ok(record.subarray(36, 252).every((byte) => byte === 0));
-  assert.ok(before.subarray(at + 36, at + 128).some((byte) => byte !== 0));
+  for (const copy of [0, 1] as const) {
+    const at = subjectRecordOffset(0, copy);
+    const record = readFileSync(path).subarray(at, at + SUBJECT_RECORD_BYTES);
+    assert.ok(record.subarray(36, 252).every((byte) => byte === 0));
+    assert.ok(before.subarray(at + 36, at + 128).some((byte) => byte !== 0));
+  }
   for (const each of [keys, other, await opened(), await opened({ isWriting: false })]) {
     assert.is(read(each, id, bytes), "destroyed");
     assert.ok(each.isDestroyed(id.toString("hex")));
@@ -138,28 +145,64 @@ test("a destroyed key is gone from the file, for all openers at once, and the ne
   assert.is(read(other, bob, sealed(keys, bob)), PLAIN.toString());
 });
 
-test("a record that was never finished is free space, one before others is damage", async () => {
-  const keys = await opened();
-  const id = await keys.ensureKey("ann");
-  await keys.close();
-  for (const tail of [
-    Buffer.alloc(100, 1),
-    Buffer.alloc(SUBJECT_RECORD_BYTES),
-    Buffer.alloc(SUBJECT_RECORD_BYTES, 7),
-  ]) {
+test("a first copy that was never finished is free space, and whatever is not whole behind a block that is full", async () => {
+  for (const made of [0, 15]) {
+    let keys = await opened();
+    for (let index = 0; index < made; index++) await keys.ensureKey(`s-${index}`);
+    await keys.close();
     const whole = readFileSync(path);
-    writeFileSync(path, Buffer.concat([whole, tail]));
-    const again = await opened();
-    assert.equal(again.liveKeyOf("ann"), id);
-    await again.ensureKey(`with a tail of ${tail[0]}`);
-    await again.close();
-    assert.ok(readFileSync(path).length >= whole.length + SUBJECT_RECORD_BYTES);
+    const full = Buffer.concat([whole, Buffer.alloc(subjectCopyOffset(made / 15, 0) - whole.length)]);
+    for (const tail of [
+      Buffer.alloc(100, 1),
+      Buffer.alloc(SUBJECT_BLOCK_BYTES),
+      Buffer.alloc(SUBJECT_BLOCK_BYTES, 7),
+    ]) {
+      writeFileSync(path, Buffer.concat([full, tail]));
+      keys = await opened();
+      assert.is(keys.liveKeyOf("ann"), null);
+      const id = await keys.ensureKey("ann");
+      await keys.close();
+      keys = await opened();
+      assert.equal(keys.liveKeyOf("ann"), id);
+      for (let index = 0; index < made; index++) assert.ok(keys.liveKeyOf(`s-${index}`) !== null);
+      await keys.close();
+      assert.is(readFileSync(path).length, full.length + SUBJECT_BLOCK_BYTES);
+    }
+    rmSync(path);
   }
-  change(path, (bytes) =>
-    bytes.writeUInt8((bytes[subjectRecordOffset(0) + 60] as number) ^ 1, subjectRecordOffset(0) + 60),
-  );
-  const error = (await rejects(opened(), "ERR_WAL_CORRUPT")) as StoreError;
-  assert.is(error.details["offset"], subjectRecordOffset(0));
+});
+
+test("a block of which neither copy is whole is damage, and so is a record that is not whole in one that is", async () => {
+  const keys = await opened();
+  for (let index = 0; index < 20; index++) await keys.ensureKey(`s-${index}`);
+  await keys.close();
+  const whole = readFileSync(path);
+  const refused = async (offset: number, spoil: (bytes: Buffer) => void): Promise<void> => {
+    writeFileSync(path, whole);
+    change(path, spoil);
+    const error = (await rejects(opened(), "ERR_WAL_CORRUPT")) as StoreError;
+    assert.is(error.details["offset"], offset);
+    await rejects(opened({ isWriting: false }), "ERR_WAL_CORRUPT");
+  };
+  for (const block of [0, 1]) {
+    const [first, second] = [subjectCopyOffset(block, 0), subjectCopyOffset(block, 1)] as const;
+    await refused(first, (bytes) => bytes.fill(7, first, second + SUBJECT_BLOCK_BYTES));
+    await refused(first, (bytes) => bytes.fill(7, first + 60, first + 61).fill(7, second + 70, second + 71));
+  }
+  // What is gone altogether, with others behind it.
+  await refused(subjectRecordOffset(0, 0), (bytes) => {
+    bytes.fill(0, subjectCopyOffset(0, 0), subjectCopyOffset(1, 0));
+  });
+  await refused(subjectRecordOffset(3, 0), (bytes) => {
+    for (const copy of [0, 1] as const) {
+      const at = subjectRecordOffset(3, copy);
+      bytes.fill(7, at, at + 10);
+      bytes.writeUInt32LE(
+        crc32(bytes.subarray(subjectCopyOffset(0, copy), subjectCopyOffset(0, copy) + SUBJECT_BLOCK_BYTES - 4)),
+        subjectCopyOffset(0, copy) + SUBJECT_BLOCK_BYTES - 4,
+      );
+    }
+  });
 });
 
 test("a record that somebody changed who has no key is an error for that subject, and no other", async () => {
@@ -168,12 +211,14 @@ test("a record that somebody changed who has no key is an error for that subject
   const bytes = ids.map((id) => sealed(keys, id));
   await keys.close();
   change(path, (file) => {
-    const [ann, bob] = [subjectRecordOffset(0), subjectRecordOffset(1)];
-    // The key of one in the place of the other.
-    file.copyWithin(ann + 36, bob + 36, bob + 128);
-    mend(file, 0);
-    file.writeUInt8((file[bob + 50] as number) ^ 1, bob + 50);
-    mend(file, 1);
+    for (const copy of [0, 1] as const) {
+      const [ann, bob] = [subjectRecordOffset(0, copy), subjectRecordOffset(1, copy)];
+      // The key of one in the place of the other.
+      file.copyWithin(ann + 36, bob + 36, bob + 128);
+      mend(file, 0, copy);
+      file.writeUInt8((file[bob + 50] as number) ^ 1, bob + 50);
+      mend(file, 1, copy);
+    }
   });
   const again = await opened();
   assert.equal(
@@ -191,7 +236,7 @@ test("whichever bit of the file flips, a key is the same, refused with a code, o
   const whole = readFileSync(path);
   const owner = await masters(1);
   const counts = new Map<string, number>();
-  for (let bit = 0; bit < whole.length * 8; bit += 3) {
+  for (let bit = 0; bit < whole.length * 8; bit += bit < SUBJECT_HEADER_BYTES * 8 ? 3 : 31) {
     const damaged = Buffer.from(whole);
     damaged[bit >> 3] = (damaged[bit >> 3] as number) ^ (1 << (bit & 7));
     writeFileSync(path, damaged);
@@ -211,8 +256,8 @@ test("whichever bit of the file flips, a key is the same, refused with a code, o
     }
     counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
   }
-  // The last record, damaged, is one that was never finished, as far as anybody can tell.
-  assert.equal([...counts.keys()].sort(), ["ERR_KEY_MISSING", "ERR_KEY_WRONG", "ERR_WAL_CORRUPT"]);
+  // Only the header is there once.
+  assert.equal([...counts.keys()].sort(), ["ERR_KEY_WRONG", "ERR_WAL_CORRUPT", "same"]);
 });
 
 test("what is no file of these keys, or of others, or is missing, is refused by name, and left as it is", async () => {
@@ -230,7 +275,7 @@ test("what is no file of these keys, or of others, or is missing, is refused by 
   await refused("ERR_KEY_WRONG", { keys: await masters(2) });
   for (const isWriting of [true, false]) {
     change(path, (bytes) => {
-      bytes.writeUInt32LE(2, 8);
+      bytes.writeUInt32LE(isWriting ? 1 : 3, 8);
       bytes.writeUInt32LE(crc32(bytes.subarray(0, 508)), 508);
     });
     await refused("ERR_WAL_VERSION", { isWriting });
@@ -256,12 +301,15 @@ test("what is no file of these keys, or of others, or is missing, is refused by 
 });
 
 test("a file that somebody began and died is finished", async () => {
-  for (const begun of [Buffer.alloc(0), Buffer.alloc(512), Buffer.from("VARVESUB")]) {
-    writeFileSync(path, begun);
+  for (const begun of [Buffer.alloc(0), Buffer.alloc(512), Buffer.alloc(9000, 7)]) {
+    writeFileSync(`${path}.tmp`, begun);
     const keys = await opened();
     const id = await keys.ensureKey("ann");
     await keys.close();
-    assert.equal((await opened()).liveKeyOf("ann"), id);
+    const again = await opened();
+    assert.equal(again.liveKeyOf("ann"), id);
+    await again.close();
+    assert.not.ok(existsSync(`${path}.tmp`));
     rmSync(path);
   }
 });
@@ -327,7 +375,7 @@ test("a key that another is just making is not sealed by, and when it is taken b
   };
   await withHeldFlushes(async (release) => {
     const bob = making.ensureKey("bob");
-    while (statSync(path).size < subjectRecordOffset(2)) await delay(1);
+    while (statSync(path).size < subjectCopyOffset(1, 0)) await delay(1);
     lookAround(); // both have seen it now
     assert.is(looking.liveKeyOf("bob"), null);
     const same = looking.ensureKey("bob"); // waits for the lock
@@ -336,18 +384,19 @@ test("a key that another is just making is not sealed by, and when it is taken b
     assert.equal(looking.liveKeyOf("bob"), await bob);
   });
   let failing: Promise<unknown> = Promise.resolve();
+  const before = readFileSync(path);
   await withFailing(
     "fdatasync",
     "EIO",
     () => true,
     async () => {
       failing = making.ensureKey("cid").catch((error: StoreError) => error.code);
-      while (statSync(path).size < subjectRecordOffset(3)) await new Promise((resolve) => process.nextTick(resolve));
+      while (readFileSync(path).equals(before)) await new Promise((resolve) => process.nextTick(resolve));
       lookAround();
       assert.is(await failing, "ERR_IO_FAILED");
     },
   );
-  assert.is(statSync(path).size, subjectRecordOffset(2));
+  assert.equal(readFileSync(path), before);
   const dan = await third.ensureKey("dan");
   const cid = await looking.ensureKey("cid");
   assert.not.equal(cid, dan);
@@ -363,30 +412,37 @@ test("a key that another is just making is not sealed by, and when it is taken b
   }
 });
 
-test("a destruction whose flush failed is told, and whoever opens the file next does it again", async () => {
-  const keys = await opened();
-  const id = await keys.ensureKey("ann");
-  const bytes = sealed(keys, id);
-  await rejects(
-    withFailing(
-      "fdatasync",
-      "EIO",
-      () => true,
-      () => keys.destroySubject("ann"),
-    ),
-    "ERR_IO_FAILED",
-  );
-  const again = await opened();
-  const { toLog } = again.compare([]);
-  assert.equal(toLog, [id.toString("hex")]);
-  let syncs = 0;
-  const counted = (): boolean => {
-    syncs++;
-    return false;
-  };
-  await withFailing("fdatasync", "EIO", counted, () => again.destroyKeys(toLog));
-  assert.is(syncs, 1);
-  assert.is(read(again, id, bytes), "destroyed");
+test("a destruction of which the first flush failed is none; after the second one has, whoever opens the file next ends it", async () => {
+  for (const [doomed, outcome] of [
+    [1, PLAIN.toString()],
+    [2, "destroyed"],
+  ] as const) {
+    const keys = await opened();
+    const id = await keys.ensureKey("ann");
+    await keys.ensureKey("bob");
+    const [bytes, before] = [sealed(keys, id), readFileSync(path)];
+    await rejects(
+      withFailing(
+        "fdatasync",
+        "EIO",
+        (count) => count === doomed,
+        () => keys.destroySubject("ann"),
+      ),
+      "ERR_IO_FAILED",
+    );
+    assert.is(readFileSync(path).equals(before), doomed === 1);
+    await rejects(keys.destroySubject("ann"), "ERR_IO_FAILED");
+    const again = await opened();
+    assert.is(read(again, id, bytes), outcome);
+    const { toLog } = again.compare([]);
+    assert.equal(toLog, doomed === 1 ? [] : [id.toString("hex")]);
+    assert.equal(await again.destroySubject("ann"), [id.toString("hex")]);
+    assert.is(read(again, id, bytes), "destroyed");
+    assert.not.ok(
+      readFileSync(path).includes(before.subarray(subjectRecordOffset(0, 1) + 36, subjectRecordOffset(0, 1) + 128)),
+    );
+    rmSync(path);
+  }
 });
 
 test("what the log knows as forgotten and the file does not, and the other way round, is found", async () => {
@@ -431,9 +487,10 @@ test("sealed anew, the file opens by the new master key only, has the same keys,
     "what was replaced is overwritten",
   );
   const after = readFileSync(path);
-  for (let at = subjectRecordOffset(1) + 36; at < before.length - 16; at += 16) {
-    const piece = before.subarray(at, at + 16);
-    assert.ok(piece.every((byte) => byte === 0) || !after.includes(piece), `bytes ${at}`);
+  for (const copy of [0, 1] as const) {
+    const start = subjectRecordOffset(1, copy);
+    for (let at = start + 36; at < start + 128; at += 4)
+      assert.not.ok(after.includes(before.subarray(at, at + 4)), `${at}`);
   }
   await rejects(opened(), "ERR_KEY_WRONG");
   const again = await opened({ keys: await masters(2) });
