@@ -64,6 +64,8 @@ export const STORE_ERROR_CODES = {
   ERR_GRAPH_EDGE_FIXED: "the edge exists with another label, source or target; those never change",
   ERR_GRAPH_FULL: "the graph in memory holds as much as its references can address",
   ERR_GRAPH_HORIZON: "the horizon of a purge lies in the future, or before that of an earlier purge",
+  ERR_GRAPH_SNAPSHOT_EXISTS: "a snapshot of the graph has this name already",
+  ERR_GRAPH_SNAPSHOT_NOT_FOUND: "no snapshot of the graph has this name",
   ERR_GRAPH_INVALID_PERIOD: "the period is empty, reversed or outside the safe range",
   ERR_GRAPH_INVALID_PROPERTY: "the property cannot be stored as given",
   ERR_IMPORT_SOURCE: "the repository or file cannot be read as what it should be",

@@ -1,23 +1,29 @@
 /** What the graph commands have in common: the point that is asked about, and which nodes are meant. */
 
-import { type Command, InvalidArgumentError } from "commander";
-import type { AsOf, Graph, GraphView } from "../index.js";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { AsOf, EdgeQuery, EntityReference, Graph, GraphView, RecordedAt, StepQuery } from "../index.js";
 import { type CommonOptions, instant, storeCommand, wholeNumber } from "./arguments.js";
-import { viewAt, type WhereClause } from "./graph-query.js";
+import { UsageError } from "./failure.js";
+import { type NodeSelection, selectNode, viewAt, type WhereClause } from "./graph-query.js";
 import { withReader } from "./stores.js";
-
-export type RecordedAt = NonNullable<AsOf["recordedAt"]>;
 
 /** A point on both axes; what is left out is now. */
 export interface PointOptions extends CommonOptions {
   readonly valid?: number;
   readonly recorded?: RecordedAt;
+  /** A named point instead of the two. */
+  readonly snapshot?: string;
 }
 
 const TIMES = `
 A time is ISO 8601 (UTC unless it says otherwise) or µs since 1970. --recorded also takes lsn:<number>.`;
 
 export function graphCommand(name: string, summary: string): Command {
+  return pointCommand(name, summary).option("--snapshot <name>", "at the point that has this name");
+}
+
+/** A command with the options of a point that cannot be a named one. */
+export function pointCommand(name: string, summary: string): Command {
   return storeCommand(name, summary)
     .option("--valid <time>", "when it held in the world (default: now)", instant)
     .option("--recorded <time>", "as the store knew it then (default: now)", recordedAt)
@@ -34,15 +40,90 @@ export function addNodeSelection(command: Command): Command {
   return addSelection(command.option("--id <id>", "the node with this id", wholeNumber(1)));
 }
 
+/** An entity of either kind. */
+export interface EntitySelection extends NodeSelection {
+  readonly edgeId?: number;
+}
+
+export function addEntitySelection(command: Command): Command {
+  return addNodeSelection(command).option("--edge-id <id>", "the edge with this id", wholeNumber(1));
+}
+
+/** The edge, or the one node that is meant. */
+export function entityOf(view: GraphView, options: EntitySelection): EntityReference {
+  const { edgeId } = options;
+  if (edgeId === undefined) return { kind: "node", id: options.id ?? selectNode(view, options).id };
+  if ((options.id ?? options.label ?? options.where) !== undefined)
+    throw new UsageError("--edge-id goes without --id, --label and --where");
+  return { kind: "edge", id: edgeId };
+}
+
+const DIRECTIONS = ["in", "out", "both"] as const;
+
+/** Which edges are followed. */
+export interface EdgeOptions {
+  readonly direction: (typeof DIRECTIONS)[number];
+  readonly edge?: string;
+}
+
+export function addEdgeOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--direction <way>", "the direction of the edges, seen from the node")
+        .choices(DIRECTIONS)
+        .default("both"),
+    )
+    .option("--edge <label>", "only over edges with this label");
+}
+
+export function edgeQueryOf({ direction, edge }: EdgeOptions): EdgeQuery & Pick<EdgeOptions, "direction"> {
+  return { direction, ...(edge !== undefined && { label: edge }) };
+}
+
+/** Which nodes are walked over, and how many are printed. */
+export interface StepOptions extends EdgeOptions {
+  readonly over?: string;
+  readonly limit?: number;
+}
+
+export function addStepOptions(command: Command): Command {
+  return addLimit(addEdgeOptions(command).option("--over <label>", "only over nodes with this label"), "nodes");
+}
+
+export function stepQueryOf(options: StepOptions): StepQuery & { readonly limit?: number } {
+  const { over, limit } = options;
+  return {
+    ...edgeQueryOf(options),
+    ...(over !== undefined && { nodeLabel: over }),
+    ...(limit !== undefined && { limit }),
+  };
+}
+
+export function addLimit(command: Command, what: string): Command {
+  return command.option("--limit <count>", `at most so many ${what}`, wholeNumber(1));
+}
+
 /** Opens the store for reading, builds its graph and runs work on it and on the view at the options' point. */
 export async function withGraph(
   options: PointOptions,
   work: (graph: Graph, view: GraphView) => Promise<void>,
 ): Promise<void> {
+  const { valid, recorded, snapshot } = options;
+  if (snapshot !== undefined && (valid ?? recorded) !== undefined)
+    throw new UsageError("--snapshot goes without --valid and --recorded");
   await withReader(options, [], async (reader) => {
     const graph = await reader.graph();
-    await work(graph, viewAt(graph, pointOf(options.valid, options.recorded)));
+    await work(graph, snapshot === undefined ? viewAt(graph, pointOf(valid, recorded)) : namedView(graph, snapshot));
   });
+}
+
+function namedView(graph: Graph, name: string): GraphView {
+  try {
+    return graph.snapshot(name);
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(error.message, { cause: error });
+    throw error;
+  }
 }
 
 export function pointOf(validAt: number | undefined, recorded: RecordedAt | undefined): AsOf {

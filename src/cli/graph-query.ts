@@ -23,8 +23,13 @@ export interface NodeSelection {
 
 /** A view at the point; a point outside what the log holds is a usage error. */
 export function viewAt(graph: Graph, point: AsOf): GraphView {
+  return within(() => graph.asOf(point));
+}
+
+/** Asks; an LSN outside what the log holds is a usage error. */
+export function within<Answer>(ask: () => Answer): Answer {
   try {
-    return graph.asOf(point);
+    return ask();
   } catch (error) {
     if (error instanceof RangeError) throw new UsageError(error.message, { cause: error });
     throw error;
@@ -106,6 +111,17 @@ export function printableEdge(edge: GraphEdge): object {
   return { id, label, source, target, properties, validFrom, validTo, recordedFrom, recordedTo };
 }
 
+/** With the LSNs that bound it. */
+export function printableRectangle(rectangle: GraphNode | GraphEdge): object {
+  const { lsn, supersededBy } = rectangle;
+  const entity = "source" in rectangle ? printableEdge(rectangle) : printableNode(rectangle);
+  return { ...entity, lsn, supersededBy };
+}
+
+export function formatRectangle(rectangle: GraphNode | GraphEdge): string {
+  return `${formatEntity(rectangle)}  recorded ${formatPeriod(rectangle.recordedFrom, rectangle.recordedTo)}`;
+}
+
 /** A node or an edge as one line for people. */
 export function formatEntity(entity: GraphNode | GraphEdge): string {
   const ends = "source" in entity ? ` ${entity.source} → ${entity.target}` : "";
@@ -121,7 +137,7 @@ export function formatPeriod(from: number, to: number | null): string {
  *
  * The keys are the user's, so the objects have no prototype to fall over.
  */
-function interpret(where: readonly WhereClause[]): Record<string, PropertyValue>[] {
+export function interpret(where: readonly WhereClause[]): Record<string, PropertyValue>[] {
   let queries: Record<string, PropertyValue>[] = [Object.create(null)];
   for (const { key, text } of where) {
     queries = queries.flatMap((query) =>

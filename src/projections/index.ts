@@ -3,7 +3,19 @@
 export type { RefusalReason } from "./checkpoint-file.js";
 export type { ParkedEvent } from "./checkpoint-format.js";
 export type { EventFeed, FeedEvent } from "./event-feed.js";
-export type { GraphEdge, GraphNode } from "./graph/entity.js";
+export type { EntityChange } from "./graph/changed-entities.js";
+export type {
+  ChangesPage,
+  ChangesQuery,
+  EntityReference,
+  GraphOverlap,
+  GraphVersion,
+  HistoryWindow,
+  Truncatable,
+} from "./graph/chronicle.js";
+export type { ComponentQuery, GraphComponent } from "./graph/components.js";
+export type { EdgeQuery } from "./graph/edge-filter.js";
+export type { EntityOf, GraphEdge, GraphNode } from "./graph/entity.js";
 export type { Graph, IndexDefinition } from "./graph/graph.js";
 export type {
   Detach,
@@ -16,9 +28,17 @@ export type {
   ValidPeriod,
 } from "./graph/graph-commands.js";
 export type { GraphChange, GraphHistory, HistoryOptions } from "./graph/graph-history.js";
-export type { AsOf } from "./graph/graph-state.js";
-export type { EdgeQuery, GraphView, NodeQuery, TraverseQuery, TraverseStep } from "./graph/graph-view.js";
+export type { GraphMatch, MatchRow } from "./graph/graph-match.js";
+export type { AsOf, RecordedAt } from "./graph/graph-point.js";
+export type { GraphView } from "./graph/graph-view.js";
+export type { GraphLineage, LineageQuery } from "./graph/lineage.js";
+export type { NamedSnapshot } from "./graph/named-snapshots.js";
+export type { NodeQuery } from "./graph/node-filter.js";
+export type { PageRank, PageRankQuery, RankedNode } from "./graph/page-rank.js";
 export type { Properties, PropertyValue } from "./graph/property.js";
+export type { GraphPath, PathQuery } from "./graph/shortest-path.js";
+export type { Subgraph, SubgraphQuery } from "./graph/subgraph.js";
+export type { StepQuery, TraverseQuery, TraverseStep } from "./graph/traversal.js";
 export type { WaitOptions } from "./lsn-waiters.js";
 export { openReader, openStore, type ReaderOptions } from "./open-store.js";
 export type { RetryReport } from "./parked-events.js";

@@ -1,15 +1,8 @@
 import { type Command, Option } from "commander";
-import type { GraphChange, GraphEdge, GraphNode } from "../../index.js";
+import type { GraphChange, GraphEdge, GraphNode, RecordedAt } from "../../index.js";
 import { instant } from "../arguments.js";
 import { UsageError } from "../failure.js";
-import {
-  graphCommand,
-  type PointOptions,
-  pointOf,
-  type RecordedAt,
-  recordedAt,
-  withGraph,
-} from "../graph-arguments.js";
+import { graphCommand, type PointOptions, pointOf, recordedAt, withGraph } from "../graph-arguments.js";
 import { formatEntity, printableEdge, printableNode, printTruncation, viewAt } from "../graph-query.js";
 import type { CommandContext } from "../program.js";
 

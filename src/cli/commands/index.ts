@@ -17,12 +17,26 @@ import { coresCommand } from "./cores.js";
 import { demoCommand } from "./demo.js";
 import { doctorCommand } from "./doctor.js";
 import { forgetCommand } from "./forget.js";
+import { graphChangesCommand } from "./graph-changes.js";
+import { graphComponentsCommand } from "./graph-components.js";
+import { graphDegreeCommand } from "./graph-degree.js";
 import { graphDiffCommand } from "./graph-diff.js";
+import { graphExportCommand } from "./graph-export.js";
 import { graphFindCommand } from "./graph-find.js";
 import { graphHistoryCommand } from "./graph-history.js";
+import { graphLineageCommand } from "./graph-lineage.js";
+import { graphLsnCommand } from "./graph-lsn.js";
+import { graphMatchCommand } from "./graph-match.js";
 import { graphNeighborsCommand } from "./graph-neighbors.js";
 import { graphNodeCommand } from "./graph-node.js";
+import { graphOverlapsCommand } from "./graph-overlaps.js";
+import { graphPathCommand } from "./graph-path.js";
 import { graphPurgeCommand } from "./graph-purge.js";
+import { graphRankCommand } from "./graph-rank.js";
+import { graphSnapshotCommand } from "./graph-snapshot.js";
+import { graphSubgraphCommand } from "./graph-subgraph.js";
+import { graphTraverseCommand } from "./graph-traverse.js";
+import { graphVersionCommand } from "./graph-version.js";
 import { importGitCommand } from "./import-git.js";
 import { importNdjsonCommand } from "./import-ndjson.js";
 import { inspectCommand } from "./inspect.js";
@@ -52,9 +66,23 @@ export const COMMANDS: readonly CommandBuilder[] = [
   group("graph", "ask the bi-temporal graph", [
     graphFindCommand,
     graphNodeCommand,
+    graphMatchCommand,
     graphNeighborsCommand,
+    graphDegreeCommand,
+    graphTraverseCommand,
+    graphPathCommand,
+    graphSubgraphCommand,
+    graphComponentsCommand,
+    graphRankCommand,
     graphHistoryCommand,
+    graphVersionCommand,
     graphDiffCommand,
+    graphChangesCommand,
+    graphOverlapsCommand,
+    graphLineageCommand,
+    graphLsnCommand,
+    graphExportCommand,
+    graphSnapshotCommand,
     graphPurgeCommand,
   ]),
   group("projection", "look at read models, rebuild them, have them stand still", [

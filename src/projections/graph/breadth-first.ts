@@ -6,9 +6,12 @@
  */
 
 import { assert } from "../../assert.js";
-import type { EdgeDirection, GraphTables } from "./graph-tables.js";
-import type { GraphView, TraverseStep } from "./graph-view.js";
+import type { EdgeFilter } from "./edge-filter.js";
+import type { GraphTables } from "./graph-tables.js";
+import type { GraphView } from "./graph-view.js";
+import type { NodeFilter } from "./node-filter.js";
 import { SlotSet } from "./slot-set.js";
+import type { TraverseStep } from "./traversal.js";
 
 /** What is touched at once fits into the processor's first-level cache. */
 const NODES_AT_ONCE = 32;
@@ -18,9 +21,9 @@ const EDGES_AHEAD_MAX = 8;
 export interface Walk {
   /** Slot of a visible node. */
   readonly start: number;
-  readonly direction: EdgeDirection;
-  /** Of the edges; null: any. */
-  readonly label: number | null;
+  readonly over: EdgeFilter;
+  /** What it does not hold for is neither given nor walked through. */
+  readonly onto: NodeFilter;
   readonly maxDepth: number;
 }
 
@@ -45,7 +48,7 @@ export class BreadthFirst {
 
   /** The nodes reached, nearest first, each once, without the start. */
   *steps(): Generator<TraverseStep, void, undefined> {
-    const { start, maxDepth } = this.#walk;
+    const { start, onto, maxDepth } = this.#walk;
     const { nodes, edges } = this.#tables;
     const view = this.#view;
     const seen = this.#seen;
@@ -57,7 +60,8 @@ export class BreadthFirst {
         this.#expand(frontier, first, Math.min(first + NODES_AT_ONCE, frontier.length));
         for (let index = 0; index < this.#count; index += 1) {
           const other = this.#others[index] as number;
-          if (view.nodeRow(other) === 0 || !seen.add(other)) continue;
+          const row = view.nodeRow(other);
+          if (row === 0 || !seen.add(other) || !onto.holds(other, row)) continue;
           next.push(other);
           const edge = edges.id(this.#edges[index] as number);
           yield { id: nodes.id(other), depth, edge, from: nodes.id(this.#froms[index] as number) };
@@ -69,7 +73,7 @@ export class BreadthFirst {
 
   /** Collects the visible edges of `frontier[first, end)`; whether their other ends are visible is not looked at yet. */
   #expand(frontier: readonly number[], first: number, end: number): void {
-    const { direction } = this.#walk;
+    const { direction } = this.#walk.over;
     this.#count = 0;
     let touched = 0;
     if (direction !== "in") touched += this.#touch(frontier, first, end, true);
@@ -118,7 +122,7 @@ export class BreadthFirst {
 
   #followIn(node: number): void {
     const { nodes, edges } = this.#tables;
-    const isBoth = this.#walk.direction === "both";
+    const isBoth = this.#walk.over.direction === "both";
     for (let edge = nodes.lastIn(node); edge !== 0; edge = edges.nextIn(edge)) {
       const source = edges.source(edge);
       if (isBoth && source === node) continue; // a loop, which came with those that leave
@@ -127,7 +131,7 @@ export class BreadthFirst {
   }
 
   #isVisible(edge: number): boolean {
-    const { label } = this.#walk;
+    const { label } = this.#walk.over;
     const { edges } = this.#tables;
     if (label !== null && edges.label(edge) !== label) return false;
     return edges.timelines.rowAt(edge, this.#view.validAt, this.#view.lsn) !== 0;

@@ -26,6 +26,12 @@ export interface GraphEdge extends GraphNode {
   readonly target: number;
 }
 
+/** What the two kinds of entities are. */
+export interface EntityOf {
+  readonly node: GraphNode;
+  readonly edge: GraphEdge;
+}
+
 /** A rectangle as it stood at some LSN. */
 export interface Rectangle {
   validFrom: number;

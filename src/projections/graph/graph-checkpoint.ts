@@ -1,5 +1,6 @@
 /**
- * The graph's checkpoint, format version 2. Version 1 knew no purges: it is not read, the graph is built anew.
+ * The graph's checkpoint, format version 3. Version 1 knew no purges and version 2 no named snapshots: they are not read, the graph is built
+ * anew.
  *
  *     "VARVEGRF"              8 bytes
  *     byte order mark         u32 0x01020304 as the writing machine holds it; a reader of the other order refuses
@@ -17,10 +18,11 @@
 import { StoreError } from "../../errors.js";
 import { Int32Column } from "./column.js";
 import { GraphTables } from "./graph-tables.js";
+import type { NamedSnapshot } from "./named-snapshots.js";
 import type { Records } from "./records.js";
 import type { Rejection } from "./rejection-list.js";
 
-const FORMAT_VERSION = 2;
+const FORMAT_VERSION = 3;
 const MAGIC = "VARVEGRF";
 const ORDER_MARK = 0x01020304;
 const PREAMBLE_BYTES = 16;
@@ -40,6 +42,8 @@ interface Header {
   readonly free: { readonly node: number; readonly edge: number };
   /** Of the last purge; `before` is null where there was none. */
   readonly purged: { readonly before: number | null; readonly lsn: number; readonly removedCount: number };
+  /** In the order in which they were named. */
+  readonly snapshots: readonly NamedSnapshot[];
   readonly rows: readonly number[];
   readonly arena: { readonly filling: number; readonly sizes: readonly number[] };
 }
@@ -96,6 +100,7 @@ function headerOf(tables: GraphTables): Header {
     labelled: tables.labelled.length,
     free: { node: nodes.timelines.free, edge: edges.timelines.free },
     purged: { before: purged.before, lsn: purged.lsn, removedCount: purged.removedCount },
+    snapshots: tables.snapshots.list(),
     rows: tablesOf(tables).map((table) => table.length),
     arena: { filling: contents.filling, sizes: Array.from(contents.used(), (chunk) => chunk.length) },
   };
@@ -122,7 +127,7 @@ function isCount(value: unknown): value is number {
 
 /** The file around it has a checksum: this is for one that lies, so that nothing is allocated for it. */
 function isHeader(header: Header): boolean {
-  const { lsn, time, rejectedCount, rejections, labels, labelled, free, purged, rows, arena } = header;
+  const { lsn, time, rejectedCount, rejections, labels, labelled, free, purged, snapshots, rows, arena } = header;
   return (
     isCount(lsn) &&
     (time === null || Number.isFinite(time)) &&
@@ -138,12 +143,19 @@ function isHeader(header: Header): boolean {
     (purged?.before === null || Number.isSafeInteger(purged?.before)) &&
     isCount(purged.lsn) &&
     isCount(purged.removedCount) &&
+    Array.isArray(snapshots) &&
+    snapshots.every(isSnapshot) &&
     Array.isArray(rows) &&
     rows.every(isCount) &&
     Number.isSafeInteger(arena?.filling) &&
     Array.isArray(arena.sizes) &&
     arena.sizes.every(isCount)
   );
+}
+
+function isSnapshot(value: NamedSnapshot | null | undefined): boolean {
+  if (typeof value?.name !== "string") return false;
+  return Number.isSafeInteger(value.validAt) && isCount(value.lsn) && isCount(value.namedBy);
 }
 
 /** NaN where the header does not know every table. */
@@ -161,6 +173,7 @@ function restoreSmallParts(tables: GraphTables, header: Header): void {
     tables.labels.intern(bytes, 0, bytes.length);
   }
   for (let label = 0; label < header.labelled; label += 1) tables.labelled.push(new Int32Column());
+  for (const snapshot of header.snapshots) tables.snapshots.add(snapshot);
   const { purged } = tables;
   purged.before = header.purged.before;
   purged.lsn = header.purged.lsn;

@@ -7,10 +7,14 @@
 
 import type { AppendResult, BufferedResult, EventInput } from "../../events/index.js";
 import { encodeGraphEvent, type GraphEventData, type GraphPurgedData } from "./graph-event-codec.js";
-import { type EntityKind, PURGED_TYPE } from "./graph-event-kind.js";
+import { type EntityKind, PURGED_TYPE, SNAPSHOT_NAMED_TYPE, SNAPSHOT_REMOVED_TYPE } from "./graph-event-kind.js";
 import { checkKnownKeys, checkRecord } from "./graph-input.js";
-import { type GraphState, refusal } from "./graph-state.js";
+import type { AsOf } from "./graph-point.js";
+import type { GraphState } from "./graph-state.js";
+import type { NamedSnapshot } from "./named-snapshots.js";
 import type { Properties } from "./property.js";
+import { refusal } from "./refusal.js";
+import { checkSnapshotName, type SnapshotNamedData, type SnapshotRemovedData } from "./snapshot-events.js";
 
 /** A valid period, half-open, in µs since 1970. Default: from the event's own recordedAt on, with an open end. */
 export interface ValidPeriod {
@@ -82,7 +86,7 @@ export interface GraphCommandStore {
 
 /** What commands need of the running projection. */
 export interface AppliedGraph {
-  readonly state: Pick<GraphState, "foresee" | "lsn" | "purgedVersions" | "rejectionAt" | "truncatedBefore">;
+  readonly state: Pick<GraphState, "asOf" | "foresee" | "lsn" | "purgedVersions" | "rejectionAt" | "truncatedBefore">;
   whenProcessed(lsn: number): Promise<void>;
 }
 
@@ -154,6 +158,18 @@ export class GraphCommands {
     return { lsn, truncatedBefore: truncatedBefore ?? recordedBefore, purgedVersions };
   }
 
+  async nameSnapshot(name: string, point: AsOf): Promise<NamedSnapshot> {
+    checkSnapshotName(name);
+    const { validAt, lsn } = this.#applied.state.asOf(point);
+    const data = { name, validAt, lsn };
+    return { ...data, namedBy: await this.#write({ kind: "graph", id: 0 }, SNAPSHOT_NAMED_TYPE, data) };
+  }
+
+  async removeSnapshot(name: string): Promise<{ readonly lsn: number }> {
+    const data = { name: checkSnapshotName(name) };
+    return { lsn: await this.#write({ kind: "graph", id: 0 }, SNAPSHOT_REMOVED_TYPE, data) };
+  }
+
   async #run(
     kind: EntityKind,
     operation: Operation,
@@ -168,7 +184,7 @@ export class GraphCommands {
   async #write(
     { kind, id }: { readonly kind: EntityKind | "graph"; readonly id: number },
     type: string,
-    data: GraphEventData | GraphPurgedData,
+    data: GraphEventData | GraphPurgedData | SnapshotNamedData | SnapshotRemovedData,
     subject?: string,
   ): Promise<number> {
     const payload = encodeGraphEvent(type, data);

@@ -17,9 +17,19 @@ import {
   hasField,
   IDS_RESERVED_TYPE,
   PURGED_TYPE,
+  SNAPSHOT_NAMED_TYPE,
+  SNAPSHOT_REMOVED_TYPE,
 } from "./graph-event-kind.js";
 import { checkId, checkKnownKeys, checkLabel, checkPeriod, checkRecord, checkTime } from "./graph-input.js";
 import { decodeProperties, type Properties, writeProperties } from "./property.js";
+import {
+  readSnapshotNamed,
+  readSnapshotRemoved,
+  type SnapshotNamedData,
+  type SnapshotRemovedData,
+  writeSnapshotNamed,
+  writeSnapshotRemoved,
+} from "./snapshot-events.js";
 import { decodeText } from "./text.js";
 import { WIRE_BYTES, WIRE_FIXED64, WIRE_VARINT, WireWriter } from "./wire.js";
 
@@ -49,6 +59,9 @@ export interface GraphPurgedData {
   readonly recordedBefore: number;
 }
 
+/** `data` of any type of graph.proto. */
+export type AnyGraphData = GraphEventData | IdsReservedData | GraphPurgedData | SnapshotNamedData | SnapshotRemovedData;
+
 export interface GraphEventCodec {
   encode(data: unknown): Uint8Array;
   decode(bytes: Uint8Array): unknown;
@@ -56,13 +69,15 @@ export interface GraphEventCodec {
 
 /** The codecs of all types of graph.proto, for the event store's registry. */
 export const graphEventCodecs: ReadonlyMap<string, GraphEventCodec> = new Map(
-  [...GRAPH_EVENT_KINDS.keys(), IDS_RESERVED_TYPE, PURGED_TYPE].map((type) => [
-    type,
-    {
-      encode: (data: unknown) => encodeGraphEvent(type, data),
-      decode: (bytes: Uint8Array) => decodeGraphEvent(type, bytes),
-    },
-  ]),
+  [...GRAPH_EVENT_KINDS.keys(), IDS_RESERVED_TYPE, PURGED_TYPE, SNAPSHOT_NAMED_TYPE, SNAPSHOT_REMOVED_TYPE].map(
+    (type) => [
+      type,
+      {
+        encode: (data: unknown) => encodeGraphEvent(type, data),
+        decode: (bytes: Uint8Array) => decodeGraphEvent(type, bytes),
+      },
+    ],
+  ),
 );
 
 // A property's getter may encode another event meanwhile, so the writer is taken while it is in use.
@@ -81,6 +96,8 @@ export function encodeGraphEvent(type: string, data: unknown): Uint8Array {
     writer.clear();
     if (type === IDS_RESERVED_TYPE) writeReservation(writer, data);
     else if (type === PURGED_TYPE) writePurge(writer, data);
+    else if (type === SNAPSHOT_NAMED_TYPE) writeSnapshotNamed(writer, data);
+    else if (type === SNAPSHOT_REMOVED_TYPE) writeSnapshotRemoved(writer, data);
     else writeEvent(writer, kindOf(type), data);
     return writer.finish();
   } finally {
@@ -89,7 +106,13 @@ export function encodeGraphEvent(type: string, data: unknown): Uint8Array {
 }
 
 /** Decodes one graph event; throws ERR_EVENTS_SCHEMA, or the code of what is wrong with its period or properties. */
-export function decodeGraphEvent(type: string, bytes: Uint8Array): GraphEventData | IdsReservedData | GraphPurgedData {
+export function decodeGraphEvent(type: string, bytes: Uint8Array): AnyGraphData {
+  if (type === SNAPSHOT_NAMED_TYPE || type === SNAPSHOT_REMOVED_TYPE) {
+    const read = type === SNAPSHOT_NAMED_TYPE ? readSnapshotNamed : readSnapshotRemoved;
+    const data = read(bytes, 0, bytes.length);
+    if (typeof data === "string") throw malformed(data, type);
+    return data;
+  }
   if (type === PURGED_TYPE) {
     const recordedBefore = readPurge(bytes, 0, bytes.length);
     if (typeof recordedBefore !== "number") throw malformed(recordedBefore, type);

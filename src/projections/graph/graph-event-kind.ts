@@ -15,6 +15,8 @@ export interface GraphEventKind {
 
 export const IDS_RESERVED_TYPE = "varve.v1.GraphIdsReserved";
 export const PURGED_TYPE = "varve.v1.GraphPurged";
+export const SNAPSHOT_NAMED_TYPE = "varve.v1.GraphSnapshotNamed";
+export const SNAPSHOT_REMOVED_TYPE = "varve.v1.GraphSnapshotRemoved";
 
 // Field numbers of graph.proto, the same in every message that has the field.
 export const FIELD_ID = 1;
@@ -44,7 +46,7 @@ const KINDS: readonly GraphEventKind[] = [
   kind("EdgeRetracted", "edge", "retract", []),
 ];
 
-/** The kinds by type name, without `GraphIdsReserved` and `GraphPurged`, which are about no entity. */
+/** The kinds by type name, without the types above, which are about no entity. */
 export const GRAPH_EVENT_KINDS: ReadonlyMap<string, GraphEventKind> = new Map(KINDS.map((each) => [each.type, each]));
 
 export function hasField(kind: GraphEventKind, field: number): boolean {

@@ -1,7 +1,7 @@
 /** One entity through time, and one view against another. */
 
 import type { ContentArena } from "./content-arena.js";
-import { edgeOf, type GraphEdge, type GraphNode, nodeOf, type Rectangle, rectangleKnownAt } from "./entity.js";
+import { type GraphEdge, type GraphNode, type Rectangle, rectangleKnownAt } from "./entity.js";
 import type { EntityKind } from "./graph-event-kind.js";
 import type { GraphTables } from "./graph-tables.js";
 import type { GraphView } from "./graph-view.js";
@@ -48,14 +48,23 @@ export function historyOf(
   slot: number,
   now: number,
   { at, coalesce = false }: HistoryOptions,
-): (GraphNode | GraphEdge)[] {
-  const { timelines } = tables.of(kind);
-  let rectangles = Array.from(timelines.rows(slot), (row) => rectangleKnownAt(timelines, slot, row, tables.clock.lsn));
+): Rectangle[] {
+  let rectangles = rectanglesOf(tables, kind, slot);
   if (at === "valid") rectangles = rectangles.filter((each) => each.until === Number.POSITIVE_INFINITY);
   else if (at === "recorded") rectangles = rectangles.filter((each) => each.validFrom <= now && now < each.validTo);
   if (coalesce) rectangles = at === undefined ? joinBoth(tables, rectangles) : joinAlong(tables, rectangles, at);
-  rectangles.sort((a, b) => a.lsn - b.lsn || a.validFrom - b.validFrom);
-  return rectangles.map((each) => (kind === "node" ? nodeOf(tables, slot, each) : edgeOf(tables, slot, each)));
+  return rectangles.sort(inHistoryOrder);
+}
+
+/** All that are left, in that order. */
+export function rectanglesOf(tables: GraphTables, kind: EntityKind, slot: number): Rectangle[] {
+  const { timelines } = tables.of(kind);
+  const all = Array.from(timelines.rows(slot), (row) => rectangleKnownAt(timelines, slot, row, tables.clock.lsn));
+  return all.sort(inHistoryOrder);
+}
+
+function inHistoryOrder(a: Rectangle, b: Rectangle): number {
+  return a.lsn - b.lsn || (a.validFrom < b.validFrom ? -1 : 1);
 }
 
 /** Joining along one axis can make neighbours along the other, so until nothing joins any more. */

@@ -25,6 +25,14 @@ export function checkId(name: string, value: unknown): number {
   return value as number;
 }
 
+/** A number from 0 to below 1. */
+export function checkShare(name: string, value: unknown): number {
+  if (typeof value !== "number" || !(value >= 0 && value < 1)) {
+    throw new TypeError(`${name} must be a number from 0 to below 1, not ${String(value)}`);
+  }
+  return value;
+}
+
 export function checkLabel(value: unknown): string {
   if (typeof value !== "string" || value === "" || !isWellFormed(value)) {
     throw new TypeError("label must be a non-empty string of well-formed text");

@@ -8,18 +8,21 @@
 
 import { assert } from "../../assert.js";
 import { StoreError, type StoreErrorCode } from "../../errors.js";
-import type { GraphEdge, GraphNode } from "./entity.js";
+import { Chronicle } from "./chronicle.js";
+import type { EntityOf } from "./entity.js";
+import { GLOBAL_TYPES, readGlobalChange } from "./global-change.js";
 import { decodeTables, encodeTables } from "./graph-checkpoint.js";
-import { GraphEventFields, readPurge } from "./graph-event-fields.js";
-import { type EntityKind, GRAPH_EVENT_KINDS, type GraphEventKind, PURGED_TYPE } from "./graph-event-kind.js";
-import { differences, type GraphChange, type GraphHistory, type HistoryOptions, historyOf } from "./graph-history.js";
-import { checkChoice, checkId, checkKnownKeys, checkRecord, checkTime } from "./graph-input.js";
-import { judgePurge, purge } from "./graph-purge.js";
+import { GraphEventFields } from "./graph-event-fields.js";
+import { type EntityKind, GRAPH_EVENT_KINDS, type GraphEventKind } from "./graph-event-kind.js";
+import { differences, type GraphChange, type GraphHistory, type HistoryOptions } from "./graph-history.js";
+import { type AsOf, pointOf } from "./graph-point.js";
 import { GraphTables } from "./graph-tables.js";
 import { GraphView } from "./graph-view.js";
 import { GraphWriter } from "./graph-writer.js";
+import type { NamedSnapshot } from "./named-snapshots.js";
 import type { RawEvent } from "./raw-event.js";
 import type { Rejection } from "./rejection-list.js";
+import { checkSnapshotName } from "./snapshot-events.js";
 
 // As many as a processor can usefully fetch for; their lines fit its first-level cache.
 const EVENTS_AHEAD_MAX = 64;
@@ -29,15 +32,9 @@ export interface GraphStateOptions {
   readonly clock?: () => number;
 }
 
-/** The point of a view; what is left out is now. */
-export interface AsOf {
-  /** µs since 1970. Default: the later of the wall clock and the effective recordedAt of the view's LSN. */
-  readonly validAt?: number;
-  /** µs since 1970, or exactly an LSN that was applied. Default: the last LSN applied. */
-  readonly recordedAt?: number | { readonly lsn: number };
-}
-
 export class GraphState {
+  /** Answers what is asked along the axes. */
+  readonly chronicle: Chronicle;
   readonly #tables: GraphTables;
   readonly #writer: GraphWriter;
   readonly #fields = new GraphEventFields();
@@ -53,6 +50,7 @@ export class GraphState {
     this.#tables = tables;
     this.#writer = new GraphWriter(tables);
     this.#clock = options.clock ?? (() => Date.now() * 1000);
+    this.chronicle = new Chronicle(tables, this.#clock);
   }
 
   /** The last LSN applied, 0 before the first. */
@@ -134,7 +132,7 @@ export class GraphState {
     clock.advance(event.lsn, event.recordedAt);
     const kind = this.#kindOf(event.type);
     if (kind === undefined) {
-      if (event.type === PURGED_TYPE) this.#purge(event);
+      if (GLOBAL_TYPES.has(event.type)) this.#applyGlobal(event);
       return;
     }
     clock.anchor();
@@ -151,8 +149,9 @@ export class GraphState {
   foresee(type: string, payload: Uint8Array): { code: StoreErrorCode; edges: number } | null {
     const kind = this.#kindOf(type);
     const time = Math.max(this.#clock(), this.#tables.clock.time);
-    if (type === PURGED_TYPE) {
-      const code = this.#judgePurge(readPurge(payload, 0, payload.length), time);
+    if (GLOBAL_TYPES.has(type)) {
+      const change = readGlobalChange(this.#tables, type, payload, 0, payload.length);
+      const code = typeof change === "string" ? change : change.judge(time, this.lsn);
       return code === null ? null : { code, edges: 0 };
     }
     if (kind === undefined) return null;
@@ -167,14 +166,7 @@ export class GraphState {
    * Throws `RangeError` for an LSN that was not applied yet, ERR_GRAPH_INVALID_PERIOD for a time outside ±(2^53 − 1).
    */
   asOf(point: AsOf = {}): GraphView {
-    checkKnownKeys("asOf", checkRecord("asOf", point), ["validAt", "recordedAt"]);
-    const { recordedAt } = point;
-    const lsn = this.#lsnOf(recordedAt);
-    const validAt =
-      point.validAt === undefined
-        ? Math.max(this.#clock(), this.#tables.clock.timeOf(lsn))
-        : checkTime("validAt", point.validAt);
-    return new GraphView(this.#tables, validAt, lsn, typeof recordedAt === "number" ? recordedAt : null);
+    return new GraphView(this.#tables, pointOf(this.#tables.clock, this.#clock(), "asOf", point));
   }
 
   /** Builds some of an index of nodes; true when it is there. */
@@ -185,18 +177,22 @@ export class GraphState {
   }
 
   /** Everything the graph knows or knew about a node or an edge: its rectangles in the order (recordedFrom, validFrom). */
-  history(kind: "node", id: number, options?: HistoryOptions): GraphHistory<GraphNode>;
-  history(kind: "edge", id: number, options?: HistoryOptions): GraphHistory<GraphEdge>;
-  history(kind: EntityKind, id: number, options: HistoryOptions = {}): GraphHistory<GraphNode> {
-    checkChoice("kind", kind, ["node", "edge"]);
-    checkKnownKeys("history", checkRecord("history", options), ["at", "coalesce"]);
-    if (options.at !== undefined) checkChoice("at", options.at, ["valid", "recorded"]);
-    const slot = this.#tables.of(kind).ids.slotOf(checkId("id", id));
-    const now = Math.max(this.#clock(), this.#tables.clock.time);
-    const rectangles = slot === 0 ? [] : historyOf(this.#tables, kind, slot, now, options);
-    // What is in force along valid time is there whatever was purged.
-    const truncatedBefore = options.at === "valid" ? null : this.truncatedBefore;
-    return Object.assign(rectangles, { truncatedBefore });
+  history<Kind extends EntityKind>(kind: Kind, id: number, options: HistoryOptions = {}): GraphHistory<EntityOf[Kind]> {
+    return this.chronicle.history(kind, id, options);
+  }
+
+  /** The points that have a name, in the order in which they were given it. */
+  get snapshots(): readonly NamedSnapshot[] {
+    return this.#tables.snapshots.list();
+  }
+
+  /** The view at a named point. Throws ERR_GRAPH_SNAPSHOT_NOT_FOUND. */
+  snapshot(name: string): GraphView {
+    const found = this.#tables.snapshots.get(checkSnapshotName(name));
+    if (found === undefined) {
+      throw new StoreError("ERR_GRAPH_SNAPSHOT_NOT_FOUND", `no snapshot is named ${JSON.stringify(name)}`, { name });
+    }
+    return new GraphView(this.#tables, { validAt: found.validAt, lsn: found.lsn, askedAt: null });
   }
 
   /** What is different in the second view: entities that exist in one only, or hold something else. One at a time. */
@@ -240,18 +236,14 @@ export class GraphState {
     return this.#writer.judge(kind, fields);
   }
 
-  /** At its own LSN: a purge is judged by when it was recorded, wherever it is applied. */
-  #purge({ lsn, bytes, payloadStart, payloadEnd }: RawEvent): void {
+  /** What is about the graph as a whole, judged at its own LSN. */
+  #applyGlobal({ type, lsn, bytes, payloadStart, payloadEnd }: RawEvent): void {
     const { clock, rejections } = this.#tables;
     clock.anchor();
-    const recordedBefore = readPurge(bytes, payloadStart, payloadEnd);
-    const code = this.#judgePurge(recordedBefore, clock.time);
+    const change = readGlobalChange(this.#tables, type, bytes, payloadStart, payloadEnd);
+    const code = typeof change === "string" ? change : change.judge(clock.time, lsn - 1);
     if (code !== null) rejections.add({ lsn, code, kind: "graph", id: 0, edges: 0 });
-    else purge(this.#tables, recordedBefore as number); // what is no number was refused
-  }
-
-  #judgePurge(recordedBefore: number | StoreErrorCode, recordedAt: number): StoreErrorCode | null {
-    return typeof recordedBefore === "number" ? judgePurge(this.#tables, recordedBefore, recordedAt) : recordedBefore;
+    else if (typeof change !== "string") change.write(lsn);
   }
 
   #reject(kind: GraphEventKind, fields: GraphEventFields, code: StoreErrorCode, lsn: number): void {
@@ -262,32 +254,4 @@ export class GraphState {
   #edgesInTheWay(fields: GraphEventFields, code: StoreErrorCode): number {
     return code === "ERR_GRAPH_HAS_EDGES" ? this.#writer.countEdges(fields) : 0;
   }
-
-  #lsnOf(recordedAt: AsOf["recordedAt"]): number {
-    if (recordedAt === undefined) return this.lsn;
-    if (typeof recordedAt === "number") return this.#tables.clock.lsnAt(checkTime("recordedAt", recordedAt));
-    checkKnownKeys("recordedAt", checkRecord("recordedAt", recordedAt), ["lsn"]);
-    const { lsn } = recordedAt;
-    if (lsn !== 0) checkId("recordedAt.lsn", lsn);
-    if (lsn > this.lsn) throw new RangeError(`LSN ${lsn} was not applied yet: the graph is at ${this.lsn}`);
-    return lsn;
-  }
-}
-
-const REASONS: ReadonlyMap<StoreErrorCode, string> = new Map([
-  ["ERR_GRAPH_HORIZON", "its horizon lies in the future, or before that of an earlier purge"],
-]);
-
-/** The error that a command fails with. */
-export function refusal(
-  code: StoreErrorCode,
-  kind: Rejection["kind"],
-  id: number,
-  edges: number,
-  lsn: number | null,
-): StoreError {
-  const reason = REASONS.get(code) ?? (code === "ERR_GRAPH_HAS_EDGES" ? `${edges} edges are in force there` : code);
-  const where = lsn === null ? "" : ` at LSN ${lsn}`;
-  const what = kind === "graph" ? "the purge" : `${kind} ${id}`;
-  return new StoreError(code, `${what} was refused${where}: ${reason}`, { kind, id, lsn, edges });
 }

@@ -5,6 +5,7 @@ import { ContentArena } from "./content-arena.js";
 import type { EntityKind } from "./graph-event-kind.js";
 import { IdIndex } from "./id-index.js";
 import { LabelTable } from "./label-table.js";
+import { NamedSnapshots } from "./named-snapshots.js";
 import { PropertyIndexes } from "./property-indexes.js";
 import { PurgeHorizon } from "./purge-horizon.js";
 import { RecordedClock } from "./recorded-clock.js";
@@ -122,6 +123,7 @@ export class GraphTables {
   readonly rejections: RejectionList = new RejectionList();
   readonly indexes: PropertyIndexes = new PropertyIndexes();
   readonly purged: PurgeHorizon = new PurgeHorizon();
+  readonly snapshots: NamedSnapshots = new NamedSnapshots();
 
   of(kind: EntityKind): NodeTable | EdgeTable {
     return kind === "node" ? this.nodes : this.edges;

@@ -7,46 +7,25 @@
  *
  * Nodes and edges come out in an order that is the same for the same log: edges and neighbours with the last created
  * first, `find` with the first created first, `traverse` breadth first.
+ *
+ * Whatever walks along edges comes to each node once, but for `match`, which goes as many steps as its pattern has: no question runs in
+ * circles. An id that the view does not have is no error: there is nothing at it.
  */
 
-import { BreadthFirst } from "./breadth-first.js";
+import { type ComponentQuery, components, type GraphComponent } from "./components.js";
+import { type EdgeFilter, type EdgeQuery, edgeFilterOf } from "./edge-filter.js";
 import { edgeOf, type GraphEdge, type GraphNode, nodeOf, rectangleKnownAt } from "./entity.js";
-import { checkChoice, checkId, checkKnownKeys, checkLabel, checkRecord } from "./graph-input.js";
-import type { EdgeDirection, GraphTables } from "./graph-tables.js";
-import type { Properties } from "./property.js";
-import { PropertyMatch } from "./property-match.js";
+import { checkId, checkKnownKeys, checkRecord, checkShare } from "./graph-input.js";
+import { GraphMatch } from "./graph-match.js";
+import type { GraphPoint } from "./graph-point.js";
+import type { GraphTables } from "./graph-tables.js";
+import { NodeFilter, type NodeQuery } from "./node-filter.js";
+import { PAGE_RANK_DEFAULTS, PAGE_RANK_ITERATIONS_MAX, PageRank, type PageRankQuery } from "./page-rank.js";
+import { type GraphPath, type PathQuery, shortestPath } from "./shortest-path.js";
+import { type Subgraph, type SubgraphQuery, subgraph } from "./subgraph.js";
+import { nodeQueryOf, type TraverseQuery, type TraverseStep, traverse } from "./traversal.js";
 
-export interface EdgeQuery {
-  /** Seen from the node. Default "both", a loop once. */
-  readonly direction?: EdgeDirection;
-  /** Only edges with this label. */
-  readonly label?: string;
-}
-
-export interface NodeQuery {
-  /** Only nodes with this label. */
-  readonly label?: string;
-  /** Only nodes that have all of these properties, with exactly these values. */
-  readonly where?: Readonly<Properties>;
-}
-
-export interface TraverseQuery extends EdgeQuery {
-  /** How many edges away from the start at most. */
-  readonly maxDepth: number;
-  /** How many steps to give at most. No limit by default. */
-  readonly limit?: number;
-}
-
-/** A node reached by `traverse`, which gives ids only: ask the view for what it needs of them. */
-export interface TraverseStep {
-  /** The node's id. */
-  readonly id: number;
-  /** How many edges away from the start, from 1. */
-  readonly depth: number;
-  /** The edge by which it was reached first, and the node from which. */
-  readonly edge: number;
-  readonly from: number;
-}
+const STEP_KEYS = ["direction", "label", "nodeLabel", "where"];
 
 /** Made by `asOf`. */
 export class GraphView {
@@ -64,7 +43,7 @@ export class GraphView {
   readonly #askedAt: number | null;
 
   /** @internal */
-  constructor(tables: GraphTables, validAt: number, lsn: number, askedAt: number | null) {
+  constructor(tables: GraphTables, { validAt, lsn, askedAt }: GraphPoint) {
     this.#askedAt = askedAt;
     this.tables = tables;
     this.validAt = validAt;
@@ -79,10 +58,7 @@ export class GraphView {
    * was read.
    */
   get truncatedBefore(): number | null {
-    const { before, lsn } = this.tables.purged;
-    if (before === null) return null;
-    const liesBefore = this.lsn < lsn || (this.#askedAt !== null && this.#askedAt < before);
-    return liesBefore ? before : null;
+    return this.tables.purged.truncation(this.lsn, this.#askedAt);
   }
 
   /**
@@ -106,14 +82,24 @@ export class GraphView {
 
   /** The edges at a node; none when the node does not exist. */
   edges(nodeId: number, query: EdgeQuery = {}): Generator<GraphEdge, void, undefined> {
-    checkKnownKeys("edges", query, ["direction", "label"]);
-    return this.#edges(checkId("nodeId", nodeId), directionOf(query), this.#labelOf(query));
+    checkKnownKeys("edges", checkRecord("edges", query), ["direction", "label"]);
+    return this.#edges(checkId("nodeId", nodeId), edgeFilterOf(this.tables, query));
+  }
+
+  /** How many edges there are at a node, a loop counted once; 0 when the node does not exist. */
+  degree(nodeId: number, query: EdgeQuery = {}): number {
+    checkKnownKeys("degree", checkRecord("degree", query), ["direction", "label"]);
+    const filter = edgeFilterOf(this.tables, query);
+    const node = this.#slotOf(checkId("nodeId", nodeId));
+    let count = 0;
+    if (node !== 0) for (const _ of this.edgeSlots(node, filter)) count += 1;
+    return count;
   }
 
   /** The nodes at the other ends of those edges, each once. */
   neighbors(nodeId: number, query: EdgeQuery = {}): Generator<GraphNode, void, undefined> {
-    checkKnownKeys("neighbors", query, ["direction", "label"]);
-    return this.#neighbors(checkId("nodeId", nodeId), directionOf(query), this.#labelOf(query));
+    checkKnownKeys("neighbors", checkRecord("neighbors", query), ["direction", "label"]);
+    return this.#neighbors(checkId("nodeId", nodeId), edgeFilterOf(this.tables, query));
   }
 
   /**
@@ -127,22 +113,95 @@ export class GraphView {
    */
   find(query: NodeQuery): Generator<GraphNode, void, undefined> {
     checkKnownKeys("find", checkRecord("find", query), ["label", "where"]);
-    const match = query.where === undefined ? null : new PropertyMatch(query.where);
-    const { label } = query;
-    const candidates = label === undefined || match === null ? null : this.tables.indexes.candidates(label, match);
-    return this.#find(this.#labelOf(query), match, candidates);
+    return this.#find(new NodeFilter(this.tables, query));
   }
 
   /**
-   * The nodes that can be reached over edges, nearest first, each once, without the start.
+   * A pattern of nodes and edges, built step by step; iterating it gives the rows, one at a time.
    *
-   * Depth is counted in edges; cycles are no trouble.
+   * @example
+   * ```ts
+   * const colleagues = view.match().label("Person").where({ name: "Ann" }).out("WORKS_AT").in("WORKS_AT").limit(10);
+   * for (const { nodes } of colleagues) console.log(nodes[2]?.properties["name"]);
+   * ```
+   */
+  match(): GraphMatch {
+    return new GraphMatch(this);
+  }
+
+  /**
+   * The nodes that can be reached over edges, nearest first, each once, without the start. Depth is counted in edges.
+   *
+   * @throws TypeError without a `maxDepth`, which is a positive integer, and for a wrong option
    */
   traverse(startId: number, query: TraverseQuery): Generator<TraverseStep, void, undefined> {
-    checkKnownKeys("traverse", checkRecord("traverse", query), ["direction", "label", "maxDepth", "limit"]);
-    const maxDepth = checkId("maxDepth", query.maxDepth);
-    const limit = query.limit === undefined ? Number.POSITIVE_INFINITY : checkId("limit", query.limit);
-    return this.#traverse(checkId("startId", startId), directionOf(query), this.#labelOf(query), maxDepth, limit);
+    checkKnownKeys("traverse", checkRecord("traverse", query), [...STEP_KEYS, "maxDepth", "limit"]);
+    const onto = new NodeFilter(this.tables, nodeQueryOf(query));
+    const bounds = { maxDepth: checkId("maxDepth", query.maxDepth), limit: limitOf(query) };
+    return traverse(this, checkId("startId", startId), edgeFilterOf(this.tables, query), onto, bounds);
+  }
+
+  /**
+   * A path with the fewest edges, or null when there is none or an end does not exist. Of several, always the same one.
+   * Looks from both ends at once, in one turn of the event loop.
+   *
+   * @throws TypeError for a wrong option
+   *
+   * @example
+   * ```ts
+   * view.shortestPath(ann.id, bo.id, { label: "KNOWS", maxDepth: 6 })?.nodes.map((node) => node.properties["name"]);
+   * ```
+   */
+  shortestPath(fromId: number, toId: number, query: PathQuery = {}): GraphPath | null {
+    checkKnownKeys("shortestPath", checkRecord("shortestPath", query), ["direction", "label", "maxDepth"]);
+    const maxDepth = query.maxDepth === undefined ? Number.POSITIVE_INFINITY : checkId("maxDepth", query.maxDepth);
+    const over = edgeFilterOf(this.tables, query);
+    return shortestPath(this, checkId("fromId", fromId), checkId("toId", toId), over, maxDepth);
+  }
+
+  /**
+   * The nodes up to `hops` edges away from a node, itself included, and every edge between any two of them.
+   *
+   * @throws TypeError without `hops`, which is a positive integer, and for a wrong option
+   */
+  subgraph(startId: number, query: SubgraphQuery): Subgraph {
+    checkKnownKeys("subgraph", checkRecord("subgraph", query), [...STEP_KEYS, "hops", "limit"]);
+    const onto = new NodeFilter(this.tables, nodeQueryOf(query));
+    const bounds = { hops: checkId("hops", query.hops), limit: limitOf(query) };
+    return subgraph(this, checkId("startId", startId), edgeFilterOf(this.tables, query), onto, bounds);
+  }
+
+  /**
+   * The weakly connected components, the largest first: which nodes hang together, whatever the direction of the edges. A node without
+   * edges is one by itself. Goes over the whole graph in one turn of the event loop.
+   *
+   * @throws TypeError for a wrong option
+   */
+  components(query: ComponentQuery = {}): Generator<GraphComponent, void, undefined> {
+    checkKnownKeys("components", checkRecord("components", query), ["label", "limit"]);
+    return components(this, this.tables.labels.wanted(query.label), limitOf(query));
+  }
+
+  /**
+   * The PageRank of every node. Goes over the whole graph once for each round, in one turn of the event loop.
+   *
+   * @throws TypeError for a wrong option
+   *
+   * @example
+   * ```ts
+   * const ranks = view.pageRank({ label: "CITES" });
+   * for (const { id, rank } of ranks.top(10)) console.log(view.node(id)?.properties["title"], rank);
+   * ```
+   */
+  pageRank(query: PageRankQuery = {}): PageRank {
+    checkKnownKeys("pageRank", checkRecord("pageRank", query), ["label", "damping", "iterations", "tolerance"]);
+    const { damping, iterations, tolerance } = { ...PAGE_RANK_DEFAULTS, ...query };
+    if (checkId("iterations", iterations) > PAGE_RANK_ITERATIONS_MAX) {
+      throw new TypeError(`iterations must be at most ${PAGE_RANK_ITERATIONS_MAX}`);
+    }
+    checkShare("damping", damping);
+    checkShare("tolerance", tolerance);
+    return new PageRank(this, { label: this.tables.labels.wanted(query.label), damping, iterations, tolerance });
   }
 
   /** @internal */
@@ -183,42 +242,65 @@ export class GraphView {
     return edgeOf(this.tables, slot, rectangleKnownAt(this.tables.edges.timelines, slot, row, this.#known));
   }
 
-  /** A label's number; null when none is asked for, −1 when nothing ever bore it. */
-  #labelOf(query: { readonly label?: string }): number | null {
-    return query.label === undefined ? null : this.tables.labels.numberOf(checkLabel(query.label));
-  }
-
-  /** The slots of visible edges at an existing node. */
-  *#edgeSlots(node: number, direction: EdgeDirection, label: number | null): Generator<number, void, undefined> {
+  /**
+   * The slots of visible edges at an existing node.
+   * @internal
+   */
+  *edgeSlots(node: number, { direction, label }: EdgeFilter): Generator<number, void, undefined> {
     const { edges } = this.tables;
     for (const edge of this.tables.edgesOf(node, direction)) {
       if (label !== null && edges.label(edge) !== label) continue;
       if (edges.timelines.rowAt(edge, this.validAt, this.lsn) === 0) continue;
-      if (this.nodeRow(this.#otherEnd(edge, node)) !== 0) yield edge;
+      if (this.nodeRow(this.otherEnd(edge, node)) !== 0) yield edge;
     }
   }
 
-  #otherEnd(edge: number, node: number): number {
+  /**
+   * The slots of visible nodes that the filter holds for.
+   * @internal
+   */
+  *nodeSlots(filter: NodeFilter): Generator<number, void, undefined> {
+    const { nodes, labelled } = this.tables;
+    const slots = filter.label === null ? null : labelled[filter.label];
+    if (slots === undefined) return;
+    const candidates = filter.candidates();
+    // The number of slots is read once: nodes created meanwhile are not in this view.
+    const count = candidates?.length ?? slots?.length ?? nodes.records.length - 1;
+    for (let index = 0; index < count; index += 1) {
+      const slot = candidates?.[index] ?? slots?.get(index) ?? index + 1;
+      const row = this.nodeRow(slot);
+      if (row !== 0 && filter.holds(slot, row)) yield slot;
+    }
+  }
+
+  /** @internal */
+  otherEnd(edge: number, node: number): number {
     const { edges } = this.tables;
     const source = edges.source(edge);
     return source === node ? edges.target(edge) : source;
   }
 
-  *#edges(nodeId: number, direction: EdgeDirection, label: number | null): Generator<GraphEdge, void, undefined> {
-    const { nodes, edges } = this.tables;
-    const node = nodes.ids.slotOf(nodeId);
-    if (node === 0 || this.nodeRow(node) === 0) return;
-    for (const edge of this.#edgeSlots(node, direction, label)) {
-      yield this.#edgeOf(edge, edges.timelines.rowAt(edge, this.validAt, this.lsn));
+  /** The slot of a visible node, or 0. */
+  #slotOf(nodeId: number): number {
+    const slot = this.tables.nodes.ids.slotOf(nodeId);
+    return slot === 0 || this.nodeRow(slot) === 0 ? 0 : slot;
+  }
+
+  *#edges(nodeId: number, filter: EdgeFilter): Generator<GraphEdge, void, undefined> {
+    const { timelines } = this.tables.edges;
+    const node = this.#slotOf(nodeId);
+    if (node === 0) return;
+    for (const edge of this.edgeSlots(node, filter)) {
+      yield this.#edgeOf(edge, timelines.rowAt(edge, this.validAt, this.lsn));
     }
   }
 
-  *#neighbors(nodeId: number, direction: EdgeDirection, label: number | null): Generator<GraphNode, void, undefined> {
-    const node = this.tables.nodes.ids.slotOf(nodeId);
-    if (node === 0 || this.nodeRow(node) === 0) return;
+  *#neighbors(nodeId: number, filter: EdgeFilter): Generator<GraphNode, void, undefined> {
+    const node = this.#slotOf(nodeId);
+    if (node === 0) return;
     const given = new Set<number>();
-    for (const edge of this.#edgeSlots(node, direction, label)) {
-      const other = this.#otherEnd(edge, node);
+    for (const edge of this.edgeSlots(node, filter)) {
+      const other = this.otherEnd(edge, node);
       if (given.has(other)) continue;
       given.add(other);
       const neighbor = this.nodeAt(other);
@@ -226,46 +308,11 @@ export class GraphView {
     }
   }
 
-  /** `candidates`: what an index says; null: there is none for this. */
-  *#find(
-    label: number | null,
-    match: PropertyMatch | null,
-    candidates: readonly number[] | null,
-  ): Generator<GraphNode, void, undefined> {
-    const { nodes, contents, labelled } = this.tables;
-    const slots = label === null ? null : labelled[label];
-    if (slots === undefined) return;
-    // The number of slots is read once: nodes created meanwhile are not in this view.
-    const count = candidates?.length ?? slots?.length ?? nodes.records.length - 1;
-    for (let index = 0; index < count; index += 1) {
-      const slot = candidates?.[index] ?? slots?.get(index) ?? index + 1;
-      const row = this.nodeRow(slot);
-      if (row === 0) continue;
-      contents.open(nodes.timelines.content(slot, row));
-      if (label !== null && contents.label !== label) continue;
-      if (match !== null && !match.holds(contents.bytes, contents.start, contents.end)) continue;
-      yield this.#nodeOf(slot, row);
-    }
-  }
-
-  *#traverse(
-    startId: number,
-    direction: EdgeDirection,
-    label: number | null,
-    maxDepth: number,
-    limit: number,
-  ): Generator<TraverseStep, void, undefined> {
-    const start = this.tables.nodes.ids.slotOf(startId);
-    if (start === 0 || this.nodeRow(start) === 0) return;
-    let steps = 0;
-    for (const step of new BreadthFirst(this, { start, direction, label, maxDepth }).steps()) {
-      yield step;
-      steps += 1;
-      if (steps === limit) return;
-    }
+  *#find(filter: NodeFilter): Generator<GraphNode, void, undefined> {
+    for (const slot of this.nodeSlots(filter)) yield this.#nodeOf(slot, this.nodeRow(slot));
   }
 }
 
-function directionOf(query: EdgeQuery): EdgeDirection {
-  return checkChoice("direction", query.direction ?? "both", ["out", "in", "both"]);
+function limitOf({ limit }: { readonly limit?: number }): number {
+  return limit === undefined ? Number.POSITIVE_INFINITY : checkId("limit", limit);
 }

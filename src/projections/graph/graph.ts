@@ -3,7 +3,16 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { StoreError } from "../../errors.js";
 import type { ProjectionRunner } from "../runner.js";
-import type { GraphEdge, GraphNode } from "./entity.js";
+import type {
+  ChangesPage,
+  ChangesQuery,
+  EntityReference,
+  GraphOverlap,
+  GraphVersion,
+  HistoryWindow,
+  Truncatable,
+} from "./chronicle.js";
+import type { EntityOf } from "./entity.js";
 import type {
   Detach,
   EdgeInput,
@@ -15,10 +24,14 @@ import type {
   PurgeOptions,
   ValidPeriod,
 } from "./graph-commands.js";
+import type { EntityKind } from "./graph-event-kind.js";
 import type { GraphChange, GraphHistory, HistoryOptions } from "./graph-history.js";
 import { checkKnownKeys, checkLabel, checkRecord } from "./graph-input.js";
-import type { AsOf, GraphState } from "./graph-state.js";
+import type { AsOf, RecordedAt } from "./graph-point.js";
+import type { GraphState } from "./graph-state.js";
 import type { GraphView } from "./graph-view.js";
+import { type EventLog, type GraphLineage, type LineageQuery, lineageOf } from "./lineage.js";
+import type { NamedSnapshot } from "./named-snapshots.js";
 import type { Properties } from "./property.js";
 import type { RawEvent } from "./raw-event.js";
 import type { Rejection } from "./rejection-list.js";
@@ -35,6 +48,7 @@ const NODES_PER_SLICE = 10_000;
 
 export class Graph {
   readonly #runner: ProjectionRunner<GraphState, RawEvent>;
+  readonly #log: EventLog;
   /** Null on a store that is open for reading only. */
   readonly #writer: GraphCommands | null;
   readonly #indexes = new Map<string, IndexDefinition>();
@@ -42,8 +56,9 @@ export class Graph {
   #indexed: GraphState;
 
   /** @internal Use `store.graph()`. */
-  constructor(runner: ProjectionRunner<GraphState, RawEvent>, writer: GraphCommands | null) {
+  constructor(runner: ProjectionRunner<GraphState, RawEvent>, log: EventLog, writer: GraphCommands | null) {
     this.#runner = runner;
+    this.#log = log;
     this.#writer = writer;
     this.#indexed = runner.state;
   }
@@ -135,13 +150,155 @@ export class Graph {
     return state;
   }
 
-  /** Everything the graph knows or knew about a node or an edge: its rectangles in the order (recordedFrom, validFrom). */
-  history(kind: "node", id: number, options?: HistoryOptions): GraphHistory<GraphNode>;
-  history(kind: "edge", id: number, options?: HistoryOptions): GraphHistory<GraphEdge>;
-  history(kind: "node" | "edge", id: number, options?: HistoryOptions): GraphHistory<GraphNode> {
-    return kind === "node"
-      ? this.#runner.state.history(kind, id, options)
-      : this.#runner.state.history(kind, id, options);
+  /** The present as the store knows it: `asOf({})`. A view, so what it answers does not change either. */
+  current(): GraphView {
+    return this.asOf();
+  }
+
+  /**
+   * All versions of a node or an edge: everything the graph knows or knew about it, as rectangles in the order (recordedFrom, validFrom). Of
+   * an edge its own, whether its ends existed there or not.
+   */
+  history<Kind extends EntityKind>(kind: Kind, id: number, options?: HistoryOptions): GraphHistory<EntityOf[Kind]> {
+    return this.#runner.state.history(kind, id, options);
+  }
+
+  /**
+   * The version that held at a point: the one rectangle of `history` that contains it, or null. Unlike `view.edge`, it does not ask whether an
+   * edge's ends exist there.
+   *
+   * @throws as `asOf`
+   */
+  versionAt<Kind extends EntityKind>(kind: Kind, id: number, point: AsOf = {}): GraphVersion<EntityOf[Kind]> {
+    return this.#runner.state.chronicle.versionAt(kind, id, point);
+  }
+
+  /**
+   * The versions that held somewhere in a window of valid time, of recorded time, or of both: those rectangles of `history` that overlap it,
+   * also those that were replaced within their own microsecond.
+   *
+   * @throws TypeError without a window; StoreError `ERR_GRAPH_INVALID_PERIOD` for an empty or reversed one, or a time outside ±(2^53 − 1) µs;
+   *   RangeError for an LSN that was not applied yet
+   *
+   * @example
+   * ```ts
+   * graph.between("node", ann.id, { valid: { from: Date.UTC(2020, 0) * 1000, to: Date.UTC(2021, 0) * 1000 } });
+   * graph.between("node", ann.id, { recorded: { from: { lsn: 17 }, to: null } });
+   * ```
+   */
+  between<Kind extends EntityKind>(kind: Kind, id: number, window: HistoryWindow): GraphHistory<EntityOf[Kind]> {
+    return this.#runner.state.chronicle.between(kind, id, window);
+  }
+
+  /**
+   * The periods of valid time in which two entities both held, as the store knew it at one recorded point (default: now), the earliest first: a
+   * temporal join. A new one begins where either changes. An edge holds where it and both its ends exist.
+   *
+   * @throws TypeError, RangeError and StoreError as `asOf`
+   *
+   * @example
+   * ```ts
+   * for (const { validFrom, validTo, a } of graph.overlaps({ kind: "edge", id: job }, { kind: "edge", id: lease })) …
+   * ```
+   */
+  overlaps<A extends EntityKind, B extends EntityKind>(
+    a: EntityReference<A>,
+    b: EntityReference<B>,
+    options: { readonly recordedAt?: RecordedAt } = {},
+  ): Truncatable<GraphOverlap<EntityOf[A], EntityOf[B]>> {
+    return this.#runner.state.chronicle.overlaps(a, b, options);
+  }
+
+  /**
+   * Which nodes and edges changed in a stretch of recorded time, in the order of LSNs, a page at a time. `next` is an LSN, so it can be
+   * kept anywhere and used by any process. Edges that went with a node (`detach`) are among them; what the graph's rules refused is not.
+   *
+   * A page looks at every entity of the graph once, in one turn of the event loop: who follows all changes subscribes to the log instead.
+   *
+   * @throws TypeError; RangeError for an `after` that was not applied yet; StoreError `ERR_GRAPH_INVALID_PERIOD`
+   *
+   * @example
+   * ```ts
+   * let { next, changes } = graph.changes({ recordedFrom: midnight });
+   * // later, perhaps after a restart:
+   * ({ next, changes } = graph.changes({ after: next }));
+   * ```
+   */
+  changes(query: ChangesQuery = {}): ChangesPage {
+    return this.#runner.state.chronicle.changes(query);
+  }
+
+  /**
+   * The LSN at which the graph stood at a recorded time (µs since 1970), which is how `asOf({ recordedAt })` takes it. Events that are none of the
+   * graph's do not count: between two of its own it stood still, so the store's last LSN by then can be another one.
+   */
+  lsnAt(recordedAt: number): number {
+    return this.#runner.state.chronicle.lsnAt(recordedAt);
+  }
+
+  /**
+   * When an LSN was recorded (µs since 1970, the running maximum of `recordedAt`); of an event that is none of the graph's, when the last one of
+   * the graph before it was. Null before the first. @throws RangeError for an LSN that was not applied yet
+   */
+  recordedAtOf(lsn: number): number | null {
+    return this.#runner.state.chronicle.recordedAtOf(lsn);
+  }
+
+  /**
+   * Which event made what a node or an edge held at a point, or one property of it: the event is read from the log. For a property this leads
+   * back over patches that do not name it, one read each.
+   *
+   * @throws as `asOf`, and what reading throws
+   *
+   * @example
+   * ```ts
+   * const { lsn, event } = await graph.lineage("node", ann.id, { property: "salary", validAt: Date.UTC(2022, 0) * 1000 });
+   * console.log(lsn, event?.metadata);
+   * ```
+   */
+  async lineage<Kind extends EntityKind>(
+    kind: Kind,
+    id: number,
+    query: LineageQuery = {},
+  ): Promise<GraphLineage<EntityOf[Kind]>> {
+    return await lineageOf(this.#runner.state.chronicle, this.#log, kind, id, query);
+  }
+
+  /** The points that were given a name, in the order in which they were: `validAt` and `lsn` are the point, `namedBy` is the LSN of the event. */
+  get snapshots(): readonly NamedSnapshot[] {
+    return this.#runner.state.snapshots;
+  }
+
+  /**
+   * The view at a named point: the same answers in every process and after every restart, but for what a purge takes (`truncatedBefore`).
+   *
+   * @throws StoreError `ERR_GRAPH_SNAPSHOT_NOT_FOUND`; TypeError for what is no name
+   */
+  snapshot(name: string): GraphView {
+    return this.#state.snapshot(name);
+  }
+
+  /**
+   * Gives a point a name, durably: by an event, so replay, other processes and checkpoints agree. Nothing is copied. What is left out of
+   * the point is now.
+   *
+   * @param name at most 256 bytes of UTF-8. There can be 10,000.
+   * @throws TypeError and RangeError as `asOf`, and for what is no name
+   * @throws StoreError `ERR_GRAPH_SNAPSHOT_EXISTS`, `ERR_GRAPH_FULL`, `ERR_STORE_READ_ONLY`, and what an append throws
+   *
+   * @example
+   * ```ts
+   * await graph.nameSnapshot("closing 2025", { validAt: Date.UTC(2026, 0, 1) * 1000 });
+   * graph.snapshot("closing 2025").node(ann.id);
+   * ```
+   */
+  async nameSnapshot(name: string, point: AsOf = {}): Promise<NamedSnapshot> {
+    return await this.#commands.nameSnapshot(name, point);
+  }
+
+  /** Takes a name away again. @throws StoreError `ERR_GRAPH_SNAPSHOT_NOT_FOUND`; as `nameSnapshot` */
+  async removeSnapshot(name: string): Promise<{ readonly lsn: number }> {
+    return await this.#commands.removeSnapshot(name);
   }
 
   /** What is different in the second view: entities that exist in one only, or hold something else. One at a time. */

@@ -1,5 +1,6 @@
 /** Labels as small numbers from 0, found by their UTF-8 bytes so that applying an event makes no string. */
 
+import { checkLabel } from "./graph-input.js";
 import { sameBytesAt } from "./property-cursor.js";
 import { decodeText } from "./text.js";
 import { copyOf } from "./wire.js";
@@ -25,6 +26,11 @@ export class LabelTable {
   /** The number of a label, or −1. */
   numberOf(name: string): number {
     return this.#numbers.get(name) ?? -1;
+  }
+
+  /** As `numberOf`, for a query: null when none is asked for. Throws TypeError for what is no label. */
+  wanted(name: string | undefined): number | null {
+    return name === undefined ? null : this.numberOf(checkLabel(name));
   }
 
   /** The number of the label `bytes[start, end)`, or −1. */

@@ -7,4 +7,14 @@ export class PurgeHorizon {
   lsn = 0;
   /** How many versions purges have removed in all. */
   removedCount = 0;
+
+  /**
+   * What `truncatedBefore` is of an answer as of an LSN: the horizon where the LSN, or the recorded time that led to it, lies before it, else
+   * null.
+   */
+  truncation(lsn: number, askedAt: number | null): number | null {
+    const { before } = this;
+    if (before === null) return null;
+    return lsn < this.lsn || (askedAt !== null && askedAt < before) ? before : null;
+  }
 }

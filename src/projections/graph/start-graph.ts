@@ -7,6 +7,7 @@ import { Graph } from "./graph.js";
 import { type GraphCommandStore, GraphCommands, type IdSource } from "./graph-commands.js";
 import { GRAPH_PROJECTION } from "./graph-projection.js";
 import type { GraphState } from "./graph-state.js";
+import type { EventLog } from "./lineage.js";
 import type { RawEvent } from "./raw-event.js";
 
 export interface StartedGraph {
@@ -16,7 +17,7 @@ export interface StartedGraph {
 
 /** `writing` is what commands need, and null on a store that is open for reading only. */
 export async function startGraph(
-  feed: EventFeed<RawEvent>,
+  feed: EventFeed<RawEvent> & EventLog,
   writing: { readonly store: GraphCommandStore; readonly ids: IdSource } | null,
 ): Promise<StartedGraph> {
   const runner = await startProjection(feed, GRAPH_PROJECTION);
@@ -27,5 +28,5 @@ export async function startGraph(
     throw error;
   }
   const commands = writing === null ? null : new GraphCommands(writing.store, runner, writing.ids);
-  return { graph: new Graph(runner, commands), runner };
+  return { graph: new Graph(runner, feed, commands), runner };
 }

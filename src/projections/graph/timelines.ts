@@ -156,6 +156,20 @@ export class Timelines {
     return last;
   }
 
+  /** Visits the LSNs above `after` up to `through` at which something was asserted, or only taken away, perhaps several times each. */
+  eachChange(after: number, through: number, visit: (slot: number, lsn: number, asserted: boolean) => void): void {
+    for (let slot = 1; slot < this.#entities.length; slot += 1) {
+      for (let row = this.#firstRow(slot); row !== 0; row = this.#rowAfter(slot, row)) {
+        const until = this.until(row);
+        // From here on everything was over by then, what is closed being chained from the last to the first.
+        if (until <= after) break;
+        const lsn = this.lsn(slot, row);
+        if (lsn > after && lsn <= through) visit(slot, lsn, true);
+        if (until <= through) visit(slot, until, false);
+      }
+    }
+  }
+
   /** Forgets what was taken away up to an LSN; gives the number of rows. Rows below 0 are others afterwards. */
   dropClosedThrough(lsn: number): number {
     const closed = this.#closed;

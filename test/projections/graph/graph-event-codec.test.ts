@@ -42,6 +42,11 @@ type Data = Record<string, unknown>;
 function randomData(type: string): Data {
   if (type.endsWith("GraphIdsReserved")) return { kind: random.pick(["node", "edge"]), through: random.pick(IDS) };
   if (type.endsWith("GraphPurged")) return { recordedBefore: random.pick(TIMES) };
+  if (type.includes("Snapshot")) {
+    const name = random.pick(["a", "größe", "__proto__", "x".repeat(256)]);
+    if (type.endsWith("Removed")) return { name };
+    return { name, validAt: random.pick(TIMES), lsn: random.pick([0, ...IDS]) };
+  }
   const data: Data = { id: random.pick(IDS) };
   const isNode = type.includes(".Node");
   if (/Created|Put/.test(type)) data["label"] = random.pick(["A", "__proto__", "Größe", "L".repeat(150)]);
@@ -65,6 +70,11 @@ function asMessage(type: string, data: Data): Data {
   if (type.endsWith("GraphIdsReserved"))
     return { kind: data["kind"] === "node" ? 0 : 1, through: String(data["through"]) };
   if (type.endsWith("GraphPurged")) return { recordedBefore: String(data["recordedBefore"]) };
+  if (type.endsWith("SnapshotRemoved")) return { name: data["name"] };
+  if (type.endsWith("SnapshotNamed")) {
+    const { name, validAt, lsn } = data;
+    return { name, validAt: String(validAt), ...(lsn !== 0 && { lsn: String(lsn) }) };
+  }
   const message: Data = { id: String(data["id"]) };
   if (data["label"] !== undefined) message["label"] = data["label"];
   if (data["properties"] !== undefined) {
@@ -195,6 +205,13 @@ for (const [what, type, data] of [
   ["a time that is text", "NodeDeleted", { id: 1, validFrom: "2020" }],
   ["detach that is a number", "NodeDeleted", { id: 1, detach: 1 }],
   ["no target", "EdgeCreated", { id: 1, label: "A", source: 1 }],
+  ["a snapshot without a name", "GraphSnapshotNamed", { validAt: 1, lsn: 1 }],
+  ["a snapshot with an empty name", "GraphSnapshotNamed", { name: "", validAt: 1, lsn: 1 }],
+  ["a snapshot's name that is too long", "GraphSnapshotNamed", { name: "ü".repeat(129), validAt: 1, lsn: 1 }],
+  ["a snapshot's name with a lone surrogate", "GraphSnapshotRemoved", { name: "a\ud800" }],
+  ["a snapshot of no LSN", "GraphSnapshotNamed", { name: "a", validAt: 1 }],
+  ["a snapshot with a time that is text", "GraphSnapshotNamed", { name: "a", validAt: "1", lsn: 1 }],
+  ["a removal with a point", "GraphSnapshotRemoved", { name: "a", lsn: 1 }],
   ["a reservation of something else", "GraphIdsReserved", { kind: "NODE", through: 1 }],
 ] as const) {
   test(`refuses as misuse: ${what}`, () => {

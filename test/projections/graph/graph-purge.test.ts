@@ -1,6 +1,7 @@
 import type { StoreErrorCode } from "../../../src/errors.js";
 import { encodeGraphEvent } from "../../../src/projections/graph/graph-event-codec.js";
-import { type AsOf, GraphState } from "../../../src/projections/graph/graph-state.js";
+import type { AsOf } from "../../../src/projections/graph/graph-point.js";
+import { GraphState } from "../../../src/projections/graph/graph-state.js";
 import type { GraphView } from "../../../src/projections/graph/graph-view.js";
 import type { RawEvent } from "../../../src/projections/graph/raw-event.js";
 import { assert, sameBytes } from "../../support/assert.js";
