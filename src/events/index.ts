@@ -35,6 +35,7 @@ export {
   checkEncryption,
   checkOptionNames,
   choiceOption,
+  FileLock,
   integerOption,
   isEncrypted,
   isStore,

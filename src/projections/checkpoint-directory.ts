@@ -1,55 +1,112 @@
-/** Where a projection's checkpoints lie: `projections/<name>/v<version>.checkpoint` below the store's directory. */
+/**
+ * A projection's directory, `projections/<name>/` below the store's, and what lies in it:
+ *
+ * - `v<version>.checkpoint`: the state that the next start begins at.
+ * - `v<version>.rebuild`: the state of a rebuild that is under way, or was when its process was killed; the next one goes on from it.
+ * - `v<version>.ready`: the state of a rebuild that was made elsewhere (in a thread, by `varve projection rebuild`) and is done: whoever
+ *   runs the projection goes over to it, and it becomes the checkpoint by its renaming.
+ * - `rebuild.lock`: flock(2) is held by whoever rebuilds.
+ * - `paused`: while this file is there, nobody applies events.
+ * - `reactions`: up to which LSN `react` was called.
+ */
 
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { StoreError } from "../errors.js";
 import { syncDirectory, TEMPORARY_SUFFIX } from "./checkpoint-file.js";
 
-const CHECKPOINT_NAME = /^v[1-9][0-9]*\.checkpoint$/;
+const STATE_NAME = /^v([1-9][0-9]*)\.(checkpoint|rebuild|ready)$/;
+
+/** A file that holds a state. */
+export interface StateFile {
+  readonly path: string;
+  readonly version: number;
+  readonly kind: "checkpoint" | "rebuild" | "ready";
+}
 
 export class CheckpointDirectory {
-  readonly #path: string;
+  readonly path: string;
 
   /** The name must be a valid projection name, or it could lead elsewhere. */
   constructor(storeDirectory: string, name: string) {
-    this.#path = join(storeDirectory, "projections", name);
+    this.path = join(storeDirectory, "projections", name);
   }
 
   fileOf(version: number): string {
-    return join(this.#path, `v${version}.checkpoint`);
+    return join(this.path, `v${version}.checkpoint`);
+  }
+
+  rebuildOf(version: number): string {
+    return join(this.path, `v${version}.rebuild`);
+  }
+
+  readyOf(version: number): string {
+    return join(this.path, `v${version}.ready`);
   }
 
   /** The checkpoints of all versions but this one. */
   async otherThan(version: number): Promise<string[]> {
-    const own = this.fileOf(version);
-    const names = (await this.#names()).filter((name) => CHECKPOINT_NAME.test(name));
-    return names.map((name) => join(this.#path, name)).filter((file) => file !== own);
+    const files = (await this.states()).filter((file) => file.kind === "checkpoint" && file.version !== version);
+    return files.map(({ path }) => path);
   }
 
-  /** Removes what a crash left between writing and renaming. */
-  async removeTemporaryFiles(): Promise<void> {
-    const names = (await this.#names()).filter((name) => name.endsWith(TEMPORARY_SUFFIX));
-    await this.remove(names.map((name) => join(this.#path, name)));
+  /** What rebuilds of versions before this one have left. A later version may have been rebuilt ahead of its coming. */
+  async staleRebuilds(version: number): Promise<string[]> {
+    const files = (await this.states()).filter((file) => file.kind !== "checkpoint" && file.version < version);
+    return files.map(({ path }) => path);
   }
 
-  /** The checkpoints of all versions. */
-  all(): Promise<string[]> {
-    return this.otherThan(0);
+  /** Removes what a crash left between writing and renaming a checkpoint. */
+  removeTemporaryFiles(): Promise<void> {
+    return this.#removeEndingIn([".checkpoint"]);
+  }
+
+  /** The same of a rebuild, for whoever holds its lock. */
+  removeRebuildTemporaryFiles(): Promise<void> {
+    return this.#removeEndingIn([".rebuild", ".ready"]);
+  }
+
+  /** Removes every temporary file, those that are being written too: their writers try again. */
+  removeAllTemporaryFiles(): Promise<void> {
+    return this.#removeEndingIn([""]);
+  }
+
+  async #removeEndingIn(ends: readonly string[]): Promise<void> {
+    const names = await this.names();
+    const doomed = names.filter((name) => ends.some((end) => name.endsWith(end + TEMPORARY_SUFFIX)));
+    await this.remove(doomed.map((name) => join(this.path, name)));
+  }
+
+  /** Every file with a state, of all versions. */
+  async all(): Promise<string[]> {
+    return (await this.states()).map(({ path }) => path);
+  }
+
+  /** Every file with a state, and what it is. */
+  async states(): Promise<StateFile[]> {
+    const files: StateFile[] = [];
+    for (const name of await this.names()) {
+      const [, version, kind] = STATE_NAME.exec(name) ?? [];
+      if (kind === undefined) continue;
+      files.push({ path: join(this.path, name), version: Number(version), kind: kind as StateFile["kind"] });
+    }
+    return files;
   }
 
   async remove(files: readonly string[]): Promise<void> {
     if (files.length === 0) return;
     for (const file of files) await rm(file, { force: true });
-    await syncDirectory(this.#path);
+    await syncDirectory(this.path);
   }
 
-  async #names(): Promise<string[]> {
+  /** The names of all files in it, sorted; none where there is no directory. */
+  async names(): Promise<string[]> {
     try {
-      return (await readdir(this.#path)).sort();
+      return (await readdir(this.path)).sort();
     } catch (cause) {
       const code = cause instanceof Error && "code" in cause ? cause.code : null;
       if (code === "ENOENT" || code === "ENOTDIR") return [];
-      throw new StoreError("ERR_IO_FAILED", `${this.#path} cannot be listed`, { file: this.#path }, { cause });
+      throw new StoreError("ERR_IO_FAILED", `${this.path} cannot be listed`, { file: this.path }, { cause });
     }
   }
 }

@@ -82,7 +82,7 @@ export async function syncDirectory(directory: string): Promise<void> {
 }
 
 /** Makes a directory and what is missing above it, durably. */
-async function makeDirectory(directory: string): Promise<void> {
+export async function makeDirectory(directory: string): Promise<void> {
   const topmostMade = await mkdir(directory, { recursive: true });
   if (topmostMade === undefined) return;
   for (let made = directory; made.length >= topmostMade.length; made = dirname(made))

@@ -1,15 +1,19 @@
 /** Keeps the checkpoint of one track: writes it when asked, one write at a time, and removes what it makes obsolete. */
 
+import { rename } from "node:fs/promises";
+import { dirname } from "node:path";
 import { StoreError } from "../errors.js";
 import type { StateCiphers } from "../events/index.js";
 import type { CheckpointDirectory } from "./checkpoint-directory.js";
-import { writeCheckpoint } from "./checkpoint-file.js";
+import { syncDirectory, writeCheckpoint } from "./checkpoint-file.js";
 import type { FeedEvent } from "./event-feed.js";
 import type { Track } from "./track.js";
 
 interface KeeperParts<State, Event extends FeedEvent> {
   readonly directory: CheckpointDirectory;
   readonly track: Track<State, Event>;
+  /** Where the state goes; another file than the checkpoint's until `promote`. */
+  readonly file: string;
   readonly storeId: string | null;
   /** Of a store that is encrypted. */
   readonly ciphers: StateCiphers | null;
@@ -18,6 +22,8 @@ interface KeeperParts<State, Event extends FeedEvent> {
   /** Checkpoints of other versions. */
   readonly otherFiles: readonly string[];
   readonly everyEvents: number;
+  /** What has to be on disk before a state is. No event is applied meanwhile. */
+  readonly beforeSave?: () => Promise<void>;
 }
 
 export class CheckpointKeeper<State, Event extends FeedEvent> {
@@ -27,12 +33,51 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
   #saving: Promise<number> | null = null;
   #otherFiles: readonly string[];
   #othersObsolete = false;
+  #file: string;
+  #promoteTo: string | null = null;
+  #isDirty = false;
 
   constructor(parts: KeeperParts<State, Event>) {
     this.#parts = parts;
     this.#savedLsn = parts.savedLsn;
     this.#triedLsn = parts.savedLsn;
     this.#otherFiles = parts.otherFiles;
+    this.#file = parts.file;
+  }
+
+  /** Where saves go by now. */
+  get file(): string {
+    return this.#file;
+  }
+
+  /** The LSN that is safe on disk, 0: none. */
+  get savedLsn(): number {
+    return this.#savedLsn;
+  }
+
+  /** Says that what a save writes is not all: the state has changed at the same LSN. */
+  touch(): void {
+    this.#isDirty = true;
+  }
+
+  /** The next save has the file take the checkpoint's place, in one step. Returns whether it has one to take. */
+  promote(): boolean {
+    const { directory, track } = this.#parts;
+    this.moveTo(directory.fileOf(track.projection.version));
+    return this.#promoteTo !== null;
+  }
+
+  /** The next save has the file take this name, in one step. */
+  moveTo(file: string): void {
+    this.#promoteTo = this.#file === file ? null : file;
+  }
+
+  /** Saves go to another file from now on; nothing is in it. */
+  startAt(file: string): void {
+    this.#file = file;
+    this.#promoteTo = null;
+    this.#savedLsn = 0;
+    this.#triedLsn = 0;
   }
 
   /** The write that is under way, or null. No event may be applied to the track before it has settled. */
@@ -45,6 +90,11 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
     return this.#parts.track.lsn - this.#triedLsn >= this.#parts.everyEvents;
   }
 
+  /** What the former keeper of the projection has still to remove, this one does. */
+  inherit(former: CheckpointKeeper<State, Event>): void {
+    this.#otherFiles = former.#otherFiles;
+  }
+
   /** Says that nobody will go back to another version; returns whether a save has something to remove. */
   retireOtherVersions(): boolean {
     this.#othersObsolete = true;
@@ -55,9 +105,15 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
   async discard(): Promise<void> {
     const { directory } = this.#parts;
     this.#otherFiles = [];
+    this.startAt(directory.fileOf(this.#parts.track.projection.version));
+    await directory.remove(await directory.all());
+  }
+
+  /** Removes what was saved, where that is not the checkpoint: the rebuild is given up, or starts over. Nothing is being saved. */
+  async discardOwn(): Promise<void> {
     this.#savedLsn = 0;
     this.#triedLsn = 0;
-    await directory.remove(await directory.all());
+    await this.#parts.directory.remove([this.#file]);
   }
 
   /**
@@ -73,17 +129,25 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
 
   async #write(): Promise<number> {
     const { directory, track, storeId } = this.#parts;
-    const { projection, lsn } = track;
+    const { projection } = track;
+    await this.#parts.beforeSave?.();
+    const { lsn } = track;
     this.#triedLsn = lsn;
     try {
-      if (lsn !== this.#savedLsn) {
-        await writeCheckpoint(
-          directory.fileOf(projection.version),
-          track.facts(storeId),
-          projection.encode(track.state),
-          this.#parts.ciphers,
-        );
+      if (lsn !== this.#savedLsn || this.#isDirty) {
+        this.#isDirty = true;
+        await writeCheckpoint(this.#file, track.facts(storeId), projection.encode(track.state), this.#parts.ciphers);
         this.#savedLsn = lsn;
+        this.#isDirty = false;
+      }
+      if (this.#promoteTo !== null) {
+        // One step: a crash leaves the former checkpoint with the rebuild beside it, or the new one alone.
+        this.#isDirty = true; // should the file be gone, for a subject that was forgotten, the next save writes it
+        await rename(this.#file, this.#promoteTo);
+        await syncDirectory(dirname(this.#file));
+        this.#file = this.#promoteTo;
+        this.#promoteTo = null;
+        this.#isDirty = false;
       }
       // Last, so that a crash before leaves them, and this version can be rolled back until its own is durable.
       if (this.#othersObsolete) {

@@ -30,7 +30,7 @@ export async function dropCheckpoints(
   const forgotten = new Set(keyIds);
   for (const name of await projectionNames(storeDirectory)) {
     const directory = new CheckpointDirectory(storeDirectory, name);
-    await directory.removeTemporaryFiles();
+    await directory.removeAllTemporaryFiles();
     const doomed: string[] = [];
     for (const file of await directory.all()) if (!(await isFree(file, forgotten, ciphers))) doomed.push(file);
     await directory.remove(doomed);

@@ -5,16 +5,18 @@
  * fails, or is closed, refuses no append: it is waited for no more.
  */
 
+import { isStoreError } from "../errors.js";
 import type { FeedEvent } from "./event-feed.js";
 import type { WaitOptions } from "./lsn-waiters.js";
+import type { ProjectionStatus } from "./projection-progress.js";
 import type { RunnerOptions } from "./runner-options.js";
 
 /** How a projection is run on a store. */
 export interface ProjectOptions<State, Event extends FeedEvent> extends RunnerOptions<State, Event> {
   /**
    * Appends through this store resolve when the projection's state reflects them, also those of `handle`, but not those in the async modes. Starting
-   * resolves when the state reflects everything that is visible. A projection that fails refuses no append: it is not waited for any more. Default
-   * false: it follows, and `whenProcessed` waits.
+   * resolves when the state reflects everything that is visible. A projection that fails refuses no append: it is not waited for any more; one that is
+   * paused is not, until it goes on. Default false: it follows, and `whenProcessed` waits.
    */
   readonly inline?: boolean;
 }
@@ -27,6 +29,7 @@ export function checkedInline(inline: unknown = false): boolean {
 
 /** What is waited for. */
 export interface InlineProjection {
+  readonly status: ProjectionStatus;
   whenProcessed(lsn: number, options?: WaitOptions): Promise<void>;
   close(): Promise<void>;
 }
@@ -40,7 +43,7 @@ export class InlineProjections {
   /** Waits for it from now on, when it reflects what is visible. Closes it when it will not. */
   async begin(projection: InlineProjection, watermark: number): Promise<void> {
     try {
-      await projection.whenProcessed(watermark);
+      await reached(projection, watermark);
     } catch (error) {
       await projection.close().catch(() => {}); // why it does not run is what counts
       throw error;
@@ -59,7 +62,7 @@ export class InlineProjections {
 
   async #reached(projection: InlineProjection, lsn: number): Promise<void> {
     try {
-      await projection.whenProcessed(lsn);
+      await reached(projection, lsn);
     } catch {
       // It has failed, which its own report says, or was closed: neither undoes the append.
       this.#projections.delete(projection);
@@ -68,5 +71,20 @@ export class InlineProjections {
 
   get isEmpty(): boolean {
     return this.#projections.size === 0;
+  }
+}
+
+/** Between two looks whether it was paused meanwhile, which anybody may do. */
+const PAUSE_LOOK_MS = 100;
+
+/** Resolves when the projection reflects the LSN, or stands still because somebody wants it to: what waits for that could wait for days. */
+async function reached(projection: InlineProjection, lsn: number): Promise<void> {
+  while (projection.status !== "paused") {
+    try {
+      await projection.whenProcessed(lsn, { timeoutMs: PAUSE_LOOK_MS });
+      return;
+    } catch (error) {
+      if (!isStoreError(error, "ERR_PROJECTION_TIMEOUT")) throw error;
+    }
   }
 }

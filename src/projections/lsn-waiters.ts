@@ -77,6 +77,11 @@ export class LsnWaiters {
     for (const waiter of this.#waiting.splice(0)) waiter.settle(this.#failure);
   }
 
+  /** After a failure that was mended: those who come from now on wait again. */
+  recover(): void {
+    this.#failure = null;
+  }
+
   #insert(waiter: Waiter): void {
     const before = this.#waiting.findLastIndex((other) => other.lsn <= waiter.lsn);
     this.#waiting.splice(before + 1, 0, waiter);

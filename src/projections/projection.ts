@@ -47,6 +47,17 @@ export interface Projection<State, Event extends FeedEvent = RecordedEvent> {
    */
   apply(state: State, event: Event): State;
   /**
+   * What is to happen in the world because of an event: a mail, a call, an append. Called after `apply`, with the state as of the event,
+   * one event after the other in LSN order; nothing is applied, and no checkpoint written, until it has resolved. `whenProcessed` does not wait for it.
+   *
+   * Never called for what was in the log when a projection of this name first ran on the store with a `react`, nor again while one is rebuilt,
+   * whatever its version: up to which LSN it was called is kept beside the states. **At least once:** killed after a call and before that was
+   * noted (within 256 events, or 200 ms), the next start calls it again for those events. A throw or rejection stops the projection,
+   * whatever its policy, and the next start begins with that event: catch here what may be passed over. Not called for events that were
+   * skipped, parked or tried again, nor on a store that is open for reading only.
+   */
+  react?(event: Event, state: State): void | Promise<void>;
+  /**
    * The state as bytes, in one piece or in several, which are written while the next is being made. No event is applied
    * meanwhile. A piece may be reused once the next one is asked for.
    */
@@ -74,7 +85,9 @@ export function validateProjection<State, Event extends FeedEvent>(projection: P
   for (const method of ["init", "apply", "encode", "decode"] as const) {
     if (typeof projection[method] !== "function") throw new TypeError(`projection.${method} must be a function`);
   }
-  if (projection.prepare !== undefined && typeof projection.prepare !== "function") {
-    throw new TypeError("projection.prepare must be a function");
+  for (const method of ["prepare", "react"] as const) {
+    if (projection[method] !== undefined && typeof projection[method] !== "function") {
+      throw new TypeError(`projection.${method} must be a function`);
+    }
   }
 }

@@ -102,7 +102,7 @@ async function checkpointsIn(directory: string): Promise<string[]> {
   const files: string[] = [];
   for (const name of await projectionNames(directory)) {
     const checkpoints = new CheckpointDirectory(directory, name);
-    await checkpoints.removeTemporaryFiles();
+    await checkpoints.removeAllTemporaryFiles();
     const snapshots = new SnapshotDirectory(directory, name);
     await snapshots.removeTemporaryFiles(true);
     files.push(...(await checkpoints.all()), ...(await snapshots.all()));

@@ -5,6 +5,8 @@ import { checkOptionNames, choiceOption } from "../events/index.js";
 import type { RefusalReason } from "./checkpoint-file.js";
 import type { FeedEvent } from "./event-feed.js";
 import { type Projection, validateProjection } from "./projection.js";
+import type { ProjectionProgress } from "./projection-progress.js";
+import { checkModule, type ProjectionModule } from "./rebuild-options.js";
 
 /**
  * What becomes of an event at which `apply` throws.
@@ -15,15 +17,6 @@ import { type Projection, validateProjection } from "./projection.js";
  * - `"park"`: the event is left out, and its LSN and the error's message are kept in the checkpoint, to be listed.
  */
 export type FailurePolicy = "stop" | "skip" | "park";
-
-export interface ProjectionProgress {
-  /** The LSN that the newest version's state reflects. */
-  readonly lsn: number;
-  /** The highest visible LSN of the store. */
-  readonly watermark: number;
-  /** How many LSNs were passed per second, over about the last two seconds. */
-  readonly eventsPerSecond: number;
-}
 
 /** Something that a caller may want to log. */
 export type ProjectionReport =
@@ -38,6 +31,10 @@ export type ProjectionReport =
   | { readonly kind: "event-parked"; readonly lsn: number; readonly type: string; readonly error: unknown }
   /** A subject was forgotten that the state had something of; it is rebuilt. `lsn`: where the log says it. */
   | { readonly kind: "started-over"; readonly lsn: number }
+  /** A state that was rebuilt serves now, as of `lsn`. */
+  | { readonly kind: "rebuilt"; readonly lsn: number }
+  /** A rebuild that nobody waits for (by `rebuildIn`, or of a state that was made elsewhere) did not end; the state that serves goes on. */
+  | { readonly kind: "rebuild-failed"; readonly error: unknown }
   | { readonly kind: "failed"; readonly error: StoreError };
 
 export interface RunnerOptions<State, Event extends FeedEvent> {
@@ -53,6 +50,11 @@ export interface RunnerOptions<State, Event extends FeedEvent> {
    * up to date, until this version has caught up. Without it, this version is served from its first event on.
    */
   readonly previous?: Projection<State, Event>;
+  /**
+   * Where another thread finds this definition: `rebuild()` folds there, and so does a start from zero, while the version before (or the empty
+   * state) serves. Default: on this loop.
+   */
+  readonly rebuildIn?: ProjectionModule;
   /** Called at most four times a second while events are applied. */
   readonly onProgress?: (progress: ProjectionProgress) => void;
   /** Called with everything worth a line in a log. By default, failures and refused checkpoints become process warnings. */
@@ -64,13 +66,14 @@ export interface RunnerSettings<State, Event extends FeedEvent> {
   readonly onError: FailurePolicy;
   readonly checkpointEveryEvents: number;
   readonly previous: Projection<State, Event> | null;
+  readonly rebuildIn: ProjectionModule | null;
   readonly onProgress: ((progress: ProjectionProgress) => void) | null;
   readonly onReport: (report: ProjectionReport) => void;
 }
 
 const CHECKPOINT_EVERY_EVENTS = 1_000_000;
-const OPTION_NAMES = ["onError", "checkpointEveryEvents", "previous", "onProgress", "onReport"];
-const FAILURE_POLICIES: readonly FailurePolicy[] = ["stop", "skip", "park"];
+const OPTION_NAMES = ["onError", "checkpointEveryEvents", "previous", "rebuildIn", "onProgress", "onReport"];
+export const FAILURE_POLICIES: readonly FailurePolicy[] = ["stop", "skip", "park"];
 
 export function settingsOf<State, Event extends FeedEvent>(
   projection: Projection<State, Event>,
@@ -78,7 +81,7 @@ export function settingsOf<State, Event extends FeedEvent>(
 ): RunnerSettings<State, Event> {
   if (typeof options !== "object" || options === null) throw new TypeError("the options must be an object");
   checkOptionNames(options, OPTION_NAMES, "startProjection");
-  const { checkpointEveryEvents = CHECKPOINT_EVERY_EVENTS, previous, onProgress, onReport } = options;
+  const { checkpointEveryEvents = CHECKPOINT_EVERY_EVENTS, previous, rebuildIn, onProgress, onReport } = options;
   const counted = Number.isSafeInteger(checkpointEveryEvents) && checkpointEveryEvents > 0;
   if (!counted && checkpointEveryEvents !== Number.POSITIVE_INFINITY) {
     throw new TypeError("option checkpointEveryEvents must be a positive integer or Infinity");
@@ -88,6 +91,7 @@ export function settingsOf<State, Event extends FeedEvent>(
     if (previous.name !== projection.name) throw new TypeError("option previous must have the projection's name");
     if (previous.version === projection.version) throw new TypeError("option previous must have another version");
   }
+  if (rebuildIn !== undefined) checkModule(rebuildIn, "rebuildIn");
   if (onProgress !== undefined && typeof onProgress !== "function")
     throw new TypeError("option onProgress must be a function");
   if (onReport !== undefined && typeof onReport !== "function")
@@ -96,6 +100,7 @@ export function settingsOf<State, Event extends FeedEvent>(
     onError: choiceOption(options.onError, "onError", FAILURE_POLICIES, "stop"),
     checkpointEveryEvents,
     previous: previous ?? null,
+    rebuildIn: rebuildIn ?? null,
     onProgress: onProgress ?? null,
     onReport: onReport ?? ((report) => warn(projection.name, report)),
   };
@@ -115,10 +120,20 @@ function warn(name: string, report: ProjectionReport): void {
         type: "VarveWarning",
       });
       return;
+    case "rebuild-failed":
+      process.emitWarning(`projection "${name}": the rebuild failed: ${messageOf(report.error)}`, {
+        type: "VarveWarning",
+      });
+      return;
     case "event-skipped":
     case "event-parked":
     case "started-over":
+    case "rebuilt":
       // The caller chose a policy that goes on.
       return;
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

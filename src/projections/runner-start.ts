@@ -30,6 +30,8 @@ export interface RunnerStart<State, Event extends FeedEvent> {
   readonly recovery: ProjectionRecovery;
   /** Checkpoints of other versions, to be removed once this one has caught up and is safe on disk. */
   readonly otherFiles: readonly string[];
+  /** Where the state came from, if that is not the checkpoint's place: it is to take it. */
+  readonly startFile: string;
 }
 
 /** Reads what there is of checkpoints. Nothing in them makes this fail; what is refused is in the recovery. */
@@ -41,8 +43,7 @@ export async function findStart<State, Event extends FeedEvent>(
 ): Promise<RunnerStart<State, Event>> {
   const refused: RefusedCheckpoint[] = [];
 
-  const read = async (definition: Projection<State, Event>): Promise<TrackStart<State> | null> => {
-    const file = checkpoints.fileOf(definition.version);
+  const read = async (definition: Projection<State, Event>, file: string): Promise<TrackStart<State> | null> => {
     const reading = await readCheckpoint(
       file,
       (facts) => judge(facts, definition, feed),
@@ -53,8 +54,15 @@ export async function findStart<State, Event extends FeedEvent>(
     return reading.kind === "usable" ? { ...reading.facts, state: reading.state } : null;
   };
 
-  const own = await read(projection);
-  const olderState = previous === null ? null : await read(previous);
+  const { version } = projection;
+  let startFile = checkpoints.fileOf(version);
+  let own = await read(projection, startFile);
+  if (own === null) {
+    // Rebuilt before this version came to run here. With a checkpoint, the runner finds it and goes over.
+    own = await read(projection, checkpoints.readyOf(version));
+    if (own !== null) startFile = checkpoints.readyOf(version);
+  }
+  const olderState = previous === null ? null : await read(previous, checkpoints.fileOf(previous.version));
   const older = previous === null || olderState === null ? null : { projection: previous, start: olderState };
   const otherFiles = await checkpoints.otherThan(projection.version);
   for (const file of otherFiles) {
@@ -68,10 +76,12 @@ export async function findStart<State, Event extends FeedEvent>(
     servedByVersion: older?.projection.version ?? null,
     refused,
   };
-  return { current, previous: older, recovery, otherFiles };
+  otherFiles.push(...(await checkpoints.staleRebuilds(version)));
+  return { current, previous: older, recovery, otherFiles, startFile };
 }
 
-async function judge<State, Event extends FeedEvent>(
+/** Why a checkpoint with these facts is not to be used for this projection on this store; null: it is. */
+export async function judge<State, Event extends FeedEvent>(
   facts: CheckpointFacts,
   projection: Projection<State, Event>,
   feed: EventFeed<Event>,

@@ -14,17 +14,27 @@
  * one stands still, and when the newer one has passed it, the newer one serves. Only after the newer one's checkpoint is
  * durable are the files of all other versions removed, so the version can be rolled back until then. Only the newest
  * version's checkpoint is ever written.
+ *
+ * A rebuild of the same version (`running-rebuild.ts`) is the same with a track that comes later: once it is near the watermark it
+ * becomes the newest one, and takes over as above. Its first save behind that renames its file to the checkpoint.
  */
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { isStoreError, StoreError } from "../errors.js";
 import type { ParkedEvent } from "./checkpoint-format.js";
 import type { CheckpointKeeper } from "./checkpoint-keeper.js";
+import { ControlWatch } from "./control-watch.js";
 import type { EventFeed, FeedEvent } from "./event-feed.js";
 import { EventRate } from "./event-rate.js";
 import { LsnWaiters, type WaitOptions } from "./lsn-waiters.js";
-import type { ProjectionProgress, ProjectionReport } from "./runner-options.js";
+import { ParkedEvents, type RetryReport } from "./parked-events.js";
+import { PauseSwitch } from "./pause-switch.js";
+import type { ProjectionMetrics, ProjectionProgress, ProjectionStatus } from "./projection-progress.js";
+import type { RebuildOptions, RebuildReport } from "./rebuild-options.js";
+import { closedError, feedError, readOnlyError, timeoutError } from "./runner-errors.js";
+import type { RunnerParts } from "./runner-parts.js";
 import type { ProjectionRecovery } from "./runner-start.js";
+import { RunningRebuild } from "./running-rebuild.js";
 import type { Track } from "./track.js";
 
 // Long enough to be worth it, short enough that the writer's completions do not wait noticeably.
@@ -32,33 +42,14 @@ const APPLY_SLICE_MS = 5;
 const PROGRESS_INTERVAL_MS = 250;
 const HANDOVER_EVENTS = 1000;
 
-/**
- * - `"catching-up"`: behind the watermark since the start; a previous version may be serving.
- * - `"live"`: has caught up once, and follows the log.
- * - `"failed"`: stopped, see `error`; the last state is still there to be read.
- * - `"closing"`, `"closed"`: `close()` was called.
- */
-export type ProjectionStatus = "catching-up" | "live" | "failed" | "closing" | "closed";
-
-interface RunnerParts<State, Event extends FeedEvent> {
-  readonly feed: EventFeed<Event>;
-  readonly current: Track<State, Event>;
-  readonly previous: Track<State, Event> | null;
-  /** Null on a read-only store. */
-  readonly keeper: CheckpointKeeper<State, Event> | null;
-  readonly recovery: ProjectionRecovery;
-  readonly report: (report: ProjectionReport) => void;
-  readonly tellProgress: ((progress: ProjectionProgress) => void) | null;
-  /** Frees the name, once nothing more will be written. */
-  readonly release: () => void;
-}
-
 /** A running projection; made by `startProjection`. */
 export class ProjectionRunner<State, Event extends FeedEvent> {
   readonly #parts: RunnerParts<State, Event>;
   readonly #feed: EventFeed<Event>;
-  readonly #current: Track<State, Event>;
-  readonly #keeper: CheckpointKeeper<State, Event> | null;
+  readonly #rebuild: RunningRebuild<State, Event>;
+  readonly #parkedEvents: ParkedEvents<State, Event>;
+  readonly #pausing: PauseSwitch;
+  readonly #watch: ControlWatch | null;
   readonly #processed = new LsnWaiters();
   readonly #caughtUp = new LsnWaiters();
   /** How far it has heard of what is forgotten; a state that is rebuilt does not unhear it. */
@@ -66,7 +57,12 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   readonly #stopping = new AbortController();
   readonly #rate = new EventRate(performance.now());
   readonly #unsubscribe: () => void;
-  readonly #feeding: Promise<unknown>;
+  readonly #feeding: Promise<void>[] = [];
+  #current: Track<State, Event>;
+  #keeper: CheckpointKeeper<State, Event> | null;
+  /** The newest version waits for a thread that builds it, and is fed nothing meanwhile. */
+  #isBuiltElsewhere = false;
+  #adoption: { resolve(): void; reject(error: unknown): void } | null = null;
   #serving: Track<State, Event>;
   #status: ProjectionStatus = "catching-up";
   #error: StoreError | null = null;
@@ -81,11 +77,34 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     this.#feed = parts.feed;
     this.#current = parts.current;
     this.#keeper = parts.keeper;
+    this.#pausing = new PauseSwitch(parts.directory, parts.isPaused, () => this.#wake());
     this.#serving = parts.previous ?? parts.current;
     this.#unsubscribe = parts.feed.onAdvance(() => this.#wake());
     this.#tellWaiters();
-    const tracks = new Set([this.#serving, this.#current]);
-    this.#feeding = Promise.all(Array.from(tracks, (track) => this.#follow(track)));
+    const { onError, checkpointEveryEvents, rebuildIn } = parts.settings;
+    this.#rebuild = new RunningRebuild({
+      feed: parts.feed,
+      directory: parts.directory,
+      projection: parts.current.projection,
+      ...{ onError, checkpointEveryEvents, rebuildIn },
+      reactions: parts.reactions,
+      report: parts.report,
+      stopping: this.#stopping.signal,
+      distance: HANDOVER_EVENTS,
+      adopt: (track, keeper) => this.#adopt(track, keeper),
+    });
+    this.#parkedEvents = new ParkedEvents({
+      feed: parts.feed,
+      currentTrack: () => this.#current,
+      whenStill: () => this.#whenStill(),
+      save: () => this.#saveChanged(),
+    });
+    this.#watch =
+      parts.keeper === null ? null : new ControlWatch(parts.directory, (names) => this.#heed(new Set(names)));
+    const isLong = parts.current.lsn === 0 && parts.feed.watermark > HANDOVER_EVENTS;
+    this.#isBuiltElsewhere = isLong && rebuildIn !== null && parts.keeper !== null;
+    if (this.#isBuiltElsewhere) void this.#buildElsewhere();
+    for (const track of new Set([this.#serving, this.#current])) this.#feeding.push(this.#follow(track));
   }
 
   /** What starting found: where the state came from, and which checkpoints were not believed. */
@@ -94,7 +113,8 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   }
 
   get status(): ProjectionStatus {
-    return this.#status;
+    const isApplying = this.#status === "catching-up" || this.#status === "live";
+    return this.#pausing.isPaused && isApplying ? "paused" : this.#status;
   }
 
   /** Why the projection stopped: ERR_PROJECTION_FAILED; null while it has not. */
@@ -123,6 +143,24 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     return { lsn: this.#current.lsn, watermark: this.#feed.watermark, eventsPerSecond };
   }
 
+  /** How it goes, in numbers. */
+  get metrics(): ProjectionMetrics {
+    const { lsn, watermark, eventsPerSecond } = this.progress;
+    return {
+      name: this.#name,
+      version: this.version,
+      status: this.status,
+      lsn: this.lsn,
+      watermark,
+      lag: Math.max(0, watermark - this.lsn),
+      eventsPerSecond,
+      checkpointLsn: this.#keeper?.savedLsn ?? (this.recovery.from === "checkpoint" ? this.recovery.lsn : 0),
+      parkedEvents: this.parked.length,
+      skippedEvents: this.skippedEvents,
+      rebuild: this.#rebuild.progress ?? (this.#serving === this.#current ? null : { lsn, watermark, eventsPerSecond }),
+    };
+  }
+
   /** The events that were left out under the policy `park`, in LSN order; kept in the checkpoint. */
   get parked(): readonly ParkedEvent[] {
     return this.#current.parked;
@@ -149,8 +187,72 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   }
 
   /** @internal Resolves once what was forgotten up to this LSN is in no state and no checkpoint of this projection; also when it has failed or closed. */
-  async whenForgotten(lsn: number): Promise<void> {
-    await this.#wait(this.#heard, lsn, {}).catch(() => {});
+  async whenForgotten(lsn: number, keyIds: readonly string[]): Promise<void> {
+    await this.#rebuild.forget(keyIds);
+    // One that stands still would not come to the event that says so.
+    if (!this.#pausing.isPaused) await this.#wait(this.#heard, lsn, {}).catch(() => {});
+    else if ([this.#current, this.#serving].some((track) => track.hasTraceOf(keyIds))) await this.#startOver({ lsn });
+  }
+
+  /**
+   * Folds the log from its first event on into a new state, while the one that is there serves and follows; then the new one takes over, and
+   * its checkpoint takes the place of the former, in one step. Resolves when that is durable. Also the way out of `"failed"`.
+   *
+   * Closed or killed half way, the next call goes on from the last save (every `checkpointEveryEvents`), unless `fresh`. Cancelled by the
+   * signal, or when `apply` throws under the policy "stop", nothing is kept of it: the definition may be another next time.
+   * `react` is not called for events of which it was called before.
+   *
+   * @throws TypeError for a wrong option, the signal's reason
+   * @throws StoreError `ERR_PROJECTION_REBUILDING`, `ERR_PROJECTION_FAILED`, `ERR_PROJECTION_CLOSED`, `ERR_STORE_READ_ONLY`, and in a thread
+   *   `ERR_PROJECTION_MODULE` and what `openReader` throws: the former state serves on
+   * @throws StoreError `ERR_PROJECTION_CHECKPOINT`: the new state cannot be saved; where it serves by then, it goes on, and is saved later
+   *
+   * @example
+   * ```ts
+   * const { lsn } = await running.rebuild({ maxEventsPerSecond: 100_000, onProgress: ({ lsn, watermark }) => show(lsn / watermark) });
+   * ```
+   */
+  async rebuild(options: RebuildOptions = {}): Promise<RebuildReport> {
+    this.#requireWritable("are not rebuilt");
+    return this.#rebuild.start(options, true);
+  }
+
+  /**
+   * Stops applying events, between two of them, until `resume()`: here, and in every other process that runs a projection of this name on this
+   * store, within half a second. It outlasts a restart, for it is a file in the projection's directory; `varve projection pause` writes
+   * the same. The state is served as it is; a rebuild goes on, and takes over after `resume()`. Resolves when the file is durable.
+   *
+   * @throws StoreError `ERR_IO_FAILED` when the file cannot be written: it goes on; `ERR_STORE_READ_ONLY`, `ERR_PROJECTION_CLOSED`
+   */
+  async pause(): Promise<void> {
+    this.#requireWritable("are not paused");
+    await this.#pausing.pause();
+  }
+
+  /** Goes on after `pause()`, here and elsewhere. Throws as `pause` does. */
+  async resume(): Promise<void> {
+    this.#requireWritable("are not paused");
+    await this.#pausing.resume();
+  }
+
+  /**
+   * Applies a parked event, or all of them in LSN order, to the state of now, that is behind events that came later, and saves the result. An
+   * event that is refused once more stays parked with its new message. A rebuild applies each at its place instead.
+   *
+   * @throws StoreError `ERR_PROJECTION_NOT_PARKED`, `ERR_PROJECTION_CHECKPOINT` (what was applied is, and is saved later), `ERR_PROJECTION_FAILED`,
+   *   `ERR_PROJECTION_CLOSED`, `ERR_STORE_READ_ONLY`
+   */
+  async retry(lsn?: number): Promise<RetryReport> {
+    this.#requireWritable("retry nothing");
+    if (this.#error !== null) throw this.#error;
+    return this.#parkedEvents.retry(lsn);
+  }
+
+  /** Takes a parked event from the list for good, without applying it, and saves that. A rebuild comes to it again. Throws as `retry` does. */
+  async skip(lsn: number): Promise<void> {
+    this.#requireWritable("skip nothing");
+    if (this.#error !== null) throw this.#error;
+    await this.#parkedEvents.skip(lsn);
   }
 
   /**
@@ -159,10 +261,12 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
    * store, and ERR_PROJECTION_FAILED or ERR_PROJECTION_CLOSED.
    */
   async checkpoint(): Promise<number> {
-    if (this.#closed !== null) throw this.#closedError();
+    if (this.#closed !== null) throw closedError(this.#name);
     if (this.#error !== null) throw this.#error;
+    // Whoever asks may drop the log below it: the next start has to find it, though it does not serve yet.
+    if (this.#adoption !== null) this.#keeper?.promote();
     if (this.#keeper !== null) return this.#keeper.save();
-    throw new StoreError("ERR_STORE_READ_ONLY", "a read-only store keeps no checkpoints", { projection: this.#name });
+    throw readOnlyError(this.#name, "keep no checkpoints");
   }
 
   /**
@@ -187,10 +291,14 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     this.#status = "closing";
     this.#stopping.abort();
     this.#unsubscribe();
+    this.#watch?.stop();
     this.#wake();
-    for (const waiters of [this.#processed, this.#caughtUp, this.#heard]) waiters.fail(this.#closedError());
-    await this.#feeding;
+    this.#adoption?.reject(closedError(this.#name));
+    for (const waiters of [this.#processed, this.#caughtUp, this.#heard]) waiters.fail(closedError(this.#name));
+    await this.#rebuild.settled();
+    await Promise.all(this.#feeding);
     try {
+      await this.#parts.reactions?.save();
       // Joins a write that is under way: the state has stood still since that began.
       if (this.#error === null) await this.#keeper?.save();
     } finally {
@@ -203,8 +311,9 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   async #follow(track: Track<State, Event>): Promise<void> {
     try {
       while (this.#goesOn(track)) {
-        if (track.lsn < this.#feed.watermark) await this.#drain(track, this.#feed.watermark);
-        else if (track === this.#current && this.#status === "catching-up") await this.#goLive();
+        if (this.#isHeldUp(track)) await this.#advance();
+        else if (track.lsn < this.#feed.watermark) await this.#drain(track, this.#feed.watermark);
+        else if (track === this.#current && !this.#isSettled) await this.#goLive();
         else await this.#advance();
       }
     } catch (error) {
@@ -218,9 +327,19 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     return track === this.#current || (track === this.#serving && !this.#handingOver);
   }
 
+  #isHeldUp(track: Track<State, Event>): boolean {
+    return this.#pausing.isPaused || (this.#isBuiltElsewhere && track === this.#current);
+  }
+
+  /** The newest track serves, and has been near the watermark. */
+  get #isSettled(): boolean {
+    return this.#status === "live" && this.#serving === this.#current;
+  }
+
   /** Feeds a track everything up to an LSN that is visible. */
   async #drain(track: Track<State, Event>, target: number): Promise<void> {
     const keeper = track === this.#current ? this.#keeper : null;
+    const reactions = track === this.#current ? this.#parts.reactions : null;
     let sliceEndMs = performance.now() + APPLY_SLICE_MS;
     const { startCount } = track;
     for await (const events of this.#feed.readBatches(track.lsn, { signal: this.#stopping.signal })) {
@@ -231,12 +350,22 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
         }
         // No await may stand between this and applying, or a checkpoint could begin in between.
         while (keeper !== null && keeper.saving !== null) await settled(keeper.saving);
-        if (!this.#goesOn(track) || track.startCount !== startCount) return;
-        index = this.#applySlice(track, events, index, sliceEndMs);
+        if (!this.#goesOn(track) || this.#isHeldUp(track) || track.startCount !== startCount) return;
+        const event = events[index] as Event;
+        if (reactions?.awaits(event)) {
+          this.#applySlice(track, [event], 0, 0);
+          if (track.mustStartOver) return this.#startOver(event);
+          await reactions.after(track, event);
+          index += 1;
+          continue;
+        }
+        index = this.#applySlice(track, reactions?.notAwaited(events) ?? events, index, sliceEndMs);
         if (track.mustStartOver) return this.#startOver(events[index] as Event);
       }
       if (keeper?.due) await this.#saveUnasked(keeper);
     }
+    if (!this.#goesOn(track) || track.startCount !== startCount) return;
+    await reactions?.save();
     if (!this.#goesOn(track) || track.startCount !== startCount) return;
     track.reach(target);
     this.#tellWaiters();
@@ -247,13 +376,14 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
    * A subject was forgotten that the state has something of: the state goes, and its checkpoints, and it is built again from the log, which has
    * nothing of the subject any more. An older version that serves goes with it. Killed in between, the next start believes no such checkpoint.
    */
-  async #startOver({ lsn }: Event): Promise<void> {
-    const { previous, report } = this.#parts;
+  async #startOver({ lsn }: { readonly lsn: number }): Promise<void> {
+    const { report } = this.#parts;
+    const tracks = new Set([this.#current, this.#serving]);
     // What is being written is of the former state, and is removed then.
     while (this.#keeper !== null && this.#keeper.saving !== null) await settled(this.#keeper.saving);
     this.#serving = this.#current;
     this.#handingOver = true;
-    for (const track of [this.#current, previous]) track?.startOver();
+    for (const track of tracks) track.startOver();
     for (const waiters of [this.#processed, this.#caughtUp]) waiters.startOver();
     if (this.#status === "live") this.#status = "catching-up";
     try {
@@ -280,7 +410,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
 
   /** When the newest version is near the watermark it takes over from an older one, and what that left is removed. */
   async #goLive(): Promise<void> {
-    if (this.#status !== "catching-up" || this.#feed.watermark - this.#current.lsn > HANDOVER_EVENTS) return;
+    if (this.#isSettled || this.#feed.watermark - this.#current.lsn > HANDOVER_EVENTS) return;
     this.#handingOver = true;
     if (this.#current.lsn < this.#serving.lsn) return;
     this.#serving = this.#current;
@@ -288,42 +418,114 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     this.#progressToldMs = Number.NEGATIVE_INFINITY;
     this.#tellProgress();
     this.#tellWaiters();
-    if (this.#keeper?.retireOtherVersions()) await this.#saveUnasked(this.#keeper);
+    if (this.#keeper === null) return;
+    const hasPlaceToTake = this.#keeper.promote();
+    const hasOthersToRemove = this.#keeper.retireOtherVersions();
+    const failure = hasOthersToRemove || hasPlaceToTake ? await this.#saveUnasked(this.#keeper) : null;
+    const adoption = this.#adoption;
+    if (adoption === null) return;
+    this.#adoption = null;
+    this.#parts.report({ kind: "rebuilt", lsn: this.#current.lsn });
+    if (failure === null) adoption.resolve();
+    else adoption.reject(failure);
+  }
+
+  /** Has a track that was built beside take over once it has passed the one that serves, and resolves then. */
+  async #adopt(track: Track<State, Event>, keeper: CheckpointKeeper<State, Event>): Promise<void> {
+    // Nothing of the former may end behind this: neither a file that it writes, nor a call that the new one would make again.
+    for (;;) {
+      const busy = this.#keeper?.saving ?? this.#parts.reactions?.calling ?? null;
+      if (busy === null) break;
+      await settled(busy);
+    }
+    if (this.#closed !== null) throw closedError(this.#name);
+    if (this.#keeper !== null) keeper.inherit(this.#keeper);
+    this.#current = track;
+    this.#keeper = keeper;
+    this.#handingOver = true;
+    this.#isBuiltElsewhere = false;
+    if (this.#error !== null) {
+      this.#error = null;
+      this.#status = "catching-up";
+      for (const waiters of [this.#processed, this.#caughtUp, this.#heard]) waiters.recover();
+    }
+    const takenOver = new Promise<void>((resolve, reject) => {
+      this.#adoption = { resolve, reject };
+    });
+    this.#wake();
+    this.#feeding.push(this.#follow(track));
+    await takenOver;
+  }
+
+  /** Has a thread make the state of a version that is new; where that does not do, this loop does. */
+  async #buildElsewhere(): Promise<void> {
+    try {
+      await this.#rebuild.start({}, false);
+    } catch (error) {
+      if (this.#stopping.signal.aborted) return;
+      this.#parts.report({ kind: "rebuild-failed", error });
+      this.#isBuiltElsewhere = false;
+      this.#wake();
+    }
+  }
+
+  /** What lies in the directory now. */
+  #heed(names: ReadonlySet<string>): void {
+    this.#pausing.heed(names);
+    const { version } = this.#current.projection;
+    if (!names.has(`v${version}.ready`) || this.#rebuild.progress !== null) return;
+    // It is what this one began with, and has not taken the checkpoint's place yet.
+    if (this.#keeper?.file === this.#parts.directory.readyOf(version)) return;
+    this.#rebuild.adoptReady().catch((error: unknown) => {
+      // Somebody writes the next one; this looks again.
+      if (isStoreError(error, "ERR_PROJECTION_REBUILDING") || this.#stopping.signal.aborted) return;
+      this.#parts.report({ kind: "rebuild-failed", error });
+    });
+  }
+
+  /** Resolves when no checkpoint is being written; what the caller does before its next await nobody comes between. */
+  async #whenStill(): Promise<void> {
+    while (this.#keeper !== null && this.#keeper.saving !== null) await settled(this.#keeper.saving);
+    if (this.#closed !== null) throw closedError(this.#name);
+    if (this.#error !== null) throw this.#error;
+  }
+
+  async #saveChanged(): Promise<void> {
+    this.#keeper?.touch();
+    await this.#keeper?.save();
+  }
+
+  #requireWritable(what: string): void {
+    if (this.#closed !== null) throw closedError(this.#name);
+    if (this.#keeper !== null) return;
+    throw readOnlyError(this.#name, what);
   }
 
   #fail(track: Track<State, Event>, cause: unknown): void {
-    const error = isStoreError(cause, "ERR_PROJECTION_FAILED") ? cause : this.#feedError(cause);
+    const error = isStoreError(cause, "ERR_PROJECTION_FAILED")
+      ? cause
+      : feedError(this.#name, this.#current.lsn, cause);
     this.#parts.report({ kind: "failed", error });
     // An older version that fails stands still and serves on; the newer one is on its way.
     if (track !== this.#current) return;
     this.#status = "failed";
     this.#error = error;
+    this.#adoption?.reject(error);
+    this.#adoption = null;
     this.#caughtUp.fail(error);
     if (this.#serving === track) this.#processed.fail(error);
     this.#heard.fail(error);
   }
 
-  #feedError(cause: unknown): StoreError {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const horizon = isStoreError(cause, "ERR_LOG_TRUNCATED") ? cause.details["horizon"] : undefined;
-    const details = { projection: this.#name, lsn: this.#current.lsn, ...(horizon !== undefined && { horizon }) };
-    return new StoreError(
-      "ERR_PROJECTION_FAILED",
-      `projection "${this.#name}" cannot read the log: ${reason}`,
-      details,
-      {
-        cause,
-      },
-    );
-  }
-
   /** For a checkpoint that no caller waits for: its failure is reported, and the next one is tried when it is due. */
-  async #saveUnasked(keeper: CheckpointKeeper<State, Event>): Promise<void> {
+  async #saveUnasked(keeper: CheckpointKeeper<State, Event>): Promise<StoreError | null> {
     try {
       await keeper.save();
+      return null;
     } catch (error) {
       if (!isStoreError(error, "ERR_PROJECTION_CHECKPOINT")) throw error;
       this.#parts.report({ kind: "checkpoint-failed", error });
+      return error;
     }
   }
 
@@ -351,14 +553,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   }
 
   #wait(waiters: LsnWaiters, lsn: number, options: WaitOptions): Promise<void> {
-    return waiters.wait(lsn, options, (reachedLsn) => {
-      const message = `projection "${this.#name}" reached LSN ${reachedLsn}, not ${lsn}, within ${options.timeoutMs} ms`;
-      return new StoreError("ERR_PROJECTION_TIMEOUT", message, { projection: this.#name, lsn, reachedLsn });
-    });
-  }
-
-  #closedError(): StoreError {
-    return new StoreError("ERR_PROJECTION_CLOSED", `projection "${this.#name}" is closed`, { projection: this.#name });
+    return waiters.wait(lsn, options, (reached) => timeoutError(this.#name, lsn, reached, options.timeoutMs));
   }
 }
 

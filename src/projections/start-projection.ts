@@ -3,8 +3,10 @@
 import { StoreError } from "../errors.js";
 import { CheckpointDirectory } from "./checkpoint-directory.js";
 import { CheckpointKeeper } from "./checkpoint-keeper.js";
+import { PAUSED_MARKER } from "./control-watch.js";
 import type { EventFeed, FeedEvent } from "./event-feed.js";
 import { type Projection, validateProjection } from "./projection.js";
+import { Reactions } from "./reactions.js";
 import { ProjectionRunner } from "./runner.js";
 import { type ProjectionReport, type RunnerOptions, settingsOf } from "./runner-options.js";
 import { findStart } from "./runner-start.js";
@@ -42,25 +44,39 @@ export async function startProjection<State, Event extends FeedEvent>(
   try {
     const directory = new CheckpointDirectory(feed.directory, projection.name);
     if (!feed.readOnly) await directory.removeTemporaryFiles();
-    const { current, previous, recovery, otherFiles } = await findStart(feed, projection, settings.previous, directory);
+    const { current, previous, recovery, otherFiles, startFile } = await findStart(
+      feed,
+      projection,
+      settings.previous,
+      directory,
+    );
     const forgotten = recovery.refused.filter(({ reason }) => reason === "forgotten").map(({ file }) => file);
     if (!feed.readOnly) await directory.remove(forgotten);
     for (const refused of recovery.refused) report({ kind: "checkpoint-refused", ...refused });
 
     const track = new Track(projection, current, settings.onError, report);
     const older = previous === null ? null : new Track(previous.projection, previous.start, settings.onError, report);
+    const reacts = projection.react !== undefined && !feed.readOnly;
+    const reactions = reacts ? await Reactions.load(directory, projection.name, feed) : null;
     const keeper = new CheckpointKeeper({
       directory,
       track,
+      file: startFile,
       storeId: feed.storeId ?? null,
       ciphers: feed.stateCiphers ?? null,
       savedLsn: recovery.from === "checkpoint" ? recovery.lsn : 0,
       otherFiles,
       everyEvents: settings.checkpointEveryEvents,
+      ...(reactions !== null && { beforeSave: () => reactions.settle() }),
     });
     const { onProgress } = settings;
+    const isPaused = !feed.readOnly && (await directory.names()).includes(PAUSED_MARKER);
     return new ProjectionRunner({
       feed,
+      directory,
+      settings,
+      reactions,
+      isPaused,
       current: track,
       previous: older,
       keeper: feed.readOnly ? null : keeper,
@@ -75,7 +91,8 @@ export async function startProjection<State, Event extends FeedEvent>(
   }
 }
 
-function claimName(feed: { readonly readOnly: boolean }, name: string): () => void {
+/** Takes a name on an open store, for one at a time. Throws ERR_PROJECTION_RUNNING. */
+export function claimName(feed: { readonly readOnly: boolean }, name: string): () => void {
   if (feed.readOnly) return () => undefined;
   const names = runningNames.get(feed) ?? new Set();
   runningNames.set(feed, names);

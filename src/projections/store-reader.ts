@@ -24,6 +24,7 @@ import {
 import type { Aggregate, AggregateOptions, AggregateResult } from "./aggregate.js";
 import type { Graph } from "./graph/graph.js";
 import { type StartedGraph, startGraph } from "./graph/start-graph.js";
+import { findProjection, listProjections, type ProjectionFiles } from "./projection-files.js";
 import { StreamAggregator } from "./stream-aggregator.js";
 
 /** A store that is read beside its writers, or without any. Made by `openReader`. */
@@ -174,6 +175,16 @@ export class StoreReader<Events extends EventMap = EventMap> {
   async graph(): Promise<Graph> {
     this.#graph ??= startGraph(this.#events, null);
     return (await this.#graph).graph;
+  }
+
+  /** The projections that have files in the store, with how far each saved state is: without their code, and beside whoever runs them. */
+  projections(): Promise<ProjectionFiles[]> {
+    return listProjections(this.#events);
+  }
+
+  /** One of `projections`. Throws ERR_PROJECTION_NOT_FOUND. */
+  projectionFiles(name: string): Promise<ProjectionFiles> {
+    return findProjection(this.#events, name);
   }
 
   close(): Promise<void> {

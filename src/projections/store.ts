@@ -56,6 +56,8 @@ import { type StartedGraph, startGraph } from "./graph/start-graph.js";
 import { checkedInline, InlineProjections, type ProjectOptions } from "./inline-projections.js";
 import type { Projection } from "./projection.js";
 import type { ProjectionRunner } from "./runner.js";
+import type { Sink, SinkOptions } from "./sink.js";
+import { SinkRunner } from "./sink-runner.js";
 import { startProjection } from "./start-projection.js";
 import { StreamAggregator } from "./stream-aggregator.js";
 
@@ -87,6 +89,7 @@ type RunningProjection = Pick<
 export class Store<Events extends EventMap = EventMap> {
   readonly #events: EventStore;
   readonly #runners = new Map<string, RunningProjection>();
+  readonly #sinks = new Map<string, { close(): Promise<void> }>();
   readonly #idLeases: IdLeases;
   readonly #aggregator: StreamAggregator;
   readonly #commands: CommandHandler<Events>;
@@ -400,6 +403,20 @@ export class Store<Events extends EventMap = EventMap> {
     return runner;
   }
 
+  /**
+   * Feeds a read model that lives elsewhere, in a database that commits its rows and its position together: exactly once. Closed with the store.
+   *
+   * @throws TypeError for a wrong sink or option
+   * @throws StoreError `ERR_PROJECTION_RUNNING` when something of this name runs, `ERR_PROJECTION_FAILED` when its position cannot be read, or is none of
+   *   this store's
+   */
+  async sink(sink: Sink<RecordedEvent<Events>>, options?: SinkOptions): Promise<SinkRunner<RecordedEvent<Events>>> {
+    const feed = this.#events as unknown as Parameters<typeof SinkRunner.start<RecordedEvent<Events>>>[0];
+    const runner = await SinkRunner.start(feed, sink, options);
+    this.#sinks.set(sink.name, runner);
+    return runner;
+  }
+
   /** The bi-temporal graph, caught up with the watermark of now and following it. The first call builds it, from its checkpoint if there is one. */
   async graph(): Promise<Graph> {
     this.#graph ??= startGraph(this.#events, { store: this.#events, ids: this.#idLeases });
@@ -619,7 +636,9 @@ export class Store<Events extends EventMap = EventMap> {
     await dropCheckpoints(directory, forgetting.keyIds, stateCiphers);
     await this.#aggregator.settled();
     await this.#graph?.catch(() => {}); // it can be starting, and is among the runners then
-    await Promise.all(Array.from(this.#runners.values(), (runner) => runner.whenForgotten(forgetting.lsn)));
+    await Promise.all(
+      Array.from(this.#runners.values(), (runner) => runner.whenForgotten(forgetting.lsn, forgetting.keyIds)),
+    );
     return attest(this.storeId, forgetting, key);
   }
 
@@ -644,6 +663,7 @@ export class Store<Events extends EventMap = EventMap> {
 
   async #close(): Promise<void> {
     try {
+      for (const sink of this.#sinks.values()) await sink.close();
       for (const runner of this.#runners.values()) await runner.close();
     } finally {
       await this.#aggregator.settled();

@@ -44,6 +44,7 @@ export class Track<State, Event extends FeedEvent> {
   #subjects: SubjectTraces;
   #mustStartOver = false;
   #startCount = 0;
+  #appliedLsn = 0;
 
   constructor(
     projection: Projection<State, Event>,
@@ -77,6 +78,7 @@ export class Track<State, Event extends FeedEvent> {
     this.#parked = [];
     this.#subjects = new SubjectTraces([]);
     this.#mustStartOver = false;
+    this.#appliedLsn = 0;
     this.#startCount += 1;
   }
 
@@ -99,6 +101,48 @@ export class Track<State, Event extends FeedEvent> {
 
   get parked(): readonly ParkedEvent[] {
     return this.#parked;
+  }
+
+  /** The last event that `apply` was shown and did not refuse. */
+  get appliedLsn(): number {
+    return this.#appliedLsn;
+  }
+
+  /** Whether the state has something of any of these keys, as far as that is remembered. */
+  hasTraceOf(keyIds: readonly string[]): boolean {
+    return this.#subjects.hasAny(keyIds);
+  }
+
+  /** Whether the state has something of a subject that was forgotten; of one with too many traces: false, the event will say so. */
+  hasForgotten(isForgotten: (keyId: string) => boolean): boolean {
+    const { trace } = this.#subjects;
+    return trace !== "many" && trace.some(isForgotten);
+  }
+
+  /**
+   * Applies a parked event to the state of now, after all that came behind it, and takes it from the list. What `apply` throws is kept as the
+   * entry's message, and returned; null: it was applied, or its subject was forgotten meanwhile.
+   */
+  retry(event: Event): string | null {
+    if (this.#isReadable(event)) {
+      try {
+        const next = this.projection.apply(this.#state, event);
+        if (next !== this.#state) this.#requireState(next, event);
+        this.#state = next;
+      } catch (error) {
+        if (isStoreError(error, "ERR_PROJECTION_FAILED")) throw error;
+        const message = messageOf(error).slice(0, PARKED_MESSAGE_CHARACTERS_MAX);
+        this.#parked = this.#parked.map((parked) => (parked.lsn === event.lsn ? { ...parked, message } : parked));
+        return message;
+      }
+    }
+    this.unpark(event.lsn);
+    return null;
+  }
+
+  /** Takes an event from the list of those that are parked. */
+  unpark(lsn: number): void {
+    this.#parked = this.#parked.filter((parked) => parked.lsn !== lsn);
   }
 
   /** What a checkpoint of this moment says beside the state. */
@@ -168,6 +212,7 @@ export class Track<State, Event extends FeedEvent> {
         this.#requireState(next, event);
         this.#state = next;
       }
+      this.#appliedLsn = event.lsn;
     }
     this.#lsn = event.lsn;
   }

@@ -2,7 +2,14 @@
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openReader, openStore, type Projection, type RecordedEvent, type Store } from "../../src/index.js";
+import {
+  openReader,
+  openStore,
+  type Projection,
+  type RecordedEvent,
+  rebuildProjection,
+  type Store,
+} from "../../src/index.js";
 import { filesIn, keyOf } from "../encryption/support.js";
 import { assert, rejects } from "../support/assert.js";
 import { suite } from "../support/suite.js";
@@ -250,4 +257,67 @@ test("a node whose creating event had the subject is gone from every view, and f
     const bytes = readFileSync(file);
     assert.not.ok(bytes.includes("Secretname") || bytes.includes("ann"), file);
   }
+});
+
+test("a rebuild that is under way drops what it has of the subject, and does not bring it back", async () => {
+  const store = await opened();
+  await name(store, "Ann", "ann");
+  for (let count = 0; count < 30; count += 1) {
+    await store.append(
+      "names",
+      Array.from({ length: 100 }, () => ({ type: "Named", data: { name: "nobody" } })),
+    );
+  }
+  const states: string[][] = [];
+  const encode = (state: string[]): Uint8Array | Iterable<Uint8Array> => {
+    states.push(state);
+    return names.encode(state);
+  };
+  const running = await store.project({ ...names, encode });
+  await running.whenCaughtUp();
+  const rebuilding = running.rebuild({ maxEventsPerSecond: 4000 });
+  while ((running.metrics.rebuild?.lsn ?? 0) < 100) await new Promise((resolve) => setImmediate(resolve));
+  await store.forget("ann");
+  assert.ok((running.metrics.rebuild?.lsn ?? 0) < 3000, "it was under way");
+  const savedBefore = states.length;
+  await rebuilding;
+  await running.whenCaughtUp();
+  assert.is(running.state.length, 3000);
+  assert.not.ok(running.state.includes("Ann"));
+  assert.ok(states.length > savedBefore);
+  assert.not.ok(states.slice(savedBefore).some((state) => state.includes("Ann")));
+  await store.close();
+});
+
+test("what another process rebuilt before the subject was forgotten is removed, and not gone over to", async () => {
+  const store = await opened();
+  await name(store, "Ann", "ann");
+  await name(store, "nobody");
+  await rebuildProjection(directory, names, { encryption: { key: keyOf(1), subjectKeys } });
+  const ready = join(directory, "projections", "names", "v1.ready");
+  const kept = readFileSync(ready);
+  await store.forget("ann");
+  assert.not.ok(existsSync(ready));
+  writeFileSync(ready, kept);
+  const running = await store.project(names, { onReport: () => {} });
+  await running.whenCaughtUp();
+  assert.equal(running.state, ["nobody"]);
+  assert.not.ok(existsSync(ready));
+  await store.close();
+});
+
+test("a paused projection drops what it has of the subject at once", async () => {
+  const store = await opened();
+  await name(store, "Ann", "ann");
+  const running = await store.project(names, { onReport: () => {} });
+  await running.whenCaughtUp();
+  await running.checkpoint();
+  await running.pause();
+  await store.forget("ann");
+  assert.equal(running.state, []);
+  assert.not.ok(existsSync(checkpointOf("names")));
+  await running.resume();
+  await running.whenCaughtUp();
+  assert.equal(running.state, []);
+  await store.close();
 });

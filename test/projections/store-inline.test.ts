@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { StoreError } from "../../src/errors.js";
 import {
   type Aggregate,
   type Decider,
@@ -146,6 +147,7 @@ test("of several the slowest is waited for, and of several answers the last", as
   assert.ok(inline.isEmpty);
   const lets: (() => void)[] = [];
   const projection = {
+    status: "live" as const,
     whenProcessed: (lsn: number) => {
       asked.push(lsn);
       return lsn === 0 ? Promise.resolve() : new Promise<void>((resolve) => lets.push(resolve));
@@ -164,4 +166,33 @@ test("of several the slowest is waited for, and of several answers the last", as
   assert.equal([asked, isDone], [[0, 0, 9, 9], false]);
   lets[1]?.();
   await appending;
+});
+
+test("an append waits for no projection that is paused, nor for one that is paused while it waits", async () => {
+  const running = await store.project(total, { inline: true });
+  await running.pause();
+  await store.append("a", deposited(1));
+  assert.is(running.state.cents, 0);
+  await running.resume();
+  await store.append("a", deposited(2));
+  assert.is(running.state.cents, 3);
+
+  const inline = new InlineProjections();
+  const stopped = { status: "live" as "live" | "paused", asked: 0 };
+  const projection = {
+    get status() {
+      return stopped.status;
+    },
+    whenProcessed: (lsn: number, { timeoutMs = 0 }: { readonly timeoutMs?: number } = {}) => {
+      if (lsn === 0) return Promise.resolve();
+      stopped.status = "paused";
+      return delay(timeoutMs).then(() => {
+        throw new StoreError("ERR_PROJECTION_TIMEOUT", "not yet");
+      });
+    },
+    close: async () => {},
+  };
+  await inline.begin(projection, 0);
+  await inline.behind(Promise.resolve({ lsn: 7 }));
+  assert.not.ok(inline.isEmpty);
 });

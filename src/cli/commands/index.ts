@@ -40,6 +40,13 @@ import { graphVersionCommand } from "./graph-version.js";
 import { importGitCommand } from "./import-git.js";
 import { importNdjsonCommand } from "./import-ndjson.js";
 import { inspectCommand } from "./inspect.js";
+import {
+  projectionListCommand,
+  projectionPauseCommand,
+  projectionRebuildCommand,
+  projectionResumeCommand,
+  projectionStatusCommand,
+} from "./projection.js";
 import { readCommand } from "./read.js";
 import { rekeyCommand } from "./rekey.js";
 import { repairCommand } from "./repair.js";
@@ -77,6 +84,13 @@ export const COMMANDS: readonly CommandBuilder[] = [
     graphExportCommand,
     graphSnapshotCommand,
     graphPurgeCommand,
+  ]),
+  group("projection", "look at read models, rebuild them, have them stand still", [
+    projectionListCommand,
+    projectionStatusCommand,
+    projectionRebuildCommand,
+    projectionPauseCommand,
+    projectionResumeCommand,
   ]),
   checkpointCommand,
   compactCommand,

@@ -12,6 +12,11 @@ export function mmap(byteLength: number, _protection: number, _flags: number, fd
   return fd === -1 ? process.mapAnonymous(byteLength) : process.map(process.file(fd, "mmap").map());
 }
 
+/** Of large tables only, which ask where their cache lines begin: a boundary, in a process without addresses. */
+export function addressOf(): bigint {
+  return 4096n;
+}
+
 export function adviseHugePages(): void {}
 
 export function keepFromDumps(): void {}

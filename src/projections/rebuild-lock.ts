@@ -1,0 +1,38 @@
+/** One rebuild of a projection at a time, over all threads and processes: flock(2) on `rebuild.lock` in its directory. */
+
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { StoreError } from "../errors.js";
+import { FileLock } from "../events/index.js";
+import type { CheckpointDirectory } from "./checkpoint-directory.js";
+import { makeDirectory } from "./checkpoint-file.js";
+
+export const REBUILD_LOCK = "rebuild.lock";
+
+// The lock of a killed process can outlive it by some milliseconds.
+const WAIT_MS = 100;
+const RETRY_MS = 5;
+
+/** The lock, to be released by the caller. Throws ERR_PROJECTION_REBUILDING when somebody rebuilds the projection. */
+export async function takeRebuildLock(directory: CheckpointDirectory, name: string): Promise<FileLock> {
+  await makeDirectory(directory.path);
+  const path = join(directory.path, REBUILD_LOCK);
+  const givesUpAtMs = performance.now() + WAIT_MS;
+  for (;;) {
+    const lock = FileLock.tryTake(path);
+    if (lock !== null) return lock;
+    if (performance.now() >= givesUpAtMs) {
+      throw new StoreError("ERR_PROJECTION_REBUILDING", `projection "${name}" is being rebuilt already`, {
+        projection: name,
+      });
+    }
+    await delay(RETRY_MS);
+  }
+}
+
+/** Whether somebody rebuilds the projection at this moment. Leaves no trace but where somebody asks at the same time. */
+export function isBeingRebuilt(directory: CheckpointDirectory): boolean {
+  const lock = FileLock.tryTake(join(directory.path, REBUILD_LOCK));
+  lock?.release();
+  return lock === null;
+}

@@ -1,0 +1,3 @@
+/** A module without a projection. */
+
+export const answer = 42;
