@@ -12,7 +12,13 @@ import { deriveKey } from "../../src/wal/crypt/hkdf.js";
 import { StoreKeys } from "../../src/wal/crypt/store-keys.js";
 import { decodePreamble, PREAMBLE_BYTES } from "../../src/wal/format.js";
 import { readManifest } from "../../src/wal/manifest.js";
-import { SUBJECT_HEADER_BYTES, SUBJECT_RECORD_BYTES } from "../../src/wal/subjects/subject-format.js";
+import {
+  decodeSubjectBlock,
+  SUBJECT_PAIR_BYTES,
+  type SubjectBlock,
+  subjectCopyOffset,
+} from "../../src/wal/subjects/subject-block.js";
+import { SUBJECT_RECORD_BYTES } from "../../src/wal/subjects/subject-format.js";
 import { SubjectSecrets } from "../../src/wal/subjects/subject-secrets.js";
 import { assert } from "../support/assert.js";
 import { suite } from "../support/suite.js";
@@ -135,8 +141,11 @@ async function subjectSecretsIn(directory: string, path: string, keyPath: string
   const secrets = new SubjectSecrets(storeId);
   assert.ok(secrets.take(masters, wrapped));
   const keys: Buffer[] = [];
-  for (let at = SUBJECT_HEADER_BYTES; at < file.length; at += SUBJECT_RECORD_BYTES) {
-    const key = secrets.unsealed(String(at), file.subarray(at, at + SUBJECT_RECORD_BYTES));
+  const pairAt = subjectCopyOffset(0, 0);
+  const block = decodeSubjectBlock(0, file.subarray(pairAt, pairAt + SUBJECT_PAIR_BYTES));
+  assert.ok(block !== null);
+  for (let at = 0; at < 2 * SUBJECT_RECORD_BYTES; at += SUBJECT_RECORD_BYTES) {
+    const key = secrets.unsealed(String(at), (block as SubjectBlock).records.subarray(at, at + SUBJECT_RECORD_BYTES));
     assert.ok(key !== null);
     keys.push(Buffer.from(key as Buffer));
   }
