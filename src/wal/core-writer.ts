@@ -15,6 +15,7 @@ import { StoreError } from "../errors.js";
 import { BLOCK_BYTES, type BlockIo } from "../ffi/index.js";
 import { type AppendTicket, Batch } from "./batch.js";
 import { BatchBuffers } from "./batch-buffers.js";
+import { BatchesInFlight } from "./batches-in-flight.js";
 import type { Clock } from "./clock.js";
 import type { ControlFile } from "./control-file.js";
 import {
@@ -70,8 +71,7 @@ export class CoreWriter {
   #open: Batch | null = null;
   /** Closed for records, without a place on disk yet; bounded by the pool. */
   readonly #full: Batch[] = [];
-  /** Sealed, in LSN order; bounded by the pool. */
-  readonly #inFlight: Batch[] = [];
+  readonly #inFlight = new BatchesInFlight();
   #roomWaiters: (() => void)[] = [];
   #drainWaiters: (() => void)[] = [];
   #turnScheduled = false;
@@ -82,7 +82,6 @@ export class CoreWriter {
   #placingTimer: NodeJS.Immediate | null = null;
   /** W as this writer knows it. */
   #watermark: number;
-  readonly #counts = { frames: 0, records: 0, bytes: 0, pendingRecords: 0, attestations: 0, durableEpoch: 0 };
 
   constructor(
     io: BlockIo,
@@ -124,7 +123,7 @@ export class CoreWriter {
 
   /** Whether somebody else must act before this writer can go on: others hold W back, or the LSN lock. */
   get waitsForOthers(): boolean {
-    return this.#inFlight[0]?.status === "durable" || this.#placingTimer !== null;
+    return this.#inFlight.isBlocked || this.#placingTimer !== null;
   }
 
   /** The next batch takes no LSN below this one. */
@@ -134,7 +133,7 @@ export class CoreWriter {
 
   /** Every batch up to this epoch is durable, but for those that were refused. */
   get durableEpoch(): number {
-    return this.#counts.durableEpoch;
+    return this.#inFlight.counts.durableEpoch;
   }
 
   get status(): "open" | "closing" | "closed" | "failed" {
@@ -142,13 +141,13 @@ export class CoreWriter {
   }
 
   get stats(): WriterStats {
-    return { ...this.#counts };
+    return { ...this.#inFlight.counts };
   }
 
   /** What its health is judged by. */
   get condition(): WriterCondition {
-    const oldest = this.#inFlight[0];
-    const isBlocked = oldest?.status === "durable" && this.#status !== "failed";
+    const { oldest } = this.#inFlight;
+    const isBlocked = this.#inFlight.isBlocked && this.#status !== "failed";
     return {
       status: this.#status,
       failure: this.#failure,
@@ -227,7 +226,7 @@ export class CoreWriter {
     this.flush();
     const lastEpoch = this.#nextEpoch - 1;
     for (;;) {
-      const oldest = this.#inFlight[0] ?? this.#full[0];
+      const oldest = this.#inFlight.oldest ?? this.#full[0];
       if (oldest === undefined || oldest.epoch > lastEpoch) return;
       await new Promise<void>((resolve) => this.#drainWaiters.push(resolve));
     }
@@ -279,7 +278,7 @@ export class CoreWriter {
   #placeFull(): void {
     while (this.#full.length > 0 && this.#status !== "failed") {
       const batch = this.#full[0] as Batch;
-      if (batch.segment === null && !this.#place(batch)) return;
+      if (this.#inFlight.isAttesting || (batch.segment === null && !this.#place(batch))) return;
       if (!this.#seal(batch, batch.recordCount === 0 ? "ATTEST" : "DATA")) {
         // Somebody who holds the LSN lock was interrupted, or is dead and will be taken over.
         this.#placingTimer ??= setImmediate(this.#placeAgain);
@@ -313,8 +312,7 @@ export class CoreWriter {
   /** False when the LSN lock was not to be had; then it is tried again. */
   #seal(batch: Batch, kind: FrameKind): boolean {
     if (!this.#sealer.seal(batch, kind, this.#watermark)) return false;
-    this.#counts.pendingRecords += batch.recordCount;
-    this.#inFlight.push(batch);
+    this.#inFlight.add(batch);
     this.#callbacks.onSealed();
     return true;
   }
@@ -333,8 +331,10 @@ export class CoreWriter {
       return;
     }
     if (batch.segment !== null) this.#pipeline.finished(batch.segment);
-    if (outcome === "durable") this.progress();
-    else this.fail(writeFailed(batch, result, missingBytes));
+    if (outcome === "durable") {
+      this.progress();
+      if (batch.recordCount === 0) this.#placeFull();
+    } else this.fail(writeFailed(batch, result, missingBytes));
   };
 
   /** Looks how far W has come, whoever moved it, and tells the tickets that it has passed. */
@@ -348,28 +348,20 @@ export class CoreWriter {
     const hasAdvanced = watermark > this.#watermark;
     this.#watermark = watermark;
     let acknowledged = 0;
-    let batch = this.#inFlight[0];
-    while (batch?.status === "durable" && batch.firstLsn + batch.recordCount - 1 <= watermark) {
-      this.#inFlight.shift();
+    for (;;) {
+      const batch = this.#inFlight.takeCommitted(watermark);
+      if (batch === null) break;
       acknowledged++;
-      this.#counts.durableEpoch = batch.epoch;
-      this.#counts.frames++;
-      this.#counts.records += batch.recordCount;
-      this.#counts.bytes += batch.byteLength;
-      this.#counts.pendingRecords -= batch.recordCount;
       if (batch.recordCount > 0) {
         this.#callbacks.onFrame(batch.firstLsn, batch.segment?.segment ?? 0, batch.fileOffset, batch.byteLength);
         const { tickets, firstLsn, recordedAt } = batch;
         for (let index = 0; index < tickets.length; index++)
           (tickets[index] as AppendTicket).committed(firstLsn, recordedAt);
-      } else {
-        this.#counts.attestations++;
       }
       this.#buffers.release(batch.buffer);
-      batch = this.#inFlight[0];
     }
     if (acknowledged > 0) {
-      this.#control.setCounts(this.#owner.core, this.#counts);
+      this.#control.setCounts(this.#owner.core, this.#inFlight.counts);
       this.#idleTimer.touch();
     }
     if (this.#sealOnCompletion) {
@@ -381,7 +373,7 @@ export class CoreWriter {
     }
     if (hasAdvanced) this.#callbacks.onAdvance(watermark);
     if (acknowledged > 0) this.#wake();
-    if (this.#inFlight[0]?.status === "durable") this.#callbacks.onBlocked();
+    if (this.#inFlight.isBlocked) this.#callbacks.onBlocked();
   }
 
   #wake(): void {
@@ -450,7 +442,7 @@ export class CoreWriter {
     this.#refuseUnsealed(neverWritten(error));
     const unknown = outcomeUnknown(error);
     // Their buffers are not given back: the kernel may still read them.
-    for (const batch of this.#inFlight.splice(0).reverse()) {
+    for (const batch of this.#inFlight.takeAll().reverse()) {
       for (const ticket of batch.tickets.reverse()) ticket.failed(unknown);
     }
     this.#wake();
@@ -470,7 +462,7 @@ export class CoreWriter {
     await this.drain();
     if (this.#open !== null) this.#dropEmptyBatch(this.#open);
     this.#stopTimers();
-    const isSealed = this.#counts.frames > 0 && this.#status === "closing" && (await this.#writeSeal());
+    const isSealed = this.#inFlight.counts.frames > 0 && this.#status === "closing" && (await this.#writeSeal());
     const isClean = this.#status === "closing";
     try {
       if (isClean) await this.#pipeline.finish(isSealed);

@@ -460,6 +460,22 @@ test("an idle log attests once how far it is durable, so that a crash afterwards
   assert.equal(await reopen(late), { records: ["a", "b"], row: "@J" });
 });
 
+test("nothing is written behind an attestation in flight: its hole would be the end of the file below W", async () => {
+  const { wal, faulty } = await open();
+  await append(wal, ["before"]);
+  faulty.decide = (operation) => (isFrame(operation) ? "doLater" : null);
+  while (faulty.withheld.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  const behind = append(wal, ["behind"], "now");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.is(faulty.withheld.length, 1);
+  assert.equal(await reopen(copyStore(directory)), { records: ["before"], row: "@L" });
+  faulty.decide = () => null;
+  faulty.withheld[0]?.release();
+  assert.is(await behind, 2);
+  assert.is(wal.stats.attestations, 1);
+  assert.equal(await readLog(wal), ["before", "behind"]);
+});
+
 test("a busy log attests in its frames, and an unused one writes nothing", async () => {
   const { wal } = await open();
   const size = wal.stats.bytes;
