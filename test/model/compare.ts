@@ -16,6 +16,7 @@ import type { TraverseQuery } from "../../src/projections/graph/traversal.js";
 import type { Choices } from "./model-history.js";
 import type { NaiveGraph } from "./naive-graph.js";
 import { NaiveView, naiveBetween, naiveChanges, naiveDiff, naiveHistory, naiveVersion } from "./naive-view.js";
+import { rangeQueries } from "./range-queries.js";
 
 /** A `GraphState`, or the graph of a store. */
 export type AskedGraph = Pick<
@@ -35,7 +36,7 @@ export interface Subjects {
 /** What is asked along the axes: a state's `chronicle`, or the graph of a store. */
 export type AskedChronicle = Pick<Graph, "between" | "changes" | "versionAt">;
 
-type Answer = readonly [question: string, found: unknown, expected: unknown];
+export type Answer = readonly [question: string, found: unknown, expected: unknown];
 type ViewQuery = (view: GraphView, naive: NaiveView, subjects: Subjects, random: Choices) => Iterable<Answer>;
 
 export class Difference extends Error {
@@ -96,6 +97,7 @@ const VIEW_QUERIES: Readonly<Record<string, ViewQuery>> = {
       yield [`traverse(${id}, ${textOf(query)})`, [...view.traverse(id, query)], naive.traverse(id, query)];
     }
   },
+  ranges: rangeQueries,
   *degree(view, naive, { nodeIds, edgeLabels }, random) {
     for (const id of nodeIds) {
       const query = { direction: random.pick(DIRECTIONS), ...someLabel(random, edgeLabels) };

@@ -1,5 +1,6 @@
 /** Random histories of few entities and few times, so that events meet, overlap, touch and contradict each other. */
 
+import type { PropertyValue } from "../../src/projections/graph/property.js";
 import type { TestEvent } from "../projections/graph/raw-events.js";
 
 /** Where the choices come from. */
@@ -22,7 +23,12 @@ export const EDGE_IDS: readonly number[] = [1, 2, 3, 4, 9_007_199_254_740_991];
 export const NODE_LABELS: readonly string[] = ["Person", "Place", "__proto__"];
 export const EDGE_LABELS: readonly string[] = ["KNOWS", "LIVES_IN"];
 export const KEYS: readonly string[] = ["name", "__proto__", "größe"];
-const VALUES: readonly unknown[] = [1, 2, "a", "ä", true, false, 0.5, -0, null, Uint8Array.of(1, 2)];
+export const VALUES: readonly PropertyValue[] = [
+  ...[1, 2, 0, -0, 0.5, -3, 1e300, Number.NaN, Number.NEGATIVE_INFINITY],
+  // Text whose order by code point is not that by UTF-16, and text that begins alike.
+  ...["", "a", "ä", "a\u0000", "abcdefg", "abcdef", "abcdeg", "abcdefg\u0000", "\u{1f600}", "\uffee"],
+  ...[true, false, null, Uint8Array.of(1, 2), Uint8Array.of(1, 2, 3, 4, 5, 6, 7), new Uint8Array()],
+];
 
 const NODE_TYPES = ["Created", "Created", "Put", "Patched", "Patched", "Replaced", "Deleted", "Retracted"];
 const EDGE_TYPES = ["Created", "Created", "Created", "Put", "Patched", "Patched", "Replaced", "Deleted", "Retracted"];

@@ -33,6 +33,8 @@ export type Thoroughness = "some" | "all";
 
 const VIEWS_PER_HISTORY = 10;
 const DIFFS_PER_HISTORY = 4;
+/** Before one event in so many, an index is begun. */
+const INDEX_STRIDE = 4;
 /** Of the LSNs, every which is looked at along the whole valid axis. */
 const GRID_STRIDE = 2;
 
@@ -67,6 +69,7 @@ export function runHistory(
       comparison = new Comparison(state, state.chronicle, model, SUBJECTS, random);
       kept.length = 0; // They are views of the state before.
     }
+    if (random.integer(INDEX_STRIDE) === 0) buildSomeIndex(state, random);
     foresee(comparison, state, model, step.event, now);
     // A hint about any events, even such as are not next, must make no difference.
     if (random.integer(4) === 0) state.prepare(raw, index + random.integer(raw.length - index), raw.length);
@@ -98,6 +101,13 @@ export function runHistory(
   for (const recordedAt of points.recorded) comparison.views({ validAt: 0, recordedAt }, now);
   if (thoroughness === "all") askEverything(comparison, points, now);
   return compared + comparison.count;
+}
+
+/** Begins an index, or builds some more of it: what is asked must be the same with it. */
+function buildSomeIndex(state: GraphState, random: Choices): void {
+  const kind = random.pick(["equality", "range", "range"] as const);
+  const definition = { label: random.pick(NODE_LABELS), property: random.pick(KEYS), kind };
+  state.buildIndex(definition, random.pick([1, 2, 100]));
 }
 
 interface KeptView {

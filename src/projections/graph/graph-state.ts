@@ -19,6 +19,7 @@ import { type AsOf, pointOf } from "./graph-point.js";
 import { GraphTables } from "./graph-tables.js";
 import { GraphView } from "./graph-view.js";
 import { GraphWriter } from "./graph-writer.js";
+import type { IndexDefinition } from "./indexed-property.js";
 import type { NamedSnapshot } from "./named-snapshots.js";
 import type { RawEvent } from "./raw-event.js";
 import type { Rejection } from "./rejection-list.js";
@@ -170,10 +171,10 @@ export class GraphState {
   }
 
   /** Builds some of an index of nodes; true when it is there. */
-  buildIndex(label: string, property: string, slotCountMax: number): boolean {
+  buildIndex(definition: IndexDefinition, slotCountMax: number): boolean {
     const { indexes } = this.#tables;
-    const index = indexes.of(label, property);
-    return index.isComplete || indexes.build(index, this.#tables, slotCountMax);
+    const index = indexes.of(definition);
+    return index.of.isComplete || indexes.build(index, this.#tables, slotCountMax);
   }
 
   /** Everything the graph knows or knew about a node or an edge: its rectangles in the order (recordedFrom, validFrom). */
