@@ -56,6 +56,58 @@ test("finds nodes by label and properties, at a valid and a recorded time", asyn
   assert.equal(await find("--where", "__proto__=x", ...at(2022)), [1]);
 });
 
+test("finds nodes by ranges, and in the order of a property", async () => {
+  const directory = join(temporaryDirectory(), "store");
+  {
+    await using store = await openStore(directory);
+    const graph = await store.graph();
+    for (const [n, since] of [
+      [30, year(2023)],
+      [4, year(2021)],
+      ["5", year(2022)],
+      [-1, year(2020)],
+    ] as const)
+      await graph.createNode({ label: "A", properties: { n, since }, validFrom: 0 });
+    await graph.createNode({ label: "A", properties: { since: year(2024) }, validFrom: 0 });
+  }
+  const values = async (...parameters: string[]): Promise<unknown[]> =>
+    (await runJson(["graph", "find", "--store", directory, ...parameters])).map(
+      ({ properties }) => (properties as JsonObject)["n"] ?? null,
+    );
+  assert.equal(await values("--range", "n>=4"), [30, 4]);
+  assert.equal(await values("--range", "n>4", "--range", "n<=30"), [30]);
+  assert.equal(await values("--range", 'n>="4"'), ["5"]);
+  assert.equal(await values("--range", "since<time:2022-06-01", "--label", "A"), [4, "5", -1]);
+  assert.equal(await values("--order-by", "n"), [-1, 4, 30, "5"]);
+  assert.equal(await values("--order-by", "n", "--descending", "--limit", "2"), ["5", 30]);
+  assert.equal(await values("--order-by", "n", "--limit", "0"), []);
+  assert.equal(await values("--order-by", "since", "--range", "n<100"), [-1, 4, 30]);
+  assert.equal(await values("--order-by", "since", "--where", "n=4"), [4]);
+  const rows = await runJson(["graph", "match", "--store", directory, "--range", "n>=4", "--range", "n<10"]);
+  assert.is(rows.length, 1);
+  const degree = await runCli(["graph", "degree", "--store", directory, "--json", "--range", "n<0"]);
+  assert.is((JSON.parse(degree.stdout) as JsonObject)["degree"], 0);
+  for (const [parameters, code] of [
+    [["--range", "n=4"], "ERR_USAGE"],
+    [["--range", ">=4"], "ERR_USAGE"],
+    [["--range", "n>="], "ERR_USAGE"],
+    [["--range", "n>=time:soon"], "ERR_USAGE"],
+    [["--range", "n>1", "--range", "n>2"], "ERR_USAGE"],
+    [["--range", "n>1", "--where", "n=2"], "ERR_USAGE"],
+    [["--descending"], "ERR_USAGE"],
+    [["--order-by", ""], "ERR_USAGE"],
+    [["--range", "n>=5", "--range", "n<5"], "ERR_GRAPH_INVALID_RANGE"],
+    [["--range", "n>5", "--range", "n<4"], "ERR_GRAPH_INVALID_RANGE"],
+    [["--range", "n>1", "--range", "n<a"], "ERR_GRAPH_INVALID_RANGE"],
+  ] as const) {
+    assert.is(
+      (await runFailing(["graph", "find", "--store", directory, ...parameters])).code,
+      code,
+      parameters.join(" "),
+    );
+  }
+});
+
 test("a node prints its seven fields, times in µs and null for an open end", async () => {
   const { store } = await makeStore();
   const run = await runCli(["graph", "node", "--json", "--id", "2", "--store", store]);

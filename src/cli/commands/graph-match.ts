@@ -2,8 +2,8 @@ import { type Command, InvalidArgumentError } from "commander";
 import type { GraphMatch } from "../../index.js";
 import { addLimit, addNodeSelection, graphCommand, type PointOptions, withGraph } from "../graph-arguments.js";
 import {
+  conditionsOf,
   formatEntity,
-  interpret,
   type NodeSelection,
   printableEdge,
   printableNode,
@@ -23,7 +23,7 @@ interface MatchOptions extends PointOptions, NodeSelection {
 }
 
 const DETAILS = `
-Begins at the nodes that --id, --label and --where mean, and goes on with each --step, which is out, in or both, then perhaps a colon
+Begins at the nodes that --id, --label, --where and --range mean, and goes on with each --step, which is out, in or both, then perhaps a colon
 and the label of the edge, and another with the label of the node: out:KNOWS:Person, in::Place, both. Each row is one way through.`;
 
 export function graphMatchCommand({ output }: CommandContext): Command {
@@ -31,16 +31,16 @@ export function graphMatchCommand({ output }: CommandContext): Command {
     .option("--step <pattern>", "a step over an edge to a node (may be repeated)", gatheredStep)
     .addHelpText("after", DETAILS)
     .action(async (options: MatchOptions) => {
-      const { id, label, where = [], step: steps = [], limit } = options;
+      const { id, label, where = [], range = [], step: steps = [], limit } = options;
       await withGraph(options, async (_graph, view) => {
         await printTruncation(output, view.truncatedBefore);
         let left = limit ?? Number.POSITIVE_INFINITY;
         // A property can be text or a number; nothing is both.
-        for (const properties of interpret(where)) {
+        for (const conditions of conditionsOf(where, range)) {
           let match = view.match();
           if (id !== undefined) match = match.from(id);
           if (label !== undefined) match = match.label(label);
-          match = match.where(properties);
+          match = match.where(conditions);
           for (const { nodes, edges } of steps.reduce(stepped, match)) {
             if (left === 0 || output.gone.aborted) return;
             left -= 1;
