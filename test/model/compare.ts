@@ -13,6 +13,7 @@ import type { AsOf } from "../../src/projections/graph/graph-point.js";
 import type { GraphView } from "../../src/projections/graph/graph-view.js";
 import type { Properties } from "../../src/projections/graph/property.js";
 import type { TraverseQuery } from "../../src/projections/graph/traversal.js";
+import { matchQueries, overlapQueries } from "./axes-queries.js";
 import type { Choices } from "./model-history.js";
 import type { NaiveGraph } from "./naive-graph.js";
 import { NaiveView, naiveBetween, naiveChanges, naiveDiff, naiveHistory, naiveVersion } from "./naive-view.js";
@@ -21,7 +22,17 @@ import { rangeQueries } from "./range-queries.js";
 /** A `GraphState`, or the graph of a store. */
 export type AskedGraph = Pick<
   Graph,
-  "asOf" | "counts" | "diff" | "history" | "lsn" | "purgedVersions" | "rejectedCount" | "rejections" | "truncatedBefore"
+  | "asOf"
+  | "counts"
+  | "diff"
+  | "history"
+  | "lsn"
+  | "purgedVersions"
+  | "rejectedCount"
+  | "rejections"
+  | "snapshot"
+  | "snapshots"
+  | "truncatedBefore"
 >;
 
 /** What may be asked about. */
@@ -34,7 +45,7 @@ export interface Subjects {
 }
 
 /** What is asked along the axes: a state's `chronicle`, or the graph of a store. */
-export type AskedChronicle = Pick<Graph, "between" | "changes" | "versionAt">;
+export type AskedChronicle = Pick<Graph, "between" | "changes" | "overlaps" | "versionAt">;
 
 export type Answer = readonly [question: string, found: unknown, expected: unknown];
 type ViewQuery = (view: GraphView, naive: NaiveView, subjects: Subjects, random: Choices) => Iterable<Answer>;
@@ -98,6 +109,7 @@ const VIEW_QUERIES: Readonly<Record<string, ViewQuery>> = {
     }
   },
   ranges: rangeQueries,
+  match: matchQueries,
   *degree(view, naive, { nodeIds, edgeLabels }, random) {
     for (const id of nodeIds) {
       const query = { direction: random.pick(DIRECTIONS), ...someLabel(random, edgeLabels) };
@@ -195,6 +207,14 @@ export class Comparison {
     this.same("rejectedCount", graph.rejectedCount, model.rejections.length);
     this.same("truncatedBefore", graph.truncatedBefore, model.horizon);
     this.same("purgedVersions", graph.purgedVersions, model.purgedVersions);
+    this.same("snapshots", graph.snapshots, [...model.snapshots.values()]);
+  }
+
+  /** What the named points answer. */
+  snapshots(): void {
+    const { model } = this;
+    for (const { name, validAt, lsn } of model.snapshots.values())
+      this.view(this.#graph.snapshot(name), new NaiveView(model, validAt, lsn, model.lsn), { lsn });
   }
 
   /** A view at a point and the same of the model; `clock` is what the wall clock shows. */
@@ -254,6 +274,8 @@ export class Comparison {
       const found = [...this.#chronicle.between(kind, id, window)];
       this.same(`between("${kind}", ${id}, ${textOf(window)})`, found, naiveBetween(model, kind, id, window));
     }
+    for (const [question, overlaps, expected] of overlapQueries(this.#chronicle, model, this.#subjects, random))
+      this.same(question, overlaps, expected);
     const after = model.horizonLsn + random.integer(model.lsn - model.horizonLsn + 1);
     const page = this.#chronicle.changes({ after, limit: 10_000 });
     const changes = page.changes.map(({ lsn, kind, id, change }) => `${lsn} ${kind} ${id} ${change}`).sort();

@@ -33,6 +33,8 @@ export const VALUES: readonly PropertyValue[] = [
 const NODE_TYPES = ["Created", "Created", "Put", "Patched", "Patched", "Replaced", "Deleted", "Retracted"];
 const EDGE_TYPES = ["Created", "Created", "Created", "Put", "Patched", "Patched", "Replaced", "Deleted", "Retracted"];
 
+const SNAPSHOT_NAMES: readonly string[] = ["closing", "__proto__", "größe"];
+
 /** Times are made of a few whole numbers: bounds of valid periods within these, and recorded times from 0 to `LAST_RECORDED`. */
 const FIRST_TIME = -4;
 const LAST_TIME = 24;
@@ -81,11 +83,19 @@ export function randomSteps(random: Choices): ModelStep[] {
 }
 
 export function someEvent(random: Choices, scale: TimeScale, latest: number): Pick<TestEvent, "type" | "data"> {
-  const shape = random.integer(24);
+  const shape = random.integer(26);
+  if (shape === 24) return { type: "GraphSnapshotNamed", data: snapshot(random, scale) };
+  if (shape === 25) return { type: "GraphSnapshotRemoved", data: { name: random.pick(SNAPSHOT_NAMES) } };
   // Of another stream's: it means nothing to the graph, but has an LSN and a time.
   if (shape === 0) return { type: "Other", data: {} };
   if (shape === 1) return { type: "GraphPurged", data: { recordedBefore: scale(random.integer(latest + 2)) } };
   return shape < 13 ? nodeEvent(random, scale) : edgeEvent(random, scale);
+}
+
+/** Now and then at an LSN that is still to come, which is refused. */
+function snapshot(random: Choices, scale: TimeScale): Record<string, unknown> {
+  const validAt = scale(FIRST_TIME + 1 + random.integer(LAST_TIME - FIRST_TIME - 1));
+  return { name: random.pick(SNAPSHOT_NAMES), validAt, lsn: random.integer(30) };
 }
 
 function nodeEvent(random: Choices, scale: TimeScale): Pick<TestEvent, "type" | "data"> {

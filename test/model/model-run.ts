@@ -3,6 +3,7 @@
 import { encodeGraphEvent } from "../../src/projections/graph/graph-event-codec.js";
 import { GraphState } from "../../src/projections/graph/graph-state.js";
 import type { GraphView } from "../../src/projections/graph/graph-view.js";
+import type { IndexDefinition } from "../../src/projections/graph/indexed-property.js";
 import type { RawEvent } from "../../src/projections/graph/raw-event.js";
 import { rawEvent, type TestEvent } from "../projections/graph/raw-events.js";
 import { chance } from "../simulation/chance.js";
@@ -87,6 +88,7 @@ export function runHistory(
   if (straight !== null) comparison.same("the checkpoint's bytes", bytesOf(state), bytesOf(straight));
   // What was made earlier is fixed: events that came later do not enter it, and a purge that touches it shows.
   for (const { view, naive, askedAt } of kept) comparison.view(view, naive, askedAt);
+  comparison.snapshots();
   comparison.histories(now);
   const points = pointsOf(model, steps);
   comparison.chronicle(points.valid);
@@ -105,9 +107,12 @@ export function runHistory(
 
 /** Begins an index, or builds some more of it: what is asked must be the same with it. */
 function buildSomeIndex(state: GraphState, random: Choices): void {
+  state.buildIndex(someIndex(random), random.pick([1, 2, 100]));
+}
+
+export function someIndex(random: Choices): Required<IndexDefinition> {
   const kind = random.pick(["equality", "range", "range"] as const);
-  const definition = { label: random.pick(NODE_LABELS), property: random.pick(KEYS), kind };
-  state.buildIndex(definition, random.pick([1, 2, 100]));
+  return { label: random.pick(NODE_LABELS), property: random.pick(KEYS), kind };
 }
 
 interface KeptView {

@@ -6,6 +6,7 @@ import type { TestEvent } from "../projections/graph/raw-events.js";
 import { assert } from "../support/assert.js";
 import { seededRandom } from "../support/seeded-random.js";
 import { suite } from "../support/suite.js";
+import { runLineage } from "./lineage-run.js";
 import { type ModelStep, randomSteps } from "./model-history.js";
 import { runHistory } from "./model-run.js";
 import { findingOf } from "./shrunk.js";
@@ -26,6 +27,14 @@ test("every query answers as the naive model does, on random histories with chec
     const finding = findingOf(steps, seed);
     assert.is(finding, null, finding === null ? "" : `${finding.message}\n${finding.history}`);
   }
+});
+
+test("so does lineage: which event made a value is what going back over all events says", async () => {
+  let compared = 0;
+  for (let round = 0; round < HISTORIES; round += 1) {
+    compared += await runLineage(randomSteps(random), random.integer(2 ** 31));
+  }
+  assert.ok(compared > HISTORIES * 10);
 });
 
 test("so does the graph of a store that is checkpointed, closed, opened again and replayed", async () => {

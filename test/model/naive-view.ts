@@ -274,7 +274,7 @@ function otherEnd({ source, target }: NaiveEdge, id: number): number {
   return source === id ? target : source;
 }
 
-function nodeOf(model: NaiveGraph, id: number, { from, to, value, until }: NaiveRectangle): GraphNode {
+export function nodeOf(model: NaiveGraph, id: number, { from, to, value, until }: NaiveRectangle): GraphNode {
   const properties: Properties = Object.create(null);
   for (const [key, each] of value.properties) properties[key] = each;
   const isOpen = until === Number.POSITIVE_INFINITY;
@@ -291,7 +291,7 @@ function nodeOf(model: NaiveGraph, id: number, { from, to, value, until }: Naive
   };
 }
 
-function edgeOf(model: NaiveGraph, id: number, rectangle: NaiveRectangle): GraphEdge {
+export function edgeOf(model: NaiveGraph, id: number, rectangle: NaiveRectangle): GraphEdge {
   const { source, target } = model.edgesById.get(id) as NaiveEdge;
   return { ...nodeOf(model, id, rectangle), source, target };
 }
