@@ -42,13 +42,14 @@ export type {
 } from "./graph/graph-commands.js";
 export type { GraphChange, GraphHistory, HistoryOptions } from "./graph/graph-history.js";
 export type { GraphMatch, MatchRow } from "./graph/graph-match.js";
-export type { AsOf, RecordedAt } from "./graph/graph-point.js";
+export type { AsOf, RecordedAt, ValidWindow } from "./graph/graph-point.js";
 export type { GraphView } from "./graph/graph-view.js";
 export type { IndexDefinition } from "./graph/indexed-property.js";
 export type { GraphLineage, LineageQuery } from "./graph/lineage.js";
 export type { NamedSnapshot } from "./graph/named-snapshots.js";
 export type { NodeQuery, PropertyConditions } from "./graph/node-filter.js";
 export type { FindQuery } from "./graph/ordered-find.js";
+export type { During, GraphDuring, OverlapRow } from "./graph/overlap-match.js";
 export type { PageRank, PageRankQuery, RankedNode } from "./graph/page-rank.js";
 export type { Properties, PropertyValue } from "./graph/property.js";
 export type { GraphPath, PathQuery } from "./graph/shortest-path.js";

@@ -8,7 +8,14 @@ import { lineageOf } from "../../src/projections/graph/lineage.js";
 import type { NodeQuery } from "../../src/projections/graph/node-filter.js";
 import type { Answer, Subjects } from "./compare.js";
 import type { Choices } from "./model-history.js";
-import { type NaiveReference, type NaiveStep, naiveLineage, naiveOverlaps, naiveRows } from "./naive-axes.js";
+import {
+  type NaiveReference,
+  type NaiveStep,
+  naiveDuring,
+  naiveLineage,
+  naiveOverlaps,
+  naiveRows,
+} from "./naive-axes.js";
 import type { NaiveGraph } from "./naive-graph.js";
 import type { NaiveView } from "./naive-view.js";
 import { someRange } from "./range-queries.js";
@@ -119,6 +126,37 @@ export function* overlapQueries(
   }
 }
 
+export type AskedDuring = Pick<Graph, "during">;
+
+/** Patterns over stretches of valid time, as some LSN knew them. */
+export function* duringQueries(
+  graph: AskedDuring,
+  model: NaiveGraph,
+  subjects: Subjects,
+  validTimes: readonly number[],
+  random: Choices,
+): Generator<Answer, void, undefined> {
+  for (let round = 0; round < DURINGS; round += 1) {
+    const start = someNodeQuery(subjects, random);
+    const steps = someSteps(subjects, random);
+    const lsn = random.integer(model.lsn + 1);
+    const [from = 0, to = 0] = [random.pick(validTimes), random.pick(validTimes)].sort((a, b) => a - b);
+    const valid = random.pick([{}, { from }, { to }, from < to ? { from, to } : { from, to: null }]);
+    const during = graph.during({ valid, recordedAt: { lsn } });
+    const question = `during(${JSON.stringify(valid)}, LSN ${lsn}) match ${JSON.stringify([start, ...steps])}`;
+    const isBefore = model.liesBeforeHorizon(lsn, null);
+    yield [`${question}.truncatedBefore`, during.truncatedBefore, isBefore ? model.horizon : null];
+    if (isBefore) continue;
+    const found = Array.from(built(during.match(), start, steps), (row) => {
+      const ids = { nodes: row.nodes.map(({ id }) => id), edges: row.edges.map(({ id }) => id) };
+      return { key: `${JSON.stringify(ids)} ${row.validFrom}`, row };
+    });
+    const inOrder = (a: { key: string }, b: { key: string }): number => (a.key < b.key ? -1 : 1);
+    yield [question, found.sort(inOrder), naiveDuring(model, start, steps, lsn, valid).sort(inOrder)];
+  }
+}
+
+const DURINGS = 4;
 const LINEAGES = 20;
 
 /** Which event made a property, at some points of some entities; the events are read from the model's list. */

@@ -13,7 +13,7 @@ import type { AsOf } from "../../src/projections/graph/graph-point.js";
 import type { GraphView } from "../../src/projections/graph/graph-view.js";
 import type { Properties } from "../../src/projections/graph/property.js";
 import type { TraverseQuery } from "../../src/projections/graph/traversal.js";
-import { matchQueries, overlapQueries } from "./axes-queries.js";
+import { duringQueries, matchQueries, overlapQueries } from "./axes-queries.js";
 import type { Choices } from "./model-history.js";
 import type { NaiveGraph } from "./naive-graph.js";
 import { NaiveView, naiveBetween, naiveChanges, naiveDiff, naiveHistory, naiveVersion } from "./naive-view.js";
@@ -25,6 +25,7 @@ export type AskedGraph = Pick<
   | "asOf"
   | "counts"
   | "diff"
+  | "during"
   | "history"
   | "lsn"
   | "purgedVersions"
@@ -276,6 +277,8 @@ export class Comparison {
     }
     for (const [question, overlaps, expected] of overlapQueries(this.#chronicle, model, this.#subjects, random))
       this.same(question, overlaps, expected);
+    for (const [question, rows, expected] of duringQueries(this.#graph, model, this.#subjects, validTimes, random))
+      this.same(question, rows, expected);
     const after = model.horizonLsn + random.integer(model.lsn - model.horizonLsn + 1);
     const page = this.#chronicle.changes({ after, limit: 10_000 });
     const changes = page.changes.map(({ lsn, kind, id, change }) => `${lsn} ${kind} ${id} ${change}`).sort();

@@ -5,7 +5,7 @@ import type { EntityKind } from "../../src/projections/graph/graph-event-kind.js
 import type { NodeQuery } from "../../src/projections/graph/node-filter.js";
 import type { NaiveGraph, NaiveRectangle } from "./naive-graph.js";
 import { naiveMatches } from "./naive-range.js";
-import { edgeOf, type NaiveView, nodeOf } from "./naive-view.js";
+import { edgeOf, NaiveView, nodeOf } from "./naive-view.js";
 
 export interface NaiveReference {
   readonly kind: EntityKind;
@@ -109,4 +109,49 @@ export function naiveLineage(
     value = model.valueAt(kind, id, v, lsn - 1);
   }
   return null;
+}
+
+/** When every way through a pattern held, and what its parts were then: between every two bounds the ways there are, joined where they stay the same. */
+export function naiveDuring(
+  model: NaiveGraph,
+  start: NodeQuery,
+  steps: readonly NaiveStep[],
+  r: number,
+  valid: { readonly from?: number; readonly to?: number | null },
+): { readonly key: string; readonly row: unknown }[] {
+  const end = valid.to ?? Number.POSITIVE_INFINITY;
+  const begin = valid.from ?? Number.NEGATIVE_INFINITY;
+  const all = [
+    ...Array.from(model.nodeIds, (id) => ({ kind: "node", id }) as const),
+    ...Array.from(model.edgesById.keys(), (id) => ({ kind: "edge", id }) as const),
+  ];
+  const bounds = [...new Set([...boundsOf(model, all), begin])].filter(
+    (v) => begin <= v && v < end && Number.isFinite(v),
+  );
+  bounds.sort((a, b) => a - b);
+  const pieces: { key: string; from: number; to: number; row: NaiveRow; parts: readonly NaiveRectangle[] }[] = [];
+  for (const [index, v] of bounds.entries()) {
+    const to = Math.min(end, bounds[index + 1] ?? Number.POSITIVE_INFINITY);
+    for (const row of naiveRows(new NaiveView(model, v, r, r), start, steps)) {
+      const key = JSON.stringify(row);
+      const parts = [
+        ...row.nodes.map((id) => inForce(model, { kind: "node", id }, v, r)),
+        ...row.edges.map((id) => inForce(model, { kind: "edge", id }, v, r)),
+      ];
+      const last = pieces.find(
+        (each) => each.key === key && each.to === v && each.parts.every((part, at) => part === parts[at]),
+      );
+      if (last === undefined) pieces.push({ key, from: v, to, row, parts });
+      else last.to = to;
+    }
+  }
+  return pieces.map(({ key, from, to, row, parts }) => ({
+    key: `${key} ${from}`,
+    row: {
+      validFrom: from,
+      validTo: to === Number.POSITIVE_INFINITY ? null : to,
+      nodes: row.nodes.map((id, at) => nodeOf(model, id, parts[at] as NaiveRectangle)),
+      edges: row.edges.map((id, at) => edgeOf(model, id, parts[row.nodes.length + at] as NaiveRectangle)),
+    },
+  }));
 }

@@ -7,19 +7,22 @@ import { type Choices, VALUES } from "./model-history.js";
 import { naiveOrder } from "./naive-range.js";
 import type { NaiveView } from "./naive-view.js";
 
-const BOUNDS = VALUES.filter(
-  (value): value is RangeBound =>
-    typeof value === "string" || (typeof value === "number" && !Number.isNaN(value)) || value instanceof Uint8Array,
-);
+function isBound(value: unknown): value is RangeBound {
+  if (typeof value === "number") return !Number.isNaN(value);
+  return typeof value === "string" || value instanceof Uint8Array;
+}
 
-/** A range that has room for something, mostly for several values. */
-export function someRange(random: Choices): PropertyRange {
-  const [a, b] = [random.pick(BOUNDS), random.pick(BOUNDS)];
-  const ofOneKind = typeof a === typeof b && naiveOrder(a, b) !== 0;
-  const [low, high] = ofOneKind && naiveOrder(a, b) > 0 ? [b, a] : [a, b];
-  const lower = random.pick([{ gte: low }, { gt: low }]);
-  if (!ofOneKind) return random.pick([lower, { gte: a, lte: a }, { lte: a }, { lt: a }]);
-  return { ...lower, ...random.pick([{ lte: high }, { lt: high }]) };
+const BOUNDS = VALUES.filter(isBound);
+
+/** A range that begins or ends with one of these bounds, mostly, and has room for something. */
+export function someRange(random: Choices, held: readonly unknown[] = []): PropertyRange {
+  const bounds = held.filter(isBound);
+  const a = random.pick(bounds.length > 0 ? bounds : BOUNDS);
+  if (random.integer(2) === 0) return random.pick([{ gte: a }, { gt: a }, { lte: a }, { lt: a }, { gte: a, lte: a }]);
+  const others = BOUNDS.filter((each) => typeof each === typeof a && naiveOrder(each, a) !== 0);
+  const b = random.pick(others);
+  const [low, high] = naiveOrder(a, b) < 0 ? [a, b] : [b, a];
+  return { ...random.pick([{ gte: low }, { gt: low }]), ...random.pick([{ lte: high }, { lt: high }]) };
 }
 
 /** Every query that knows ranges or an order. */
@@ -29,12 +32,16 @@ export function* rangeQueries(
   { nodeLabels, nodeIds, keys }: Subjects,
   random: Choices,
 ): Generator<Answer, void, undefined> {
+  const nodes = naive.find({}).flatMap((node) => node ?? []);
   for (let round = 0; round < 3; round += 1) {
     const [key, other] = [random.pick(keys), random.pick(keys)];
-    const label = random.integer(4) === 0 ? {} : { label: random.pick(nodeLabels) };
+    // Mostly what some node bears and holds.
+    const bears = nodes.length === 0 ? random.pick(nodeLabels) : random.pick([...nodes]).label;
+    const label = random.integer(4) === 0 ? {} : { label: random.integer(4) === 0 ? random.pick(nodeLabels) : bears };
+    const held = nodes.flatMap(({ properties }) => properties[key] ?? []);
     const where = Object.assign(
       Object.create(null),
-      random.integer(4) > 0 && Object.fromEntries([[key, someRange(random)]]),
+      random.integer(4) > 0 && Object.fromEntries([[key, someRange(random, held)]]),
       random.integer(4) === 0 && Object.fromEntries([[other, random.pick(VALUES)]]),
     );
     const query = { ...label, where };

@@ -13,6 +13,8 @@ import {
   lsnOf,
   pointOf,
   type RecordedAt,
+  type ValidWindow,
+  validBounds,
 } from "./graph-point.js";
 import type { GraphTables } from "./graph-tables.js";
 import { heldPeriods, inBoth } from "./held-periods.js";
@@ -27,7 +29,7 @@ export interface GraphVersion<Entity> {
 /** A period of one axis or of both; what is left out, or null, is open. */
 export interface HistoryWindow {
   /** µs since 1970, half-open. */
-  readonly valid?: { readonly from?: number; readonly to?: number | null };
+  readonly valid?: ValidWindow;
   /** µs since 1970 or LSNs, half-open. */
   readonly recorded?: { readonly from?: RecordedAt; readonly to?: RecordedAt | null };
 }
@@ -118,7 +120,7 @@ export class Chronicle {
     if (window.valid === undefined && window.recorded === undefined) {
       throw new TypeError("between: say which window, valid or recorded");
     }
-    const { from, to } = validBounds(window.valid ?? {});
+    const { from, to } = validBounds(window.valid);
     const { first, until, askedAt } = this.#recordedBounds(window.recorded ?? {});
     const rectangles = slot === 0 ? [] : rectanglesOf(this.#tables, kind, slot);
     const inside = rectangles.filter(
@@ -223,11 +225,4 @@ export class Chronicle {
       kind === "node" ? nodeOf(this.#tables, slot, rectangle) : edgeOf(this.#tables, slot, rectangle);
     return entity as EntityOf[Kind]; // an edge has the ends besides
   }
-}
-
-function validBounds({ from, to }: NonNullable<HistoryWindow["valid"]>): { from: number; to: number } {
-  const start = from === undefined ? Number.NEGATIVE_INFINITY : checkTime("valid.from", from);
-  const end = to === undefined || to === null ? Number.POSITIVE_INFINITY : checkTime("valid.to", to);
-  if (start >= end) throw emptyPeriod("the valid window", from ?? null, to ?? null);
-  return { from: start, to: end };
 }

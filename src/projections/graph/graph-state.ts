@@ -21,6 +21,7 @@ import { GraphView } from "./graph-view.js";
 import { GraphWriter } from "./graph-writer.js";
 import type { IndexDefinition } from "./indexed-property.js";
 import type { NamedSnapshot } from "./named-snapshots.js";
+import { type During, GraphDuring } from "./overlap-match.js";
 import type { RawEvent } from "./raw-event.js";
 import type { Rejection } from "./rejection-list.js";
 import { checkSnapshotName } from "./snapshot-events.js";
@@ -168,6 +169,11 @@ export class GraphState {
    */
   asOf(point: AsOf = {}): GraphView {
     return new GraphView(this.#tables, pointOf(this.#tables.clock, this.#clock(), "asOf", point));
+  }
+
+  /** A stretch of valid time at one recorded point. Throws as `asOf`. */
+  during(during: During = {}): GraphDuring {
+    return new GraphDuring(this.#tables, during);
   }
 
   /** Builds some of an index of nodes; true when it is there. */

@@ -16,7 +16,7 @@ import { type ComponentQuery, components, type GraphComponent } from "./componen
 import { type EdgeFilter, type EdgeQuery, edgeFilterOf } from "./edge-filter.js";
 import { edgeOf, type GraphEdge, type GraphNode, nodeOf, rectangleKnownAt } from "./entity.js";
 import { checkId, checkKnownKeys, checkRecord, checkShare } from "./graph-input.js";
-import { GraphMatch } from "./graph-match.js";
+import { GraphMatch, rowsAt } from "./graph-match.js";
 import type { GraphPoint } from "./graph-point.js";
 import type { GraphTables } from "./graph-tables.js";
 import { NodeFilter } from "./node-filter.js";
@@ -137,7 +137,7 @@ export class GraphView {
    * ```
    */
   match(): GraphMatch {
-    return new GraphMatch(this);
+    return new GraphMatch(this.tables, (pattern) => rowsAt(this, pattern));
   }
 
   /**

@@ -33,6 +33,7 @@ import type { GraphView } from "./graph-view.js";
 import { INDEX_KINDS, type IndexDefinition } from "./indexed-property.js";
 import { type EventLog, type GraphLineage, type LineageQuery, lineageOf } from "./lineage.js";
 import type { NamedSnapshot } from "./named-snapshots.js";
+import type { During, GraphDuring } from "./overlap-match.js";
 import type { Properties } from "./property.js";
 import type { RawEvent } from "./raw-event.js";
 import type { Rejection } from "./rejection-list.js";
@@ -109,6 +110,23 @@ export class Graph {
    */
   asOf(point: AsOf = {}): GraphView {
     return this.#state.asOf(point);
+  }
+
+  /**
+   * A stretch of valid time, the whole of it by default, as the store knew it at one recorded point: for patterns whose nodes and edges held at the same
+   * time, and when they did. Later events do not enter it.
+   *
+   * @throws TypeError for a wrong option; RangeError for an LSN that was not applied yet; StoreError `ERR_GRAPH_INVALID_PERIOD` for an empty or reversed
+   *   stretch, or a time outside ±(2^53 − 1) µs
+   *
+   * @example
+   * ```ts
+   * const colleagues = graph.during({ valid: { from: Date.UTC(2020, 0) * 1000 } }).match().from(ann.id).out("WORKS_AT").in("WORKS_AT");
+   * for (const { nodes, validFrom, validTo } of colleagues) console.log(nodes[2]?.id, validFrom, validTo);
+   * ```
+   */
+  during(during: During = {}): GraphDuring {
+    return this.#state.during(during);
   }
 
   /**

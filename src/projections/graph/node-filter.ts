@@ -61,8 +61,13 @@ export class NodeFilter {
   /** Whether the node is one of them over the rectangle that is its row. */
   holds(slot: number, row: number): boolean {
     if (this.label === null && this.#match === null) return true;
-    const { nodes, contents } = this.#tables;
-    contents.open(nodes.timelines.content(slot, row));
+    return this.holdsContent(this.#tables.nodes.timelines.content(slot, row));
+  }
+
+  /** The same, for what it holds. */
+  holdsContent(content: number): boolean {
+    const { contents } = this.#tables;
+    contents.open(content);
     if (this.label !== null && contents.label !== this.label) return false;
     const { bytes, start, end } = contents;
     if (this.#match === null) return true;
