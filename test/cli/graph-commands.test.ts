@@ -281,6 +281,30 @@ test("a pattern gives every way through it", async () => {
   assert.is(run.stdout.trimEnd().split("\n").length, 3);
 });
 
+test("a pattern over time says when each way held", async () => {
+  const { store, lsns } = await makeStore();
+  const periods = async (...parameters: string[]): Promise<unknown[]> => {
+    const command = ["graph", "match", "--store", store, "--where", "name=Bo", "--step", "out:WORKS_AT", "--step", "in:WORKS_AT"];
+    return (await runJson([...command, ...parameters])).map(({ validFrom, validTo }) => [validFrom, validTo]);
+  };
+  // Beside Ann, whose salary changes in 2021 and who is gone from 2023.
+  assert.equal(await periods("--ever"), [
+    [year(2020), year(2021)],
+    [year(2021), year(2023)],
+  ]);
+  assert.equal(await periods("--valid-from", "2022-01-01"), [[year(2022), year(2023)]]);
+  assert.equal(await periods("--valid-to", "2020-06-01"), [[year(2020), Date.UTC(2020, 5, 1) * 1_000]]);
+  assert.equal((await periods("--ever", "--recorded", `lsn:${lsns[7]}`)).at(-1), [year(2021), null]);
+  assert.equal(await periods("--ever", "--limit", "1"), [[year(2020), year(2021)]]);
+  const text = await runCli(["graph", "match", "--store", store, "--id", "3", "--step", "out:OWNS", "--ever"]);
+  assert.match(text.stdout, "2020-01-01T00:00:00Z … ");
+  const fails = async (...parameters: string[]) => (await runFailing(["graph", "match", "--store", store, ...parameters])).code;
+  assert.is(await fails("--valid-from", "2022-01-01", "--valid-to", "2022-01-01"), "ERR_GRAPH_INVALID_PERIOD");
+  assert.is(await fails("--valid-from", "2023-01-01", "--valid-to", "2022-01-01"), "ERR_GRAPH_INVALID_PERIOD");
+  assert.is(await fails("--ever", "--valid", "2022-01-01"), "ERR_USAGE");
+  assert.is(await fails("--valid-to", "9007199254740992"), "ERR_USAGE");
+});
+
 test("versions, windows, changes, overlaps, lineage and LSNs", async () => {
   const { store, lsns } = await makeStore();
   const ask = (...parameters: string[]) => runJson(["graph", ...parameters, "--store", store]);
