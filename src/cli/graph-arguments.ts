@@ -2,7 +2,7 @@
 
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { AsOf, EdgeQuery, EntityReference, Graph, GraphView, RecordedAt, StepQuery } from "../index.js";
-import { type CommonOptions, instant, storeCommand, wholeNumber } from "./arguments.js";
+import { type CommonOptions, instant, nonEmpty, storeCommand, wholeNumber } from "./arguments.js";
 import { UsageError } from "./failure.js";
 import { type NodeSelection, selectNode, viewAt, type WhereClause } from "./graph-query.js";
 import { rangeClause } from "./range-clause.js";
@@ -33,7 +33,7 @@ export function pointCommand(name: string, summary: string): Command {
 
 export function addSelection(command: Command): Command {
   return command
-    .option("--label <label>", "nodes with this label")
+    .option("--label <label>", "nodes with this label", nonEmpty)
     .option("--where <key=value>", "nodes with this property (may be repeated)", whereClause)
     .option(
       "--range <bound>",
@@ -79,7 +79,7 @@ export function addEdgeOptions(command: Command): Command {
         .choices(DIRECTIONS)
         .default("both"),
     )
-    .option("--edge <label>", "only over edges with this label");
+    .option("--edge <label>", "only over edges with this label", nonEmpty);
 }
 
 export function edgeQueryOf({ direction, edge }: EdgeOptions): EdgeQuery & Pick<EdgeOptions, "direction"> {
@@ -93,7 +93,10 @@ export interface StepOptions extends EdgeOptions {
 }
 
 export function addStepOptions(command: Command): Command {
-  return addLimit(addEdgeOptions(command).option("--over <label>", "only over nodes with this label"), "nodes");
+  return addLimit(
+    addEdgeOptions(command).option("--over <label>", "only over nodes with this label", nonEmpty),
+    "nodes",
+  );
 }
 
 export function stepQueryOf(options: StepOptions): StepQuery & { readonly limit?: number } {

@@ -101,6 +101,14 @@ export function selectNode(view: GraphView, selection: NodeSelection): GraphNode
   return first;
 }
 
+/** Throws ERR_GRAPH_NOT_FOUND for an id that the graph never knew: an empty answer would look as if nothing had happened to it. */
+export function requireKnown(graph: Graph, kind: "node" | "edge", id: number): void {
+  const { length, truncatedBefore } = graph.history(kind, id);
+  // What was purged is not there any more, and says so.
+  if (length > 0 || truncatedBefore !== null) return;
+  throw new StoreError("ERR_GRAPH_NOT_FOUND", `the graph never had a ${kind} ${id}`, { kind, id });
+}
+
 function notFound({ validAt, lsn, truncatedBefore }: GraphView): StoreError {
   const details = { validAt, lsn };
   if (truncatedBefore === null) return new StoreError("ERR_GRAPH_NOT_FOUND", "no such node exists there", details);

@@ -79,25 +79,45 @@ for (const [what, change] of Object.entries(WRONG)) {
 /** Queries that answer something else, each put in the place of the graph's own. */
 const WRONG_ANSWERS: Readonly<Record<string, () => () => void>> = {
   "stretches of time ignore the recorded one": () =>
-    replaced(GraphState.prototype, "during", (during) => function (this: GraphState, { valid = {} } = {}) {
-      return during.call(this, { valid });
-    }),
+    replaced(
+      GraphState.prototype,
+      "during",
+      (during) =>
+        function (this: GraphState, { valid = {} } = {}) {
+          return during.call(this, { valid });
+        },
+    ),
   "overlaps lose their first": () =>
-    replaced(Chronicle.prototype, "overlaps", (overlaps) => function (this: Chronicle, ...parameters) {
-      const found = overlaps.apply(this, parameters);
-      found.shift();
-      return found as never; // its types are those of the parameters
-    }),
+    replaced(
+      Chronicle.prototype,
+      "overlaps",
+      (overlaps) =>
+        function (this: Chronicle, ...parameters) {
+          const found = overlaps.apply(this, parameters);
+          found.shift();
+          return found as never; // its types are those of the parameters
+        },
+    ),
   "an order loses its first": () =>
-    replaced(GraphView.prototype, "find", (find) => function (this: GraphView, query) {
-      const found = find.call(this, query);
-      if (query.orderBy !== undefined) found.next();
-      return found;
-    }),
+    replaced(
+      GraphView.prototype,
+      "find",
+      (find) =>
+        function (this: GraphView, query) {
+          const found = find.call(this, query);
+          if (query.orderBy !== undefined) found.next();
+          return found;
+        },
+    ),
   "a named point is the present": () =>
-    replaced(GraphState.prototype, "snapshot", () => function (this: GraphState) {
-      return this.asOf();
-    }),
+    replaced(
+      GraphState.prototype,
+      "snapshot",
+      () =>
+        function (this: GraphState) {
+          return this.asOf();
+        },
+    ),
 };
 
 for (const [what, replace] of Object.entries(WRONG_ANSWERS)) {

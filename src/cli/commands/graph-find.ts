@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { wholeNumber } from "../arguments.js";
+import { nonEmpty, wholeNumber } from "../arguments.js";
 import { UsageError } from "../failure.js";
 import { addSelection, graphCommand, type PointOptions, withGraph } from "../graph-arguments.js";
 import {
@@ -21,7 +21,7 @@ stand in double quotes, and time:2025-01-01 is µs since 1970. With --order-by, 
 export function graphFindCommand({ output }: CommandContext): Command {
   return addSelection(graphCommand("find", "list the nodes with a label and properties"))
     .option("--limit <count>", "at most so many nodes", wholeNumber(0))
-    .option("--order-by <key>", "in the order of this property, without the nodes that do not have it")
+    .option("--order-by <key>", "in the order of this property, without the nodes that do not have it", nonEmpty)
     .option("--descending", "the last of that order first")
     .addHelpText("after", DETAILS)
     .action(async (options: FindOptions) => {
@@ -42,7 +42,6 @@ function orderOf({ orderBy, descending, limit }: FindOptions): NodeOrder {
     if (descending) throw new UsageError("--descending goes with --order-by");
     return {};
   }
-  if (orderBy === "") throw new UsageError("--order-by takes the name of a property");
   // With a limit less is remembered where no index has the order.
   return {
     orderBy,

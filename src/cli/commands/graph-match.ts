@@ -11,6 +11,7 @@ import {
   printableEdge,
   printableNode,
   printTruncation,
+  requireKnown,
 } from "../graph-query.js";
 import type { CommandContext } from "../program.js";
 
@@ -44,6 +45,7 @@ export function graphMatchCommand({ output }: CommandContext): Command {
     .action(async (options: MatchOptions) => {
       const { id, label, where = [], range = [], step: steps = [], limit } = options;
       await withGraph(options, async (graph, view) => {
+        if (id !== undefined) requireKnown(graph, "node", id);
         const asked = askedOf(graph, view, options);
         await printTruncation(output, asked.truncatedBefore);
         let left = limit ?? Number.POSITIVE_INFINITY;

@@ -204,7 +204,8 @@ export class GraphState {
 
   /** What is different in the second view: entities that exist in one only, or hold something else. One at a time. */
   diff(before: GraphView, after: GraphView): Generator<GraphChange, void, undefined> {
-    if (before.tables !== this.#tables || after.tables !== this.#tables) {
+    const isView = (view: unknown): boolean => view instanceof GraphView && view.tables === this.#tables;
+    if (!isView(before) || !isView(after)) {
       throw new TypeError("diff: both views must be of this graph");
     }
     return differences(before, after);

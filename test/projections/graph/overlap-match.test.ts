@@ -44,22 +44,32 @@ test("a way is a row wherever all of it held at once, and anew where a part of i
     // The company is gone at 45.
     [[1, 3, 2], [1, 2], 40, 45, 2],
   ]);
-  assert.equal(together(state, { recordedAt: { lsn: 6 } }).map(([, , ...rest]) => rest), [
-    [20, 30, 1],
-    [40, 45, 1],
-  ]);
+  assert.equal(
+    together(state, { recordedAt: { lsn: 6 } }).map(([, , ...rest]) => rest),
+    [
+      [20, 30, 1],
+      [40, 45, 1],
+    ],
+  );
   assert.equal(together(state, { recordedAt: 104 }), []);
-  assert.equal(together(state, { valid: { from: 22, to: 26 } }).map(([, , from, to]) => [from, to]), [
-    [22, 25],
-    [25, 26],
-  ]);
+  assert.equal(
+    together(state, { valid: { from: 22, to: 26 } }).map(([, , from, to]) => [from, to]),
+    [
+      [22, 25],
+      [25, 26],
+    ],
+  );
   assert.equal(together(state, { valid: { to: 20 } }), []);
   assert.is(together(state, { valid: { from: 44, to: null } }).length, 1);
 });
 
 test("a node's own conditions hold over parts of its time, ranges too, and an index changes nothing", () => {
   const state = filled();
-  const rich = state.during().match().label("Person").where({ salary: { gte: 2 } });
+  const rich = state
+    .during()
+    .match()
+    .label("Person")
+    .where({ salary: { gte: 2 } });
   const periods = () => Array.from(rich, ({ validFrom, validTo }) => [validFrom, validTo]);
   assert.equal(periods(), [[25, null]]);
   while (!state.buildIndex({ label: "Person", property: "salary", kind: "range" }, 10));
@@ -101,7 +111,10 @@ test("a stretch that holds nothing, and what is no stretch, is refused", async (
   await rejects(() => graph.during({ valid: { from: 2 ** 53 } }), code);
   await rejects(() => graph.during({ valid: { to: 0.5 } }), code);
   await rejects(() => graph.during({ recordedAt: -(2 ** 53) }), code);
-  await rejects(() => graph.during({ recordedAt: { lsn: 1 } }), (error) => error instanceof RangeError);
+  await rejects(
+    () => graph.during({ recordedAt: { lsn: 1 } }),
+    (error) => error instanceof RangeError,
+  );
   await rejects(() => graph.during({ valid: { since: 1 } as never }), isTypeError);
   await rejects(() => graph.during({ valid: null as never }), isTypeError);
   await rejects(() => graph.during({ at: 1 } as never), isTypeError);
