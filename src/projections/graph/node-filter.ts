@@ -18,6 +18,10 @@ export interface NodeQuery {
   readonly where?: PropertyConditions;
 }
 
+// Most filters have none: nothing is made for them.
+const NO_RANGES: ReadonlyMap<string, ValueRange> = new Map();
+const NO_KEYS: readonly Uint8Array[] = [];
+
 const cursor = new PropertyCursor();
 const value = new OrderedValue();
 
@@ -26,10 +30,10 @@ export class NodeFilter {
   readonly label: number | null;
   readonly labelName: string | undefined;
   /** By property. */
-  readonly ranges = new Map<string, ValueRange>();
+  readonly ranges: ReadonlyMap<string, ValueRange>;
   readonly #tables: GraphTables;
   readonly #match: PropertyMatch | null;
-  readonly #rangeKeys: Uint8Array[] = [];
+  readonly #rangeKeys: readonly Uint8Array[];
 
   /**
    * Throws TypeError for what is no label and for a bound that is none, ERR_GRAPH_INVALID_RANGE for what is no range, and what writing such properties
@@ -39,7 +43,11 @@ export class NodeFilter {
     this.#tables = tables;
     this.label = tables.labels.wanted(label);
     this.labelName = label;
-    this.#match = where === undefined ? null : this.#matchOf(checkRecord("where", where));
+    const hasRanges = where !== undefined && Object.values(checkRecord("where", where)).some(isRange);
+    const { equal, ranges } = hasRanges ? separated(where) : { equal: where, ranges: NO_RANGES };
+    this.ranges = ranges;
+    this.#rangeKeys = hasRanges ? Array.from(ranges.keys(), (key) => Buffer.from(key)) : NO_KEYS;
+    this.#match = equal === undefined ? null : new PropertyMatch(equal);
   }
 
   /** The slots among which an index says that all of them are, in the order of creation; null: no index says anything. */
@@ -71,7 +79,8 @@ export class NodeFilter {
     if (this.label !== null && contents.label !== this.label) return false;
     const { bytes, start, end } = contents;
     if (this.#match === null) return true;
-    return this.#match.holds(bytes, start, end) && this.#isInRanges(bytes, start, end);
+    if (!this.#match.holds(bytes, start, end)) return false;
+    return this.#rangeKeys.length === 0 || this.#isInRanges(bytes, start, end);
   }
 
   #isInRanges(bytes: Uint8Array, start: number, end: number): boolean {
@@ -84,19 +93,16 @@ export class NodeFilter {
     }
     return true;
   }
+}
 
-  /** The properties that are to be equal; the others become ranges. */
-  #matchOf(where: Readonly<Record<string, unknown>>): PropertyMatch {
-    // Keys are the caller's, `__proto__` among them.
-    const equal: Record<string, unknown> = Object.create(null);
-    for (const [key, wanted] of Object.entries(where)) {
-      if (!isRange(wanted)) {
-        equal[key] = wanted;
-        continue;
-      }
-      this.ranges.set(key, valueRangeOf(key, wanted));
-      this.#rangeKeys.push(Buffer.from(key));
-    }
-    return new PropertyMatch(equal);
+/** The properties that are to be equal, and the others as ranges. */
+function separated(where: PropertyConditions): { equal: unknown; ranges: ReadonlyMap<string, ValueRange> } {
+  // Keys are the caller's, `__proto__` among them.
+  const equal: Record<string, unknown> = Object.create(null);
+  const ranges = new Map<string, ValueRange>();
+  for (const [key, wanted] of Object.entries(where)) {
+    if (isRange(wanted)) ranges.set(key, valueRangeOf(key, wanted));
+    else equal[key] = wanted;
   }
+  return { equal, ranges };
 }
