@@ -79,12 +79,18 @@ export const BUGS: readonly Bug[] = [
     what: "an append is acknowledged when its own core is durable, not when W has passed it (P2)",
     edits: [
       {
-        file: "src/wal/core-writer.js",
-        find: `batch?.status === "durable" && batch.firstLsn + batch.recordCount - 1 <= watermark`,
-        replace: `batch?.status === "durable"`,
+        file: "src/wal/batches-in-flight.js",
+        find: `batch?.status !== "durable" || batch.firstLsn + batch.recordCount - 1 > watermark`,
+        replace: `batch?.status !== "durable"`,
       },
     ],
     caughtBy: tests("wal/company"),
+  },
+  {
+    name: "attestation-overtaken",
+    what: "what is written behind an attestation in flight counts as committed, with a hole in front of it that ends the file (P1)",
+    edits: [{ file: "src/wal/core-writer.js", find: "this.#inFlight.isAttesting || ", replace: "" }],
+    caughtBy: tests("wal/core-writer"),
   },
   {
     name: "counter-read-last",
