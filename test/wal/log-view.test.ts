@@ -337,6 +337,21 @@ test("it goes on where it was: what was read is not read again", async () => {
   await view.close();
 });
 
+test("a segment that its writer has only prepared does not end the one before", async () => {
+  const log = new HandLog(4 * BLOCK);
+  log.begin(1);
+  const writer = log.writer(0);
+  writer.data(1, 1);
+  writer.prepare(2, writer.segment + 1);
+  const { view, delivered } = await viewOf(log);
+  for (let lsn = 2; lsn <= 8; lsn++) {
+    writer.data(lsn, 1, { durableLsn: lsn - 1 });
+    await view.refresh();
+    assert.equal(delivered, recordsThrough(lsn - 1));
+  }
+  await view.close();
+});
+
 test("it follows many cores whose writes land in any order, writers that come and die, and openings", async () => {
   const random = seededRandom();
   const log = new HandLog(5 * BLOCK);
