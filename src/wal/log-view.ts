@@ -380,11 +380,7 @@ export class LogView {
   }
 
   /** Reads what is new; false when something of what is attested does not turn up. */
-  async #catchUp(
-    changed: readonly CoreFiles[],
-    manifest: Manifest,
-    wantedLsn: number,
-  ): Promise<boolean> {
+  async #catchUp(changed: readonly CoreFiles[], manifest: Manifest, wantedLsn: number): Promise<boolean> {
     try {
       const facts = await this.#readOn(changed, manifest);
       if (facts.strangerAt !== null) return false;

@@ -96,6 +96,24 @@ export class Attestation {
     return this.#lsnThrough(Number.POSITIVE_INFINITY);
   }
 
+  /**
+   * Whether the frame in which an incarnation wrote that LSN is on the disk, whole, and no later incarnation has begun without it: then nobody may
+   * drop it silently, whether or not anything attests it.
+   */
+  isThere(lsn: number, incarnation: number): boolean {
+    const isLatest = incarnation === this.#newestIncarnation;
+    return (
+      this.#frames.some(
+        (frame) =>
+          frame.incarnation === incarnation &&
+          frame.firstLsn <= lsn &&
+          lsn <= frame.lastLsn &&
+          frame.end >= frame.frameEnd,
+      ) &&
+      (isLatest || !this.mayBeGone(lsn, incarnation))
+    );
+  }
+
   #lsnThrough(incarnation: number): number {
     let highest = 0;
     for (const frame of this.#frames)

@@ -196,7 +196,10 @@ export class Upkeep {
     const found = await this.#inspect(left, STORE_DIRECTORY);
     // What was truncated before is not missing, though the manifest that says so may be.
     const horizon = Math.max(found.horizon, attested.horizonLsn);
-    checkRepaired(this.#parts.history.copy(), { ...found, horizon }, planned, attested.lsn);
+    // A recovery that could not read a block has begun an incarnation without frames that are there.
+    const isKnown = !this.#parts.world.faults.counts.has("readError");
+    const isThere = (lsn: number, incarnation: number): boolean => isKnown && attested.isThere(lsn, incarnation);
+    checkRepaired(this.#parts.history.copy(), { ...found, horizon }, planned, { attestedLsn: attested.lsn, isThere });
   }
 
   /** Null where there is no store. */
