@@ -122,6 +122,17 @@ export class Attestation {
     return highest;
   }
 
+  /** Where the first whole frame lies that has records, and of which nothing attests all; null where there is none. */
+  get firstUnattested(): { readonly path: string; readonly offset: number } | null {
+    const { lsn } = this;
+    let first: WrittenFrame | null = null;
+    for (const frame of this.#frames) {
+      const isOfEnd = frame.incarnation === this.#newestIncarnation && frame.lastLsn > lsn;
+      if (isOfEnd && frame.lastLsn >= frame.firstLsn && frame.firstLsn < (first?.firstLsn ?? Infinity)) first = frame;
+    }
+    return first;
+  }
+
   /** In which incarnation a record was written last at that LSN; 0: in none that is known. */
   incarnationOf(lsn: number): number {
     let newest = 0;
