@@ -243,6 +243,18 @@ export const BUGS: readonly Bug[] = [
     caughtBy: simulated(60),
   },
   {
+    name: "repair-drops-silently",
+    what: "a repair keeps what the log attests, and says nothing of whole frames behind that (P1)",
+    edits: [
+      {
+        file: "src/wal/salvage/salvage-log.js",
+        find: "if (piece.lastLsn > lsn)\n                lsn = piece.lastLsn;",
+        replace: "void piece;",
+      },
+    ],
+    caughtBy: ["simulation/simulate.js", "--first", "2000001", "--seeds", "20"],
+  },
+  {
     name: "tail-block-rewritten",
     what: "a batch goes on in the block that the one before did not fill: a power cut while it is written spoils what was acknowledged (P1)",
     edits: [
