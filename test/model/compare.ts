@@ -20,7 +20,17 @@ import { NaiveView, naiveBetween, naiveChanges, naiveDiff, naiveHistory, naiveVe
 /** A `GraphState`, or the graph of a store. */
 export type AskedGraph = Pick<
   Graph,
-  "asOf" | "counts" | "diff" | "history" | "lsn" | "purgedVersions" | "rejectedCount" | "rejections" | "truncatedBefore"
+  | "asOf"
+  | "constraints"
+  | "counts"
+  | "diff"
+  | "history"
+  | "lsn"
+  | "purgedVersions"
+  | "rejectedCount"
+  | "rejections"
+  | "truncatedBefore"
+  | "versionOf"
 >;
 
 /** What may be asked about. */
@@ -193,6 +203,12 @@ export class Comparison {
     this.same("rejectedCount", graph.rejectedCount, model.rejections.length);
     this.same("truncatedBefore", graph.truncatedBefore, model.horizon);
     this.same("purgedVersions", graph.purgedVersions, model.purgedVersions);
+    const constraints = graph.constraints.map(({ kind, label, property }) => ({ kind, label, property }));
+    this.same("constraints", constraints, model.constraints);
+    for (const id of this.#subjects.nodeIds)
+      this.same(`versionOf("node", ${id})`, graph.versionOf("node", id), model.versionOf("node", id, model.lsn));
+    for (const id of this.#subjects.edgeIds)
+      this.same(`versionOf("edge", ${id})`, graph.versionOf("edge", id), model.versionOf("edge", id, model.lsn));
   }
 
   /** A view at a point and the same of the model; `clock` is what the wall clock shows. */

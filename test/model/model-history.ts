@@ -1,6 +1,7 @@
 /** Random histories of few entities and few times, so that events meet, overlap, touch and contradict each other. */
 
 import type { TestEvent } from "../projections/graph/raw-events.js";
+import { batchEvent, type ChangeSource, constraintEvent, expecting, upsertEvent } from "./command-history.js";
 
 /** Where the choices come from. */
 export interface Choices {
@@ -55,7 +56,7 @@ export function randomHistory(random: Choices, length: number, scale = random.pi
     const latest = Math.floor((lsn / length) * LAST_RECORDED);
     // Mostly several events of one time, and now and then a clock set back.
     const recordedAt = scale(random.integer(5) === 0 ? random.integer(latest + 1) : latest);
-    events.push({ lsn, recordedAt, ...someEvent(random, scale, latest) });
+    events.push({ lsn, recordedAt, ...expecting(random, someEvent(random, scale, latest), lsn - 1) });
   }
   return events;
 }
@@ -75,11 +76,27 @@ export function randomSteps(random: Choices): ModelStep[] {
 }
 
 export function someEvent(random: Choices, scale: TimeScale, latest: number): Pick<TestEvent, "type" | "data"> {
-  const shape = random.integer(24);
+  const shape = random.integer(30);
   // Of another stream's: it means nothing to the graph, but has an LSN and a time.
   if (shape === 0) return { type: "Other", data: {} };
   if (shape === 1) return { type: "GraphPurged", data: { recordedBefore: scale(random.integer(latest + 2)) } };
-  return shape < 13 ? nodeEvent(random, scale) : edgeEvent(random, scale);
+  const source = changeSource(random, scale);
+  if (shape < 4) return constraintEvent(random, source);
+  if (shape < 6) return upsertEvent(random, source);
+  if (shape < 9) return batchEvent(random, source);
+  return shape < 19 ? nodeEvent(random, scale) : edgeEvent(random, scale);
+}
+
+function changeSource(random: Choices, scale: TimeScale): ChangeSource {
+  return {
+    nodeIds: NODE_IDS,
+    labels: NODE_LABELS,
+    keys: KEYS,
+    value: () => random.pick(VALUES.filter((value) => value !== null)),
+    properties: () => properties(random, true),
+    period: () => period(random, scale),
+    change: () => (random.integer(2) === 0 ? nodeEvent(random, scale) : edgeEvent(random, scale)),
+  };
 }
 
 function nodeEvent(random: Choices, scale: TimeScale): Pick<TestEvent, "type" | "data"> {

@@ -6,6 +6,7 @@ import { type Graph, isStoreError, openReader, openStore, type Store } from "../
 import type { TestEvent } from "../projections/graph/raw-events.js";
 import { type Chance, chance } from "../simulation/chance.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
+import { expecting } from "./command-history.js";
 import { Comparison } from "./compare.js";
 import { someEvent, type TimeScale } from "./model-history.js";
 import { SUBJECTS } from "./model-run.js";
@@ -55,9 +56,9 @@ export async function runStoreHistory(
 
 /** A command that must end as the model says, or several events in one append, which have one recordedAt. */
 async function write(store: Store, graph: Graph, model: NaiveGraph, random: Chance, scale: TimeScale): Promise<void> {
-  const draft = someEvent(random, scale, 10);
-  // A creation by command takes an id of its own, which the questions would not know.
-  if (random.integer(3) > 0 || /Created$|^Other$/.test(draft.type)) {
+  const draft = expecting(random, someEvent(random, scale, 10), model.lsn);
+  // What creates by command takes ids of its own, which the questions would not know.
+  if (random.integer(3) > 0 || /Created$|Upserted$|Batch$|^Other$/.test(draft.type)) {
     const more = Array.from({ length: random.integer(BATCH_MAX) }, () => someEvent(random, scale, 10));
     const events = [draft, ...more].map(({ type, data }) =>
       type === "Other" ? { type, data: { note: 1 } } : { type: PACKAGE + type, data },
@@ -103,7 +104,11 @@ async function command(graph: Graph, { type, data }: Pick<TestEvent, "type" | "d
     case "NodeRetracted":
       return graph.retractNode(id, rest);
     case "EdgeRetracted":
-      return graph.retractEdge(id);
+      return graph.retractEdge(id, rest);
+    case "GraphConstraintAdded":
+      return graph.addConstraint(data as never);
+    case "GraphConstraintRemoved":
+      return graph.removeConstraint(data as never);
     case "GraphPurged":
       return graph.purge(data as never);
     default:
