@@ -1,7 +1,7 @@
 /** What the graph commands are asked, and what they print. */
 
 import { StoreError } from "../errors.js";
-import type { AsOf, Graph, GraphEdge, GraphNode, GraphView } from "../index.js";
+import type { AsOf, Graph, GraphEdge, GraphNode, GraphProvenance, GraphView } from "../index.js";
 import { UsageError } from "./failure.js";
 import { formatInstant } from "./instant.js";
 import { type Output, stringify } from "./output.js";
@@ -120,6 +120,11 @@ export function printableRectangle(rectangle: GraphNode | GraphEdge): object {
 
 export function formatRectangle(rectangle: GraphNode | GraphEdge): string {
   return `${formatEntity(rectangle)}  recorded ${formatPeriod(rectangle.recordedFrom, rectangle.recordedTo)}`;
+}
+
+/** Behind a rectangle; nothing where nothing was said. */
+export function formatProvenance(provenance: GraphProvenance | null): string {
+  return provenance === null ? "" : `  by ${stringify(provenance)}`;
 }
 
 /** A node or an edge as one line for people. */
