@@ -89,8 +89,12 @@ export class BatchDraft implements BatchBuilder {
   /** Has the caller put in what there is to be. */
   build(build: (batch: BatchBuilder) => void): void {
     if (typeof build !== "function") throw new TypeError("batch takes a function that puts its items together");
-    const answer: unknown = build(this);
-    this.#isOpen = false;
+    let answer: unknown;
+    try {
+      answer = build(this);
+    } finally {
+      this.#isOpen = false;
+    }
     if (typeof (answer as PromiseLike<unknown> | undefined)?.then === "function") {
       // Nobody waits for it: what it throws is not to end the process.
       Promise.resolve(answer).catch(() => {});
