@@ -17,25 +17,33 @@ export interface ChangeSource {
   period(): Record<string, unknown>;
   /** Of a node or an edge. */
   change(): Draft;
+  /** Of a node or an edge that may be there or not. */
+  put(): Draft;
+}
+
+/** Mostly the first, so that events about the same meet. */
+function mostly<Item>(random: Choices, items: readonly Item[]): Item {
+  return random.integer(5) === 0 ? random.pick(items) : (items[0] as Item);
 }
 
 export function constraintEvent(random: Choices, { labels, keys }: ChangeSource): Draft {
   const kind = random.pick(["unique", "unique", "required"]);
-  const type = random.integer(3) === 0 ? "GraphConstraintRemoved" : "GraphConstraintAdded";
-  return { type, data: { kind, label: random.pick(labels), property: random.pick(keys) } };
+  const type = random.integer(4) === 0 ? "GraphConstraintRemoved" : "GraphConstraintAdded";
+  return { type, data: { kind, label: mostly(random, labels), property: mostly(random, keys) } };
 }
 
 export function upsertEvent(random: Choices, source: ChangeSource): Draft {
-  const key = random.pick(source.keys);
+  const key = mostly(random, source.keys);
   const properties = source.properties();
   properties[key] = source.value();
-  const data = { id: random.pick(source.nodeIds), label: random.pick(source.labels), key, properties };
+  const data = { id: random.pick(source.nodeIds), label: mostly(random, source.labels), key, properties };
   return { type: "NodeUpserted", data: { ...data, ...source.period() } };
 }
 
 export function batchEvent(random: Choices, source: ChangeSource): Draft {
   const items = Array.from({ length: 1 + random.integer(BATCH_ITEMS_MAX) }, () => {
-    const { type, data } = random.integer(5) === 0 ? upsertEvent(random, source) : source.change();
+    const shape = random.integer(8);
+    const { type, data } = shape === 0 ? upsertEvent(random, source) : shape < 5 ? source.put() : source.change();
     return { type: `varve.v1.${type}`, data };
   });
   return { type: "GraphBatch", data: { items } };
@@ -52,6 +60,6 @@ export function expecting(random: Choices, { type, data }: Draft, lsn: number): 
     });
     return { type, data: { items: expected } };
   }
-  if (!canExpect || random.integer(8) > 0) return { type, data };
-  return { type, data: { ...data, expectedVersion: Math.max(0, lsn - random.integer(8)) } };
+  if (!canExpect || random.integer(12) > 0) return { type, data };
+  return { type, data: { ...data, expectedVersion: Math.max(0, lsn - random.integer(6)) } };
 }

@@ -96,11 +96,15 @@ function changeSource(random: Choices, scale: TimeScale): ChangeSource {
     properties: () => properties(random, true),
     period: () => period(random, scale),
     change: () => (random.integer(2) === 0 ? nodeEvent(random, scale) : edgeEvent(random, scale)),
+    put: () => (random.integer(4) > 0 ? nodeEvent(random, scale, "Put") : edgeEvent(random, scale, "Put")),
   };
 }
 
-function nodeEvent(random: Choices, scale: TimeScale): Pick<TestEvent, "type" | "data"> {
-  const type = random.pick(NODE_TYPES);
+function nodeEvent(
+  random: Choices,
+  scale: TimeScale,
+  type = random.pick(NODE_TYPES),
+): Pick<TestEvent, "type" | "data"> {
   return {
     type: `Node${type}`,
     data: {
@@ -112,8 +116,11 @@ function nodeEvent(random: Choices, scale: TimeScale): Pick<TestEvent, "type" | 
   };
 }
 
-function edgeEvent(random: Choices, scale: TimeScale): Pick<TestEvent, "type" | "data"> {
-  const type = random.pick(EDGE_TYPES);
+function edgeEvent(
+  random: Choices,
+  scale: TimeScale,
+  type = random.pick(EDGE_TYPES),
+): Pick<TestEvent, "type" | "data"> {
   const id = random.pick(EDGE_IDS);
   // An edge's label and ends follow from its id, but for one in twenty, each by itself.
   const turn = (): number => (random.integer(20) === 0 ? 1 : 0);

@@ -53,7 +53,7 @@ export class BatchRehearsal {
   }
 
   #try(kind: GraphEventKind, fields: GraphEventFields, recordedAt: number): Refused | null {
-    this.#resolve(fields);
+    this.#resolve(kind, fields);
     fields.settlePeriod(kind, recordedAt);
     if (fields.period.from >= fields.period.to) return { code: "ERR_GRAPH_INVALID_PERIOD", edges: 0 };
     const conflict = this.#versionConflict(kind, fields);
@@ -74,9 +74,9 @@ export class BatchRehearsal {
   }
 
   /** The id that an upsert before would have created stands for the node that it found. */
-  #resolve(fields: GraphEventFields): void {
+  #resolve({ entity }: GraphEventKind, fields: GraphEventFields): void {
     if (this.#found.size === 0) return;
-    fields.id = this.#found.get(fields.id) ?? fields.id;
+    if (entity === "node") fields.id = this.#found.get(fields.id) ?? fields.id;
     fields.source = this.#found.get(fields.source) ?? fields.source;
     fields.target = this.#found.get(fields.target) ?? fields.target;
   }

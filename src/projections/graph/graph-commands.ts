@@ -175,7 +175,10 @@ export class GraphCommands {
     for (const { kind, takesId } of draft.items) ids.push(takesId ? await this.#ids.take(kind) : 0);
     const items = draft.resolved(ids);
     const lsn = await this.#write({ kind: "graph", id: 0, text: "the batch" }, BATCH_TYPE, { items }, options);
-    const found = items.map((item) => this.#applied.state.upserted(item.data.id));
+    const { state } = this.#applied;
+    const found = items.map(({ data }, item) =>
+      draft.items[item]?.kind === "node" ? state.upserted(data.id) : data.id,
+    );
     return { lsn, ids: found, idOf: (reference) => found[draft.itemOf(reference)] as number };
   }
 

@@ -232,6 +232,30 @@ test("an upsert in a batch stands for the node that it finds, in the items behin
     assert.is((await graph.lineage("node", acme, { property, validAt: 5 })).lsn, lsn, property);
 });
 
+test("ids of nodes and of edges are two kinds of numbers, also where an upsert has found another node", async () => {
+  await graph.addConstraint({ kind: "unique", label: "N", property: "k" });
+  const node = { label: "N", key: "k", properties: { k: 1 }, validFrom: 0 };
+  const { id } = await graph.upsertNode(node);
+  // Until node and edge of one batch have the same number.
+  for (let left = 20, met = false; !met; left -= 1) {
+    assert.ok(left > 0, "the numbers never met");
+    const { ids } = await graph.batch((batch) => {
+      const found = batch.upsertNode(node);
+      const edge = batch.createEdge({ label: "SELF", source: found, target: found, validFrom: 0 });
+      batch.patchEdge(edge, { n: 1 }, { validFrom: 0 });
+    });
+    assert.is(ids[0], id);
+    assert.equal([ids[1] === ids[2], graph.asOf().edge(ids[1] as number)?.properties["n"]], [true, 1]);
+    const { event } = await graph.lineage("edge", ids[1] as number);
+    const { items } = (event?.data ?? {}) as { items: { data: { id: number } }[] };
+    met = items[0]?.data.id === items[1]?.data.id;
+    if (!met)
+      await (items[0] && items[1] && items[0].data.id > items[1].data.id
+        ? graph.createEdge({ label: "X", source: id, target: id })
+        : graph.createNode({ label: "X" }));
+  }
+});
+
 test("a wrong item is refused where it is put in, and a wrong batch before anything is written", async () => {
   const { watermark } = store;
   const throws = async (build: (batch: BatchBuilder) => unknown, expected: Parameters<typeof rejects>[1]) => {
