@@ -92,7 +92,8 @@ function changeSource(random: Choices, scale: TimeScale): ChangeSource {
     nodeIds: NODE_IDS,
     labels: NODE_LABELS,
     keys: KEYS,
-    value: () => random.pick(VALUES.filter((value) => value !== null)),
+    // Few, so that keys meet.
+    value: () => random.pick(random.integer(4) === 0 ? VALUES.filter((value) => value !== null) : VALUES.slice(0, 3)),
     properties: () => properties(random, true),
     period: () => period(random, scale),
     change: () => (random.integer(2) === 0 ? nodeEvent(random, scale) : edgeEvent(random, scale)),
@@ -149,7 +150,8 @@ function properties(random: Choices, nulls: boolean): Record<string, unknown> {
   const chosen: Record<string, unknown> = Object.create(null);
   for (const key of KEYS) {
     if (random.integer(2) === 0) continue;
-    chosen[key] = nulls && random.integer(3) === 0 ? null : random.pick(VALUES);
+    const values = random.integer(2) === 0 ? VALUES.slice(0, 3) : VALUES;
+    chosen[key] = nulls && random.integer(3) === 0 ? null : random.pick(values);
   }
   return chosen;
 }

@@ -279,25 +279,15 @@ export class Graph {
   }
 
   /**
-   * What the event at an LSN says about where it comes from: `lsn` of what `history` gives, or of any change. Null where it says nothing, and where
-   * the log has no event there (any more). One read of the log.
-   *
-   * @throws TypeError for what is no LSN, and what reading throws
-   *
-   * @example
-   * ```ts
-   * for (const version of graph.history("node", ann.id)) console.log(version.properties, await graph.provenance(version.lsn));
-   * ```
+   * What the event at an LSN (`lsn` of what `history` gives) says about where it comes from; null where it says nothing, and where the log has no event
+   * there (any more). One read of the log. @throws TypeError for what is no LSN, and what reading throws
    */
   async provenance(lsn: number): Promise<GraphProvenance | null> {
     const event = await eventAt(this.#log, checkId("lsn", lsn));
     return event === null ? null : provenanceOf(event);
   }
 
-  /**
-   * The version of a node or an edge: the LSN of the last event that changed it, at whatever valid time; 0: none ever did. What `expectedVersion` of a
-   * command is compared with. A purge does not change it.
-   */
+  /** The version of a node or an edge, as `expectedVersion` has it: the LSN of the last event that changed it, whenever it is valid; 0: none ever did. */
   versionOf(kind: EntityKind, id: number): number {
     return this.#runner.state.versionOf(checkChoice("kind", kind, ["node", "edge"]), checkId("id", id));
   }
@@ -308,16 +298,11 @@ export class Graph {
   }
 
   /**
-   * Has a property be unique among the nodes with a label, or required of them, from this event on: at every valid time, past and future, as the graph
-   * knows it from then on. Two nodes may have the same value in periods that do not overlap. Null is no value. What would break it is refused with
-   * `ERR_GRAPH_NOT_UNIQUE` or `ERR_GRAPH_REQUIRED_PROPERTY`, in every process alike. What was superseded before does not count.
+   * Has a property be unique among the nodes with a label, or required of them, from this event on: at every valid time by itself, so that two nodes
+   * can have the same value in periods that do not overlap. Null is no value. A unique property has an index, as by `index`, built when it is first needed.
    *
-   * Each process keeps an index for a unique property, as `index` does: it is built when it is first needed.
-   *
-   * @throws TypeError for what is no constraint.
-   * @throws StoreError `ERR_GRAPH_NOT_UNIQUE`, `ERR_GRAPH_REQUIRED_PROPERTY` where nodes break it: `details.offenders` are the ids of the first ten,
-   *   `details.offenderCount` is how many there are; `ERR_GRAPH_CONSTRAINT_EXISTS`, `ERR_GRAPH_FULL` for more than 1,000, `ERR_STORE_READ_ONLY`, and what an append
-   *   throws: then it is not added.
+   * @throws TypeError; StoreError `ERR_GRAPH_NOT_UNIQUE`, `ERR_GRAPH_REQUIRED_PROPERTY` where nodes break it: `details.offenders` are the first ten ids,
+   *   `details.offenderCount` how many; `ERR_GRAPH_CONSTRAINT_EXISTS`, `ERR_GRAPH_FULL` above 1,000, `ERR_STORE_READ_ONLY`, and what an append throws.
    *
    * @example
    * ```ts
@@ -403,17 +388,15 @@ export class Graph {
   }
 
   /**
-   * Gives properties to the node that has this label and this value of the property `key` somewhere in the period, over the whole period: merged where it
-   * exists, as by `patchNode`, and these alone, with the label, where it does not. Where no node has it, one is created. Which of the two is decided at the
-   * event's own LSN: of several at once one creates, and the others find it.
+   * Gives properties to the node that has this label and this value of `key` somewhere in the period, over all of it: merged where the node exists, these
+   * alone where it does not. Where none has it, one is created. Of several at once one creates, and the others find it.
    *
-   * @throws TypeError for wrong types and unknown fields.
-   * @throws StoreError `ERR_GRAPH_CONSTRAINT_NOT_FOUND` where no constraint makes the property unique for the label; `ERR_GRAPH_KEY_AMBIGUOUS` where
-   *   several nodes have the value in the period, one after another; `ERR_GRAPH_INVALID_PROPERTY` where `properties` lack it; as `createNode`
+   * @throws StoreError `ERR_GRAPH_CONSTRAINT_NOT_FOUND` where no constraint makes the key unique; `ERR_GRAPH_KEY_AMBIGUOUS` where several nodes have the
+   *   value, one after another; `ERR_GRAPH_INVALID_PROPERTY` where `properties` lack it; as `createNode`
    *
    * @example
    * ```ts
-   * const { id, created } = await graph.upsertNode({ label: "Person", key: "email", properties: { email: "ann@example.org", name: "Ann" } });
+   * const { id, created } = await graph.upsertNode({ label: "Person", key: "email", properties: { email: "ann@example.org" } });
    * ```
    */
   async upsertNode(node: UpsertInput): Promise<GraphUpsertResult> {
@@ -421,32 +404,24 @@ export class Graph {
   }
 
   /**
-   * Several changes at once: one event with one LSN, so that all of them happen or none, and no view has a part of them. Each is judged behind those
-   * before it; of two about the same point the later one counts; what came and went within the batch was never there. Constraints are about what the batch
-   * leaves: two nodes can swap a unique value. An `expectedVersion` is the one before the batch. What makes a node or an edge answers with a reference, which
-   * stands for its id in the items behind it.
+   * Several changes at once: one event with one LSN, all of it or nothing. Each item is judged behind those before it, constraints by what the batch
+   * leaves, an `expectedVersion` by what was before it. What makes something answers with a reference, which stands for the id in later items.
    *
    * @param build puts the items together. It must not be async. At most 10,000 items and 4 MiB.
    * @throws TypeError for wrong types, unknown fields, and a batch without items; what `build` throws.
-   * @throws StoreError `ERR_GRAPH_BATCH_REFERENCE` for a reference of another batch, or of the wrong kind; `ERR_GRAPH_BATCH_LIMIT`; and as the commands of
-   *   the items: `details.item` is the place of the one that was refused, from 0. Nothing of it was done.
+   * @throws StoreError `ERR_GRAPH_BATCH_REFERENCE` for a reference of another batch or kind; `ERR_GRAPH_BATCH_LIMIT`; as the items' commands:
+   *   `details.item` is the place of the one that is refused, from 0.
    *
    * @example
    * ```ts
-   * const { ids } = await graph.batch((batch) => {
-   *   const ann = batch.createNode({ label: "Person", properties: { name: "Ann" } });
-   *   batch.createEdge({ label: "WORKS_AT", source: ann, target: acme.id });
-   * });
+   * await graph.batch((batch) => batch.createEdge({ label: "KNOWS", source: batch.createNode({ label: "Person" }), target: ann.id }));
    * ```
    */
   async batch(build: (batch: BatchBuilder) => void, options: AboutSubject = {}): Promise<GraphBatchResult> {
     return await this.#commands.batch(build, options);
   }
 
-  /**
-   * Asserts a node over the whole period, whether it exists there or not. @throws StoreError `ERR_GRAPH_VERSION_CONFLICT` where it is not at
-   * `expectedVersion`, as all commands that take one
-   */
+  /** Asserts a node over the whole period, whether it exists there or not. @throws StoreError `ERR_GRAPH_VERSION_CONFLICT`, as all with `expectedVersion` */
   async putNode(id: number, node: NodeInput & ExpectedEntityVersion): Promise<GraphCommandResult> {
     return await this.#commands.put("node", id, node);
   }
