@@ -13,9 +13,11 @@ import type { AsOf } from "../../src/projections/graph/graph-point.js";
 import type { GraphView } from "../../src/projections/graph/graph-view.js";
 import type { Properties } from "../../src/projections/graph/property.js";
 import type { TraverseQuery } from "../../src/projections/graph/traversal.js";
+import { duringQueries, matchQueries, overlapQueries } from "./axes-queries.js";
 import type { Choices } from "./model-history.js";
 import type { NaiveGraph } from "./naive-graph.js";
 import { NaiveView, naiveBetween, naiveChanges, naiveDiff, naiveHistory, naiveVersion } from "./naive-view.js";
+import { rangeQueries } from "./range-queries.js";
 
 /** A `GraphState`, or the graph of a store. */
 export type AskedGraph = Pick<
@@ -24,11 +26,14 @@ export type AskedGraph = Pick<
   | "constraints"
   | "counts"
   | "diff"
+  | "during"
   | "history"
   | "lsn"
   | "purgedVersions"
   | "rejectedCount"
   | "rejections"
+  | "snapshot"
+  | "snapshots"
   | "truncatedBefore"
   | "versionOf"
 >;
@@ -43,9 +48,9 @@ export interface Subjects {
 }
 
 /** What is asked along the axes: a state's `chronicle`, or the graph of a store. */
-export type AskedChronicle = Pick<Graph, "between" | "changes" | "versionAt">;
+export type AskedChronicle = Pick<Graph, "between" | "changes" | "overlaps" | "versionAt">;
 
-type Answer = readonly [question: string, found: unknown, expected: unknown];
+export type Answer = readonly [question: string, found: unknown, expected: unknown];
 type ViewQuery = (view: GraphView, naive: NaiveView, subjects: Subjects, random: Choices) => Iterable<Answer>;
 
 export class Difference extends Error {
@@ -106,6 +111,8 @@ const VIEW_QUERIES: Readonly<Record<string, ViewQuery>> = {
       yield [`traverse(${id}, ${textOf(query)})`, [...view.traverse(id, query)], naive.traverse(id, query)];
     }
   },
+  ranges: rangeQueries,
+  match: matchQueries,
   *degree(view, naive, { nodeIds, edgeLabels }, random) {
     for (const id of nodeIds) {
       const query = { direction: random.pick(DIRECTIONS), ...someLabel(random, edgeLabels) };
@@ -209,6 +216,14 @@ export class Comparison {
       this.same(`versionOf("node", ${id})`, graph.versionOf("node", id), model.versionOf("node", id, model.lsn));
     for (const id of this.#subjects.edgeIds)
       this.same(`versionOf("edge", ${id})`, graph.versionOf("edge", id), model.versionOf("edge", id, model.lsn));
+    this.same("snapshots", graph.snapshots, [...model.snapshots.values()]);
+  }
+
+  /** What the named points answer. */
+  snapshots(): void {
+    const { model } = this;
+    for (const { name, validAt, lsn } of model.snapshots.values())
+      this.view(this.#graph.snapshot(name), new NaiveView(model, validAt, lsn, model.lsn), { lsn });
   }
 
   /** A view at a point and the same of the model; `clock` is what the wall clock shows. */
@@ -268,6 +283,10 @@ export class Comparison {
       const found = [...this.#chronicle.between(kind, id, window)];
       this.same(`between("${kind}", ${id}, ${textOf(window)})`, found, naiveBetween(model, kind, id, window));
     }
+    for (const [question, overlaps, expected] of overlapQueries(this.#chronicle, model, this.#subjects, random))
+      this.same(question, overlaps, expected);
+    for (const [question, rows, expected] of duringQueries(this.#graph, model, this.#subjects, validTimes, random))
+      this.same(question, rows, expected);
     const after = model.horizonLsn + random.integer(model.lsn - model.horizonLsn + 1);
     const page = this.#chronicle.changes({ after, limit: 10_000 });
     const changes = page.changes.map(({ lsn, kind, id, change }) => `${lsn} ${kind} ${id} ${change}`).sort();

@@ -10,6 +10,7 @@
 
 import type { StoreErrorCode } from "../../src/errors.js";
 import type { EntityKind } from "../../src/projections/graph/graph-event-kind.js";
+import type { NamedSnapshot } from "../../src/projections/graph/named-snapshots.js";
 import type { PropertyValue } from "../../src/projections/graph/property.js";
 import type { Rejection } from "../../src/projections/graph/rejection-list.js";
 import type { TestEvent } from "../projections/graph/raw-events.js";
@@ -49,7 +50,7 @@ interface BatchItem {
   readonly data: TestEvent["data"];
 }
 
-const GLOBAL = /^Graph(Purged|Batch|Constraint(Added|Removed))$/;
+const GLOBAL = /^Graph/;
 
 export class NaiveGraph {
   readonly rejections: Rejection[] = [];
@@ -64,7 +65,10 @@ export class NaiveGraph {
   horizonLsn = 0;
   /** What was taken away at or before this LSN was purged. */
   purgedThrough = 0;
+  /** Points that have a name, in the order in which they were given it. */
+  readonly snapshots = new Map<string, NamedSnapshot>();
   readonly #accepted: Assertion[] = [];
+  readonly #events: TestEvent[] = [];
   /** Effective times by LSN − 1. */
   readonly #times: number[] = [];
   /** Whether an LSN is an event of the graph, by LSN − 1. */
@@ -96,6 +100,7 @@ export class NaiveGraph {
 
   /** The next event, whose LSN must be the next. */
   apply(event: TestEvent): void {
+    this.#events.push(event);
     this.#times.push(Math.max(this.timeOf(this.lsn), event.recordedAt));
     const isHeeded = /^(Node|Edge)/.test(event.type) || GLOBAL.test(event.type);
     this.#heeded.push(isHeeded);
@@ -133,6 +138,7 @@ export class NaiveGraph {
       if (keep) this.#purge(horizon);
       return null;
     }
+    if (type.startsWith("GraphSnapshot")) return this.#judgeSnapshot(event, lsn, keep);
     if (type.startsWith("GraphConstraint")) return this.#judgeConstraint(event, lsn, keep);
     const isBatch = type === "GraphBatch";
     const items = isBatch ? (data["items"] as readonly BatchItem[]) : [{ type: `varve.v1.${type}`, data }];
@@ -250,6 +256,17 @@ export class NaiveGraph {
       if (!nodesBefore.includes(id) && !holds("node", id) && !ends.has(id)) this.nodeIds.delete(id);
   }
 
+  /** What an LSN said about an entity at a valid time, in its order: of a batch, its items. */
+  saidAt(kind: EntityKind, id: number, v: number, lsn: number): TestEvent[] {
+    const said = this.#about(kind, id).filter(({ event, from, to }) => event.lsn === lsn && from <= v && v < to);
+    return said.map(({ event }) => event);
+  }
+
+  /** The event at an LSN. */
+  eventAt(lsn: number): TestEvent {
+    return this.#events[lsn - 1] as TestEvent;
+  }
+
   /** Whether what is asked as of an LSN, or of a time that leads to it, lies before the horizon. */
   liesBeforeHorizon(lsn: number, askedAt: number | null): boolean {
     return lsn < this.horizonLsn || (this.horizon !== null && askedAt !== null && askedAt < this.horizon);
@@ -292,6 +309,23 @@ export class NaiveGraph {
     const nodes = [...this.nodeIds].map((id) => this.rectangles("node", id, this.lsn));
     const edges = [...this.edgesById.keys()].map((id) => this.rectangles("edge", id, this.lsn));
     return [...nodes, ...edges].flat().filter(({ until }) => until <= this.purgedThrough).length;
+  }
+
+  #judgeSnapshot(event: TestEvent, lsn: number, keep: boolean): Refusal | null {
+    const { type, data } = event;
+    const refusal = this.#snapshotRefusal(event, lsn - 1);
+    if (refusal !== null || !keep) return refusal;
+    const named = data as unknown as NamedSnapshot;
+    if (type === "GraphSnapshotRemoved") this.snapshots.delete(named.name);
+    else this.snapshots.set(named.name, { ...named, namedBy: lsn });
+    return null;
+  }
+
+  #snapshotRefusal({ type, data }: TestEvent, after: number): Refusal | null {
+    const isNamed = this.snapshots.has(data["name"] as string);
+    if (type === "GraphSnapshotRemoved") return isNamed ? null : { code: "ERR_GRAPH_SNAPSHOT_NOT_FOUND", edges: 0 };
+    if (isNamed) return { code: "ERR_GRAPH_SNAPSHOT_EXISTS", edges: 0 };
+    return (data["lsn"] as number) > after ? { code: "ERR_EVENTS_SCHEMA", edges: 0 } : null;
   }
 
   #computeRectangles(kind: EntityKind, id: number, known: number): readonly NaiveRectangle[] {
@@ -348,8 +382,11 @@ export class NaiveGraph {
   #purge(recordedBefore: number): void {
     this.horizon = recordedBefore;
     this.purgedThrough = this.lsnAt(recordedBefore);
-    for (const { event } of this.#accepted)
-      if (event.lsn <= this.purgedThrough) this.horizonLsn = Math.max(this.horizonLsn, event.lsn);
+    // A batch that takes back all that it says changes nothing.
+    const nodes = [...this.nodeIds].flatMap((id) => this.rectangles("node", id, this.lsn));
+    const edges = [...this.edgesById.keys()].flatMap((id) => this.rectangles("edge", id, this.lsn));
+    const changed = [...nodes, ...edges].flatMap(({ value, until }) => [value.lsn, until]);
+    this.horizonLsn = Math.max(this.horizonLsn, ...changed.filter((lsn) => lsn <= this.purgedThrough));
   }
 
   /** What an assertion whose period contains v made of an entity there. */

@@ -30,10 +30,10 @@ export function holdersOf(
   period: Pick<Period, "from" | "to">,
 ): number[] {
   const { indexes } = tables;
-  const index = indexes.of(label, property);
-  if (!index.isComplete) indexes.build(index, tables, Number.POSITIVE_INFINITY);
+  const index = indexes.equality(label, property);
+  if (!index.of.isComplete) indexes.build(index, tables, Number.POSITIVE_INFINITY);
   const candidates = index.slotsOf(value.bytes, value.start, value.end);
-  return candidates.filter((slot) => holds(tables, slot, label, index.key, value, period));
+  return candidates.filter((slot) => holds(tables, slot, label, index.of.key, value, period));
 }
 
 function holds(

@@ -56,9 +56,9 @@ export async function lineageOf<Kind extends EntityKind>(
     const provenance = event === null ? null : provenanceOf(event);
     if (property === undefined) return { version, lsn, event, provenance, truncatedBefore };
     if (event === null) return { version, lsn: null, event, provenance, truncatedBefore };
-    if (saysSomething(event, { kind, id, property, validAt, held }))
-      return { version, lsn, event, provenance, truncatedBefore };
     const before = chronicle.versionAt(kind, id, { validAt, recordedAt: { lsn: lsn - 1 } });
+    if (saysSomething(event, { kind, id, property, validAt, held: [held, before.version] }))
+      return { version, lsn, event, provenance, truncatedBefore };
     if (before.version === null) {
       // An upsert makes a node where it was not, too, and without what it does not name.
       if (before.truncatedBefore === null) return { version, lsn, event, provenance, truncatedBefore };

@@ -12,8 +12,8 @@ export interface PropertyQuestion {
   readonly id: number;
   readonly property: string;
   readonly validAt: number;
-  /** What the entity holds there as of the event. */
-  readonly held: GraphNode;
+  /** What the entity held there as of the event, and before it. */
+  readonly held: readonly (GraphNode | null)[];
 }
 
 /** The event made what is held at that point. */
@@ -44,7 +44,8 @@ function itemsAbout(
     const covers = operation === "retract" || (validFrom <= validAt && validAt < validTo);
     if (entity !== kind) return false;
     // The key is unique: who holds its value where the upsert holds is the node that it found, whose place its id has taken.
-    const isFound = operation === "upsert" && covers && isSame(held.properties[key ?? ""], properties[key ?? ""]);
+    const value = properties[key ?? ""];
+    const isFound = operation === "upsert" && covers && held.some((each) => isSame(each?.properties[key ?? ""], value));
     if (isFound) ids.add(item.data.id);
     return covers && ids.has(item.data.id);
   });
