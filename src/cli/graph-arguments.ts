@@ -1,7 +1,16 @@
 /** What the graph commands have in common: the point that is asked about, and which nodes are meant. */
 
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { AsOf, EdgeQuery, EntityReference, Graph, GraphView, RecordedAt, StepQuery } from "../index.js";
+import type {
+  AboutChange,
+  AsOf,
+  EdgeQuery,
+  EntityReference,
+  Graph,
+  GraphView,
+  RecordedAt,
+  StepQuery,
+} from "../index.js";
 import { type CommonOptions, instant, nonEmpty, storeCommand, wholeNumber } from "./arguments.js";
 import { UsageError } from "./failure.js";
 import { type NodeSelection, selectNode, viewAt, type WhereClause } from "./graph-query.js";
@@ -110,6 +119,41 @@ export function stepQueryOf(options: StepOptions): StepQuery & { readonly limit?
 
 export function addLimit(command: Command, what: string): Command {
   return command.option("--limit <count>", `at most so many ${what}`, wholeNumber(1));
+}
+
+/** Where a change comes from. */
+export interface ProvenanceOptions {
+  readonly transactionId?: string;
+  readonly source?: string;
+  readonly actor?: string;
+  readonly note?: string;
+}
+
+export function addProvenance(command: Command): Command {
+  return command
+    .option("--transaction-id <id>", "of the caller: which of its transactions this belongs to", provenanceText)
+    .option("--source <text>", "where it was taken from", provenanceText)
+    .option("--actor <text>", "who makes the change", provenanceText)
+    .option("--note <text>", "why", provenanceText);
+}
+
+export function aboutOf({ transactionId, source, actor, note }: ProvenanceOptions): AboutChange {
+  const provenance = {
+    ...(transactionId !== undefined && { transactionId }),
+    ...(source !== undefined && { source }),
+    ...(actor !== undefined && { actor }),
+    ...(note !== undefined && { note }),
+  };
+  return Object.keys(provenance).length === 0 ? {} : { provenance };
+}
+
+/** What the graph itself allows. */
+const PROVENANCE_BYTES_MAX = 4096;
+
+function provenanceText(text: string): string {
+  if (text === "" || Buffer.byteLength(text) > PROVENANCE_BYTES_MAX)
+    throw new InvalidArgumentError(`It must have 1 to ${PROVENANCE_BYTES_MAX} bytes.`);
+  return text;
 }
 
 /** Opens the store for reading, builds its graph and runs work on it and on the view at the options' point. */

@@ -1,7 +1,16 @@
 /** What the graph commands are asked, and what they print. */
 
 import { StoreError } from "../errors.js";
-import type { AsOf, FindQuery, Graph, GraphEdge, GraphNode, GraphView, PropertyConditions } from "../index.js";
+import type {
+  AsOf,
+  FindQuery,
+  Graph,
+  GraphEdge,
+  GraphNode,
+  GraphProvenance,
+  GraphView,
+  PropertyConditions,
+} from "../index.js";
 import { UsageError } from "./failure.js";
 import { formatInstant } from "./instant.js";
 import { type Output, stringify } from "./output.js";
@@ -154,6 +163,11 @@ export function printableRectangle(rectangle: GraphNode | GraphEdge): object {
 
 export function formatRectangle(rectangle: GraphNode | GraphEdge): string {
   return `${formatEntity(rectangle)}  recorded ${formatPeriod(rectangle.recordedFrom, rectangle.recordedTo)}`;
+}
+
+/** Behind a rectangle; nothing where nothing was said. */
+export function formatProvenance(provenance: GraphProvenance | null): string {
+  return provenance === null ? "" : `  by ${stringify(provenance)}`;
 }
 
 /** A node or an edge as one line for people. */

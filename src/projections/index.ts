@@ -16,6 +16,15 @@ export {
   singleStream,
 } from "./define-projection.js";
 export type { EventFeed, FeedEvent } from "./event-feed.js";
+export type {
+  BatchBuilder,
+  BatchEdge,
+  BatchEdgeInput,
+  BatchNode,
+  BatchNodeInput,
+  BatchPropertyOptions,
+  BatchReference,
+} from "./graph/batch-builder.js";
 export type { EntityChange } from "./graph/changed-entities.js";
 export type {
   ChangesPage,
@@ -26,19 +35,31 @@ export type {
   HistoryWindow,
   Truncatable,
 } from "./graph/chronicle.js";
+export type {
+  AboutChange,
+  AboutSubject,
+  DeleteOptions,
+  Detach,
+  EdgeInput,
+  ExpectedEntityVersion,
+  NodeInput,
+  PropertyOptions,
+  RetractOptions,
+  UpsertInput,
+  ValidPeriod,
+} from "./graph/command-input.js";
 export type { ComponentQuery, GraphComponent } from "./graph/components.js";
+export type { GraphConstraint } from "./graph/constraint-events.js";
+export type { AddedConstraint } from "./graph/constraint-list.js";
 export type { EdgeQuery } from "./graph/edge-filter.js";
 export type { EntityOf, GraphEdge, GraphNode } from "./graph/entity.js";
 export type { Graph } from "./graph/graph.js";
 export type {
-  Detach,
-  EdgeInput,
+  GraphBatchResult,
   GraphCommandResult,
   GraphPurgeResult,
-  NodeInput,
-  PropertyOptions,
+  GraphUpsertResult,
   PurgeOptions,
-  ValidPeriod,
 } from "./graph/graph-commands.js";
 export type { GraphChange, GraphHistory, HistoryOptions } from "./graph/graph-history.js";
 export type { GraphMatch, MatchRow } from "./graph/graph-match.js";
@@ -52,6 +73,7 @@ export type { FindQuery } from "./graph/ordered-find.js";
 export type { During, GraphDuring, OverlapRow } from "./graph/overlap-match.js";
 export type { PageRank, PageRankQuery, RankedNode } from "./graph/page-rank.js";
 export type { Properties, PropertyValue } from "./graph/property.js";
+export type { GraphProvenance } from "./graph/provenance.js";
 export type { GraphPath, PathQuery } from "./graph/shortest-path.js";
 export type { Subgraph, SubgraphQuery } from "./graph/subgraph.js";
 export type { StepQuery, TraverseQuery, TraverseStep } from "./graph/traversal.js";

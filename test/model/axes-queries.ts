@@ -176,7 +176,8 @@ export async function* lineageQueries(
     horizon: 0,
     async *readAll({ after = 0 }: { readonly after?: number }) {
       const { lsn, type, data } = model.eventAt(after + 1);
-      yield { lsn, type: `varve.v1.${type}`, data } as unknown as RecordedEvent;
+      const recordedAt = model.timeOf(lsn);
+      yield { lsn, recordedAt, type: `varve.v1.${type}`, data, metadata: {} } as unknown as RecordedEvent;
     },
   };
   for (let round = 0; round < LINEAGES; round += 1) {

@@ -25,6 +25,7 @@ import { rangeQueries, someRange } from "./range-queries.js";
 export type AskedGraph = Pick<
   Graph,
   | "asOf"
+  | "constraints"
   | "counts"
   | "diff"
   | "during"
@@ -36,6 +37,7 @@ export type AskedGraph = Pick<
   | "snapshot"
   | "snapshots"
   | "truncatedBefore"
+  | "versionOf"
 >;
 
 /** What may be asked about. */
@@ -228,6 +230,12 @@ export class Comparison {
     this.same("rejectedCount", graph.rejectedCount, model.rejections.length);
     this.same("truncatedBefore", graph.truncatedBefore, model.horizon);
     this.same("purgedVersions", graph.purgedVersions, model.purgedVersions);
+    const constraints = graph.constraints.map(({ kind, label, property }) => ({ kind, label, property }));
+    this.same("constraints", constraints, model.constraints);
+    for (const id of this.#subjects.nodeIds)
+      this.same(`versionOf("node", ${id})`, graph.versionOf("node", id), model.versionOf("node", id, model.lsn));
+    for (const id of this.#subjects.edgeIds)
+      this.same(`versionOf("edge", ${id})`, graph.versionOf("edge", id), model.versionOf("edge", id, model.lsn));
     this.same("snapshots", graph.snapshots, [...model.snapshots.values()]);
   }
 

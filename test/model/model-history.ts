@@ -2,6 +2,7 @@
 
 import type { PropertyValue } from "../../src/projections/graph/property.js";
 import type { TestEvent } from "../projections/graph/raw-events.js";
+import { batchEvent, type ChangeSource, constraintEvent, expecting, upsertEvent } from "./command-history.js";
 
 /** Where the choices come from. */
 export interface Choices {
@@ -63,7 +64,7 @@ export function randomHistory(random: Choices, length: number, scale = random.pi
     const latest = Math.floor((lsn / length) * LAST_RECORDED);
     // Mostly several events of one time, and now and then a clock set back.
     const recordedAt = scale(random.integer(5) === 0 ? random.integer(latest + 1) : latest);
-    events.push({ lsn, recordedAt, ...someEvent(random, scale, latest) });
+    events.push({ lsn, recordedAt, ...expecting(random, someEvent(random, scale, latest), lsn - 1) });
   }
   return events;
 }
@@ -83,13 +84,31 @@ export function randomSteps(random: Choices): ModelStep[] {
 }
 
 export function someEvent(random: Choices, scale: TimeScale, latest: number): Pick<TestEvent, "type" | "data"> {
-  const shape = random.integer(26);
-  if (shape === 24) return { type: "GraphSnapshotNamed", data: snapshot(random, scale) };
-  if (shape === 25) return { type: "GraphSnapshotRemoved", data: { name: random.pick(SNAPSHOT_NAMES) } };
+  const shape = random.integer(32);
+  if (shape === 30) return { type: "GraphSnapshotNamed", data: snapshot(random, scale) };
+  if (shape === 31) return { type: "GraphSnapshotRemoved", data: { name: random.pick(SNAPSHOT_NAMES) } };
   // Of another stream's: it means nothing to the graph, but has an LSN and a time.
   if (shape === 0) return { type: "Other", data: {} };
   if (shape === 1) return { type: "GraphPurged", data: { recordedBefore: scale(random.integer(latest + 2)) } };
-  return shape < 13 ? nodeEvent(random, scale) : edgeEvent(random, scale);
+  const source = changeSource(random, scale);
+  if (shape < 4) return constraintEvent(random, source);
+  if (shape < 6) return upsertEvent(random, source);
+  if (shape < 9) return batchEvent(random, source);
+  return shape < 19 ? nodeEvent(random, scale) : edgeEvent(random, scale);
+}
+
+function changeSource(random: Choices, scale: TimeScale): ChangeSource {
+  return {
+    nodeIds: NODE_IDS,
+    labels: NODE_LABELS,
+    keys: KEYS,
+    // Few, so that keys meet.
+    value: () => random.pick(random.integer(4) === 0 ? VALUES.filter((value) => value !== null) : VALUES.slice(0, 3)),
+    properties: () => properties(random, true),
+    period: () => period(random, scale),
+    change: () => (random.integer(2) === 0 ? nodeEvent(random, scale) : edgeEvent(random, scale)),
+    put: () => (random.integer(4) > 0 ? nodeEvent(random, scale, "Put") : edgeEvent(random, scale, "Put")),
+  };
 }
 
 /** Now and then at an LSN that is still to come, which is refused. */
@@ -98,8 +117,11 @@ function snapshot(random: Choices, scale: TimeScale): Record<string, unknown> {
   return { name: random.pick(SNAPSHOT_NAMES), validAt, lsn: random.integer(30) };
 }
 
-function nodeEvent(random: Choices, scale: TimeScale): Pick<TestEvent, "type" | "data"> {
-  const type = random.pick(NODE_TYPES);
+function nodeEvent(
+  random: Choices,
+  scale: TimeScale,
+  type = random.pick(NODE_TYPES),
+): Pick<TestEvent, "type" | "data"> {
   return {
     type: `Node${type}`,
     data: {
@@ -111,8 +133,11 @@ function nodeEvent(random: Choices, scale: TimeScale): Pick<TestEvent, "type" | 
   };
 }
 
-function edgeEvent(random: Choices, scale: TimeScale): Pick<TestEvent, "type" | "data"> {
-  const type = random.pick(EDGE_TYPES);
+function edgeEvent(
+  random: Choices,
+  scale: TimeScale,
+  type = random.pick(EDGE_TYPES),
+): Pick<TestEvent, "type" | "data"> {
   const id = random.pick(EDGE_IDS);
   // An edge's label and ends follow from its id, but for one in twenty, each by itself.
   const turn = (): number => (random.integer(20) === 0 ? 1 : 0);
@@ -141,7 +166,8 @@ function properties(random: Choices, nulls: boolean): Record<string, unknown> {
   const chosen: Record<string, unknown> = Object.create(null);
   for (const key of KEYS) {
     if (random.integer(2) === 0) continue;
-    chosen[key] = nulls && random.integer(3) === 0 ? null : random.pick(VALUES);
+    const values = random.integer(2) === 0 ? VALUES.slice(0, 3) : VALUES;
+    chosen[key] = nulls && random.integer(3) === 0 ? null : random.pick(values);
   }
   return chosen;
 }

@@ -65,6 +65,23 @@ const WRONG: Readonly<Record<string, Change>> = {
   "time runs backwards": (event) => ({ ...event, recordedAt: -event.recordedAt }),
   "purges take too much": (event) => purged(event, 1),
   "purges take too little": (event) => purged(event, -1),
+  "constraints bind nobody": (event) =>
+    event.type === "GraphConstraintAdded" ? { ...event, type: "GraphConstraintRemoved" } : event,
+  "constraints stay": (event) =>
+    event.type === "GraphConstraintRemoved" ? { ...event, type: "GraphConstraintAdded" } : event,
+  "expected versions are not heeded": (event) => withoutVersions(event),
+  "an upsert asserts as a put does": (event) => {
+    const { key, ...data } = event.data;
+    return event.type === "NodeUpserted" ? { ...event, type: "NodePut", data } : event;
+  },
+  "a batch loses its last item": (event) => {
+    const items = event.data["items"] as readonly unknown[] | undefined;
+    return items === undefined || items.length < 2 ? event : { ...event, data: { items: items.slice(0, -1) } };
+  },
+  "a batch goes backwards": (event) => {
+    const items = event.data["items"] as readonly unknown[] | undefined;
+    return items === undefined ? event : { ...event, data: { items: items.toReversed() } };
+  },
 };
 
 for (const [what, change] of Object.entries(WRONG)) {
@@ -183,6 +200,11 @@ function withoutNulls(event: TestEvent): TestEvent {
   const given = Object.entries((event.data["properties"] as object | undefined) ?? {});
   const properties = Object.fromEntries(given.filter(([, value]) => value !== null));
   return { ...event, data: { ...event.data, properties } };
+}
+
+function withoutVersions(event: TestEvent): TestEvent {
+  const { expectedVersion, ...data } = event.data;
+  return { ...event, data };
 }
 
 function shifted(event: TestEvent, type: string, bound: "validFrom" | "validTo", by: number): TestEvent {

@@ -102,12 +102,19 @@ export function naiveLineage(
   let value = model.valueAt(kind, id, v, r);
   while (value !== null) {
     const { lsn } = value;
-    const { type, data } = model.eventAt(lsn);
-    if (!type.endsWith("Patched") || Object.hasOwn((data["properties"] as object | undefined) ?? {}, property))
-      return lsn;
+    const isSaid = model
+      .saidAt(kind, id, v, lsn)
+      .some(
+        ({ type, data }) =>
+          !/(Patched|Upserted)$/.test(type) ||
+          Object.hasOwn((data["properties"] as object | undefined) ?? {}, property),
+      );
+    if (isSaid) return lsn;
     // What this event took away is what the way leads over next.
     if (lsn <= model.purgedThrough) return null;
     value = model.valueAt(kind, id, v, lsn - 1);
+    // An upsert has made it where it was not.
+    if (value === null) return lsn;
   }
   return null;
 }

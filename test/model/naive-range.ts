@@ -3,7 +3,7 @@
 import type { NodeQuery } from "../../src/projections/graph/node-filter.js";
 import type { PropertyValue } from "../../src/projections/graph/property.js";
 import type { PropertyRange, RangeBound } from "../../src/projections/graph/value-range.js";
-import { type NaiveValue, samePropertyValue } from "./naive-graph.js";
+import { type NaiveValue, samePropertyValue } from "./naive-value.js";
 
 /** Which kind of value comes before which. */
 function rankOf(value: PropertyValue): string {

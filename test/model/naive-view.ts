@@ -10,8 +10,9 @@ import type { Properties } from "../../src/projections/graph/property.js";
 import type { PathQuery } from "../../src/projections/graph/shortest-path.js";
 import type { SubgraphQuery } from "../../src/projections/graph/subgraph.js";
 import type { TraverseQuery, TraverseStep } from "../../src/projections/graph/traversal.js";
-import { type NaiveEdge, type NaiveGraph, type NaiveRectangle, type NaiveValue, sameContent } from "./naive-graph.js";
+import { type NaiveEdge, type NaiveGraph, type NaiveRectangle, sameContent } from "./naive-graph.js";
 import { naiveMatches, naiveOrder } from "./naive-range.js";
+import type { NaiveValue } from "./naive-value.js";
 
 /** A point of both axes. */
 export class NaiveView {

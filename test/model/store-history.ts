@@ -6,6 +6,7 @@ import { type Graph, isStoreError, type NamedSnapshot, openReader, openStore, ty
 import type { TestEvent } from "../projections/graph/raw-events.js";
 import { type Chance, chance } from "../simulation/chance.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
+import { expecting } from "./command-history.js";
 import { Comparison } from "./compare.js";
 import { someEvent, type TimeScale } from "./model-history.js";
 import { SUBJECTS, someIndex } from "./model-run.js";
@@ -56,10 +57,10 @@ export async function runStoreHistory(
 
 /** A command that must end as the model says, or several events in one append, which have one recordedAt. */
 async function write(store: Store, graph: Graph, model: NaiveGraph, random: Chance, scale: TimeScale): Promise<void> {
-  const draft = someEvent(random, scale, 10);
-  // A creation by command takes an id of its own, which the questions would not know.
+  const draft = expecting(random, someEvent(random, scale, 10), model.lsn);
   const isToCome = ((draft.data["lsn"] as number | undefined) ?? 0) > model.lsn;
-  if (random.integer(3) > 0 || isToCome || /Created$|^Other$/.test(draft.type)) {
+  // What creates by command takes ids of its own, which the questions would not know.
+  if (random.integer(3) > 0 || isToCome || /Created$|Upserted$|Batch$|^Other$/.test(draft.type)) {
     const more = Array.from({ length: random.integer(BATCH_MAX) }, () => someEvent(random, scale, 10));
     const events = [draft, ...more].map(({ type, data }) =>
       type === "Other" ? { type, data: { note: 1 } } : { type: PACKAGE + type, data },
@@ -105,7 +106,11 @@ async function command(graph: Graph, { type, data }: Pick<TestEvent, "type" | "d
     case "NodeRetracted":
       return graph.retractNode(id, rest);
     case "EdgeRetracted":
-      return graph.retractEdge(id);
+      return graph.retractEdge(id, rest);
+    case "GraphConstraintAdded":
+      return graph.addConstraint(data as never);
+    case "GraphConstraintRemoved":
+      return graph.removeConstraint(data as never);
     case "GraphPurged":
       return graph.purge(data as never);
     case "GraphSnapshotNamed": {

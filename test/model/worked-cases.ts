@@ -35,6 +35,7 @@ export interface Question {
 
 const EVENT =
   /^(?<verb>\w+)(?: (?<name>\w+)(?:: (?<label>\w+)(?: (?<source>\w+) → (?<target>\w+))?)?)?(?: (?<properties>\{.*?\}))?(?:, valid \[(?<from>[^,]+), (?<to>[^)]+)\))?(?<detach>, detach)?$/u;
+const CONSTRAINT = /^(?<kind>unique|required) (?<label>\w+)\.(?<property>\w+)$/u;
 const QUESTION = /^(?:(?<form>edges of|neighbours of|find) )?(?<subject>\w+)(?: (?<where>\{.*?\}))? at (?<at>\S+)$/u;
 const TYPES: Readonly<Record<string, string>> = {
   create: "Created",
@@ -85,6 +86,9 @@ class CaseReader {
   }
 
   #event(lsn: number, recorded: string, text: string): TestEvent {
+    const demanded = CONSTRAINT.exec(text)?.groups;
+    if (demanded !== undefined)
+      return { lsn, recordedAt: this.#time(recorded), type: "GraphConstraintAdded", data: { ...demanded } };
     const groups = EVENT.exec(text)?.groups;
     if (groups === undefined) throw new Error(`no event: ${text}`);
     const { verb = "", name = "", label, source, target, properties, from, to, detach } = groups;

@@ -11,7 +11,14 @@ import {
   recordedAt,
   withGraph,
 } from "../graph-arguments.js";
-import { formatRectangle, printableRectangle, printTruncation, requireKnown, within } from "../graph-query.js";
+import {
+  formatProvenance,
+  formatRectangle,
+  printableRectangle,
+  printTruncation,
+  requireKnown,
+  within,
+} from "../graph-query.js";
 import type { CommandContext } from "../program.js";
 
 const AXES = ["valid", "recorded"] as const;
@@ -23,6 +30,7 @@ interface HistoryOptions extends PointOptions, EntitySelection {
   readonly recordedTo?: RecordedAt;
   readonly at?: (typeof AXES)[number];
   readonly coalesce?: true;
+  readonly provenance?: true;
 }
 
 const DETAILS = `
@@ -34,6 +42,7 @@ export function graphHistoryCommand({ output }: CommandContext): Command {
   return addEntitySelection(graphCommand("history", "show everything that was ever said about a node or an edge"))
     .addOption(new Option("--at <axis>", "only along this axis").choices(AXES))
     .option("--coalesce", "join rectangles that touch and hold the same")
+    .option("--provenance", "with where each comes from, as its event says: one read of the log each")
     .option("--valid-from <time>", "only what held in a window of valid time: its begin", instant)
     .option("--valid-to <time>", "its end", instant)
     .option("--recorded-from <time>", "only what was believed in a window of recorded time: its begin", recordedAt)
@@ -53,7 +62,9 @@ export function graphHistoryCommand({ output }: CommandContext): Command {
         await printTruncation(output, rectangles.truncatedBefore);
         for (const rectangle of rectangles) {
           if (output.gone.aborted) break;
-          await output.print(printableRectangle(rectangle), () => formatRectangle(rectangle));
+          const provenance = options.provenance === true ? await graph.provenance(rectangle.lsn) : undefined;
+          const printable = { ...printableRectangle(rectangle), ...(provenance !== undefined && { provenance }) };
+          await output.print(printable, () => formatRectangle(rectangle) + formatProvenance(provenance ?? null));
         }
       });
     });

@@ -10,7 +10,7 @@ import {
   pointOf,
   withGraph,
 } from "../graph-arguments.js";
-import { formatEntity, formatTruncation, printableRectangle, requireKnown } from "../graph-query.js";
+import { formatEntity, formatProvenance, formatTruncation, printableRectangle, requireKnown } from "../graph-query.js";
 import type { CommandContext } from "../program.js";
 
 type LineageOptions = PointOptions & EntitySelection & { readonly property?: string };
@@ -24,7 +24,7 @@ export function graphLineageCommand({ output }: CommandContext): Command {
         requireKnown(graph, kind, id);
         const { property } = options;
         const point = pointOf(view.validAt, options.recorded ?? { lsn: view.lsn });
-        const { version, lsn, event, truncatedBefore } = await graph.lineage(kind, id, {
+        const { version, lsn, event, provenance, truncatedBefore } = await graph.lineage(kind, id, {
           ...point,
           ...(property !== undefined && { property }),
         });
@@ -32,13 +32,14 @@ export function graphLineageCommand({ output }: CommandContext): Command {
           version: version === null ? null : printableRectangle(version),
           lsn,
           event: event === null ? null : printableEvent(event),
+          provenance,
           ...(truncatedBefore !== null && { truncatedBefore }),
         };
         const lines = [
           ...(truncatedBefore === null ? [] : [formatTruncation(truncatedBefore)]),
           version === null ? "nothing held there" : formatEntity(version),
         ];
-        if (event !== null) lines.push(formatEvent(event));
+        if (event !== null) lines.push(formatEvent(event) + formatProvenance(provenance));
         else if (version !== null) lines.push("the event that made it is not known any more");
         await output.print(printable, () => lines.join("\n"));
       });

@@ -1,11 +1,12 @@
 import type { Command } from "commander";
 import { type CommonOptions, instant, storeCommand } from "../arguments.js";
+import { aboutOf, addProvenance, type ProvenanceOptions } from "../graph-arguments.js";
 import { formatInstant } from "../instant.js";
 import type { CommandContext } from "../program.js";
 import { formatCount, startProgress } from "../progress.js";
 import { withExistingStore } from "../stores.js";
 
-interface PurgeCommandOptions extends CommonOptions {
+interface PurgeCommandOptions extends CommonOptions, ProvenanceOptions {
   readonly recordedBefore: number;
 }
 
@@ -14,7 +15,7 @@ A time is ISO 8601 (UTC unless it says otherwise) or µs since 1970. What is in 
 earlier recorded time say from then on that something may be missing. The events stay in the log.`;
 
 export function graphPurgeCommand({ output, stderr }: CommandContext): Command {
-  return storeCommand("purge", "drop the versions that were superseded at or before a recorded time")
+  return addProvenance(storeCommand("purge", "drop the versions that were superseded at or before a recorded time"))
     .requiredOption(
       "--recorded-before <time>",
       "the horizon: not in the future, and never earlier than before",
@@ -27,7 +28,7 @@ export function graphPurgeCommand({ output, stderr }: CommandContext): Command {
         await withExistingStore(options, stderr, async (store) => {
           const graph = await store.graph();
           const before = graph.purgedVersions;
-          const result = await graph.purge({ recordedBefore: options.recordedBefore });
+          const result = await graph.purge({ recordedBefore: options.recordedBefore, ...aboutOf(options) });
           progress.stop();
           const removed = formatCount(result.purgedVersions - before);
           const horizon = formatInstant(result.truncatedBefore);

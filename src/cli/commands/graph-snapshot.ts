@@ -1,21 +1,28 @@
 import { Command, InvalidArgumentError } from "commander";
 import type { NamedSnapshot } from "../../index.js";
 import { type CommonOptions, storeCommand } from "../arguments.js";
-import { type PointOptions, pointCommand, pointOf } from "../graph-arguments.js";
+import {
+  aboutOf,
+  addProvenance,
+  type PointOptions,
+  type ProvenanceOptions,
+  pointCommand,
+  pointOf,
+} from "../graph-arguments.js";
 import { viewAt } from "../graph-query.js";
 import { formatInstant } from "../instant.js";
 import type { CommandBuilder, CommandContext } from "../program.js";
 import { withExistingStore, withReader } from "../stores.js";
 
 const nameCommand: CommandBuilder = ({ output, stderr }) =>
-  pointCommand("name", "give a point a name; it is kept by an event")
+  addProvenance(pointCommand("name", "give a point a name; it is kept by an event"))
     .argument("<name>", "at most 256 bytes", snapshotName)
-    .action(async (name: string, { valid, recorded, ...place }: PointOptions) => {
+    .action(async (name: string, { valid, recorded, ...place }: PointOptions & ProvenanceOptions) => {
       await withExistingStore(place, stderr, async (store) => {
         const graph = await store.graph();
         // What lies outside the log is a usage error.
         const { validAt, lsn } = viewAt(graph, pointOf(valid, recorded));
-        const snapshot = await graph.nameSnapshot(name, { validAt, recordedAt: { lsn } });
+        const snapshot = await graph.nameSnapshot(name, { validAt, recordedAt: { lsn } }, aboutOf(place));
         await output.print(snapshot, () => formatSnapshot(snapshot));
       });
     });
@@ -31,11 +38,11 @@ const listCommand: CommandBuilder = ({ output }) =>
   });
 
 const removeCommand: CommandBuilder = ({ output, stderr }) =>
-  storeCommand("remove", "take a name away again; nothing else changes")
+  addProvenance(storeCommand("remove", "take a name away again; nothing else changes"))
     .argument("<name>", "the name", snapshotName)
-    .action(async (name: string, options: CommonOptions) => {
+    .action(async (name: string, options: CommonOptions & ProvenanceOptions) => {
       await withExistingStore(options, stderr, async (store) => {
-        const { lsn } = await (await store.graph()).removeSnapshot(name);
+        const { lsn } = await (await store.graph()).removeSnapshot(name, aboutOf(options));
         await output.print({ name, lsn }, () => `${name} is no name any more`);
       });
     });

@@ -19,6 +19,7 @@ import { doctorCommand } from "./doctor.js";
 import { forgetCommand } from "./forget.js";
 import { graphChangesCommand } from "./graph-changes.js";
 import { graphComponentsCommand } from "./graph-components.js";
+import { graphConstraintCommand } from "./graph-constraint.js";
 import { graphDegreeCommand } from "./graph-degree.js";
 import { graphDiffCommand } from "./graph-diff.js";
 import { graphExportCommand } from "./graph-export.js";
@@ -83,6 +84,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
     graphLsnCommand,
     graphExportCommand,
     graphSnapshotCommand,
+    graphConstraintCommand,
     graphPurgeCommand,
   ]),
   group("projection", "look at read models, rebuild them, have them stand still", [

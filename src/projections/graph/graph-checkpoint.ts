@@ -1,6 +1,6 @@
 /**
- * The graph's checkpoint, format version 3. Version 1 knew no purges and version 2 no named snapshots: they are not read, the graph is built
- * anew.
+ * The graph's checkpoint, format version 4. Version 1 knew no purges, 2 no named snapshots and 3 no constraints: they are not read, the graph is
+ * built anew.
  *
  *     "VARVEGRF"              8 bytes
  *     byte order mark         u32 0x01020304 as the writing machine holds it; a reader of the other order refuses
@@ -17,12 +17,13 @@
 
 import { StoreError } from "../../errors.js";
 import { Int32Column } from "./column.js";
+import type { AddedConstraint } from "./constraint-list.js";
 import { GraphTables } from "./graph-tables.js";
 import type { NamedSnapshot } from "./named-snapshots.js";
 import type { Records } from "./records.js";
 import type { Rejection } from "./rejection-list.js";
 
-const FORMAT_VERSION = 3;
+const FORMAT_VERSION = 4;
 const MAGIC = "VARVEGRF";
 const ORDER_MARK = 0x01020304;
 const PREAMBLE_BYTES = 16;
@@ -44,6 +45,8 @@ interface Header {
   readonly purged: { readonly before: number | null; readonly lsn: number; readonly removedCount: number };
   /** In the order in which they were named. */
   readonly snapshots: readonly NamedSnapshot[];
+  /** In the order in which they were added. */
+  readonly constraints: readonly AddedConstraint[];
   readonly rows: readonly number[];
   readonly arena: { readonly filling: number; readonly sizes: readonly number[] };
 }
@@ -101,6 +104,7 @@ function headerOf(tables: GraphTables): Header {
     free: { node: nodes.timelines.free, edge: edges.timelines.free },
     purged: { before: purged.before, lsn: purged.lsn, removedCount: purged.removedCount },
     snapshots: tables.snapshots.list(),
+    constraints: tables.constraints.list(),
     rows: tablesOf(tables).map((table) => table.length),
     arena: { filling: contents.filling, sizes: Array.from(contents.used(), (chunk) => chunk.length) },
   };
@@ -128,6 +132,7 @@ function isCount(value: unknown): value is number {
 /** The file around it has a checksum: this is for one that lies, so that nothing is allocated for it. */
 function isHeader(header: Header): boolean {
   const { lsn, time, rejectedCount, rejections, labels, labelled, free, purged, snapshots, rows, arena } = header;
+  const { constraints } = header;
   return (
     isCount(lsn) &&
     (time === null || Number.isFinite(time)) &&
@@ -145,6 +150,8 @@ function isHeader(header: Header): boolean {
     isCount(purged.removedCount) &&
     Array.isArray(snapshots) &&
     snapshots.every(isSnapshot) &&
+    Array.isArray(constraints) &&
+    constraints.every(isConstraint) &&
     Array.isArray(rows) &&
     rows.every(isCount) &&
     Number.isSafeInteger(arena?.filling) &&
@@ -156,6 +163,11 @@ function isHeader(header: Header): boolean {
 function isSnapshot(value: NamedSnapshot | null | undefined): boolean {
   if (typeof value?.name !== "string") return false;
   return Number.isSafeInteger(value.validAt) && isCount(value.lsn) && isCount(value.namedBy);
+}
+
+function isConstraint(value: AddedConstraint | null | undefined): boolean {
+  if (value?.kind !== "unique" && value?.kind !== "required") return false;
+  return typeof value.label === "string" && typeof value.property === "string" && isCount(value.addedBy);
 }
 
 /** NaN where the header does not know every table. */
@@ -174,6 +186,7 @@ function restoreSmallParts(tables: GraphTables, header: Header): void {
   }
   for (let label = 0; label < header.labelled; label += 1) tables.labelled.push(new Int32Column());
   for (const snapshot of header.snapshots) tables.snapshots.add(snapshot);
+  for (const constraint of header.constraints) tables.constraints.add(constraint);
   const { purged } = tables;
   purged.before = header.purged.before;
   purged.lsn = header.purged.lsn;

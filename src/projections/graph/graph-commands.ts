@@ -6,54 +6,44 @@
  */
 
 import type { AppendResult, BufferedResult, EventInput } from "../../events/index.js";
-import { encodeGraphEvent, type GraphEventData, type GraphPurgedData } from "./graph-event-codec.js";
-import { type EntityKind, PURGED_TYPE, SNAPSHOT_NAMED_TYPE, SNAPSHOT_REMOVED_TYPE } from "./graph-event-kind.js";
+import { type BatchBuilder, BatchDraft, type BatchReference } from "./batch-builder.js";
+import {
+  type AboutChange,
+  type AboutSubject,
+  type Change,
+  changeOf,
+  type DeleteOptions,
+  type Detach,
+  type EdgeInput,
+  type ExpectedEntityVersion,
+  type NodeInput,
+  type PropertyOptions,
+  type RetractOptions,
+  type UpsertInput,
+} from "./command-input.js";
+import { checkConstraint, type GraphConstraint } from "./constraint-events.js";
+import type { AddedConstraint } from "./constraint-list.js";
+import { encodeGraphEvent, type GraphPurgedData } from "./graph-event-codec.js";
+import {
+  BATCH_TYPE,
+  CONSTRAINT_ADDED_TYPE,
+  CONSTRAINT_REMOVED_TYPE,
+  type EntityKind,
+  PURGED_TYPE,
+  SNAPSHOT_NAMED_TYPE,
+  SNAPSHOT_REMOVED_TYPE,
+} from "./graph-event-kind.js";
 import { checkKnownKeys, checkRecord } from "./graph-input.js";
 import type { AsOf } from "./graph-point.js";
 import type { GraphState } from "./graph-state.js";
 import type { NamedSnapshot } from "./named-snapshots.js";
 import type { Properties } from "./property.js";
+import { provenanceMetadata } from "./provenance.js";
 import { refusal } from "./refusal.js";
-import { checkSnapshotName, type SnapshotNamedData, type SnapshotRemovedData } from "./snapshot-events.js";
-
-/** A valid period, half-open, in µs since 1970. Default: from the event's own recordedAt on, with an open end. */
-export interface ValidPeriod {
-  readonly validFrom?: number;
-  readonly validTo?: number;
-}
-
-/** Whom a change is about. */
-export interface AboutSubject {
-  /**
-   * The event's content, id and label included, is encrypted under this subject's key; once the subject is forgotten, the graph is as if it had never
-   * been written. See README § Privacy.
-   */
-  readonly subject?: string;
-}
-
-/** A node to be asserted. */
-export interface NodeInput extends ValidPeriod, AboutSubject {
-  readonly label: string;
-  readonly properties?: Properties;
-}
-
-/** An edge to be asserted, between the ids of two nodes. */
-export interface EdgeInput extends NodeInput {
-  readonly source: number;
-  readonly target: number;
-}
-
-/** Where properties are changed, and whom that is about. */
-export interface PropertyOptions extends ValidPeriod, AboutSubject {}
-
-/** How a node's edges are dealt with when it goes. */
-export interface Detach {
-  /** Delete the node's edges over the same period; without it they are a reason to refuse. */
-  readonly detach?: boolean;
-}
+import { checkSnapshotName } from "./snapshot-events.js";
 
 /** Up to where superseded versions are purged. */
-export interface PurgeOptions {
+export interface PurgeOptions extends AboutChange {
   /** µs since 1970, at most now: what was superseded at or before that recorded time goes. */
   readonly recordedBefore: number;
 }
@@ -74,6 +64,22 @@ export interface GraphCommandResult {
   readonly lsn: number;
 }
 
+/** What an upsert answers. */
+export interface GraphUpsertResult extends GraphCommandResult {
+  /** Whether the node is new: none had the key. */
+  readonly created: boolean;
+}
+
+/** What a batch answers. */
+export interface GraphBatchResult {
+  /** Of the one event that was written. */
+  readonly lsn: number;
+  /** The id that each item is about, in their order: of an upsert, that of the node that it found or created. */
+  readonly ids: readonly number[];
+  /** The id of what an item made. @throws TypeError for a reference of another batch */
+  idOf(reference: BatchReference): number;
+}
+
 /** What commands need of the store around the graph. */
 export interface GraphCommandStore {
   readonly watermark: number;
@@ -86,7 +92,10 @@ export interface GraphCommandStore {
 
 /** What commands need of the running projection. */
 export interface AppliedGraph {
-  readonly state: Pick<GraphState, "asOf" | "foresee" | "lsn" | "purgedVersions" | "rejectionAt" | "truncatedBefore">;
+  readonly state: Pick<
+    GraphState,
+    "asOf" | "foresee" | "lsn" | "purgedVersions" | "rejectionAt" | "truncatedBefore" | "upserted"
+  >;
   whenProcessed(lsn: number): Promise<void>;
 }
 
@@ -97,7 +106,12 @@ export interface IdSource {
 
 const GRAPH_STREAM = "graph";
 
-type Operation = "Created" | "Put" | "Replaced" | "Patched" | "Deleted" | "Retracted";
+/** What is asked for, for messages: an entity, or something about the graph as a whole. */
+interface Asked {
+  readonly kind: EntityKind | "graph";
+  readonly id: number;
+  readonly text: string;
+}
 
 export class GraphCommands {
   readonly #store: GraphCommandStore;
@@ -111,82 +125,105 @@ export class GraphCommands {
   }
 
   async create(kind: EntityKind, input: NodeInput | EdgeInput): Promise<GraphCommandResult> {
-    const { subject, ...data } = assertion(kind, input);
+    const change = changeOf(kind, "Created", input);
     // Before an id is taken: what is refused must cost none.
-    encodeGraphEvent(typeOf(kind, "Created"), { id: 1, ...data });
-    return this.#run(kind, "Created", { ...data, id: await this.#ids.take(kind) }, subject);
+    encodeGraphEvent(change.type, { ...change.data, id: 1 });
+    return await this.#run(kind, await this.#ids.take(kind), change);
   }
 
-  put(kind: EntityKind, id: number, input: NodeInput | EdgeInput): Promise<GraphCommandResult> {
-    const { subject, ...data } = assertion(kind, input);
-    return this.#run(kind, "Put", { ...data, id }, subject);
+  put(
+    kind: EntityKind,
+    id: number,
+    input: (NodeInput | EdgeInput) & ExpectedEntityVersion,
+  ): Promise<GraphCommandResult> {
+    return this.#run(kind, id, changeOf(kind, "Put", input));
   }
 
-  replace(kind: EntityKind, id: number, properties: Properties, options: PropertyOptions): Promise<GraphCommandResult> {
-    const { subject, ...period } = changeOf(kind, options);
-    return this.#run(kind, "Replaced", { ...period, id, properties }, subject);
+  async upsert(input: UpsertInput): Promise<GraphUpsertResult> {
+    const change = changeOf("node", "Upserted", input);
+    encodeGraphEvent(change.type, { ...change.data, id: 1 });
+    const given = await this.#ids.take("node");
+    const { lsn } = await this.#run("node", given, change);
+    const id = this.#applied.state.upserted(given);
+    return { id, lsn, created: id === given };
   }
 
-  patch(kind: EntityKind, id: number, properties: Properties, options: PropertyOptions): Promise<GraphCommandResult> {
-    const { subject, ...period } = changeOf(kind, options);
-    return this.#run(kind, "Patched", { ...period, id, properties }, subject);
+  change(
+    kind: EntityKind,
+    operation: "Replaced" | "Patched",
+    id: number,
+    properties: Properties,
+    options: PropertyOptions,
+  ): Promise<GraphCommandResult> {
+    return this.#run(kind, id, changeOf(kind, operation, options, { properties }));
   }
 
-  deleteNode(id: number, options: ValidPeriod & Detach): Promise<GraphCommandResult> {
-    checkKnownKeys("deleteNode", checkRecord("deleteNode", options), ["validFrom", "validTo", "detach"]);
-    return this.#run("node", "Deleted", { ...options, id });
+  remove(
+    kind: EntityKind,
+    operation: "Deleted" | "Retracted",
+    id: number,
+    options: (DeleteOptions | RetractOptions) & Detach,
+  ): Promise<GraphCommandResult> {
+    return this.#run(kind, id, changeOf(kind, operation, options));
   }
 
-  deleteEdge(id: number, period: ValidPeriod): Promise<GraphCommandResult> {
-    return this.#run("edge", "Deleted", { ...periodOf("edge", period), id });
-  }
-
-  retractNode(id: number, options: Detach): Promise<GraphCommandResult> {
-    checkKnownKeys("retractNode", checkRecord("retractNode", options), ["detach"]);
-    return this.#run("node", "Retracted", { ...options, id });
-  }
-
-  retractEdge(id: number): Promise<GraphCommandResult> {
-    return this.#run("edge", "Retracted", { id });
+  async batch(build: (batch: BatchBuilder) => void, options: AboutSubject): Promise<GraphBatchResult> {
+    checkKnownKeys("batch", checkRecord("batch", options), ["subject", "provenance"]);
+    const draft = new BatchDraft();
+    draft.build(build);
+    const ids: number[] = [];
+    for (const { kind, takesId } of draft.items) ids.push(takesId ? await this.#ids.take(kind) : 0);
+    const items = draft.resolved(ids);
+    const lsn = await this.#write({ kind: "graph", id: 0, text: "the batch" }, BATCH_TYPE, { items }, options);
+    const { state } = this.#applied;
+    const found = items.map(({ data }, item) =>
+      draft.items[item]?.kind === "node" ? state.upserted(data.id) : data.id,
+    );
+    return { lsn, ids: found, idOf: (reference) => found[draft.itemOf(reference)] as number };
   }
 
   async purge(options: PurgeOptions): Promise<GraphPurgeResult> {
-    checkKnownKeys("purge", checkRecord("purge", options), ["recordedBefore"]);
-    const { recordedBefore } = options;
-    const lsn = await this.#write({ kind: "graph", id: 0 }, PURGED_TYPE, { recordedBefore });
+    checkKnownKeys("purge", checkRecord("purge", options), ["recordedBefore", "provenance"]);
+    const { recordedBefore, ...about } = options;
+    const lsn = await this.#writeGlobal("the purge", PURGED_TYPE, { recordedBefore } satisfies GraphPurgedData, about);
     const { purgedVersions, truncatedBefore } = this.#applied.state;
     return { lsn, truncatedBefore: truncatedBefore ?? recordedBefore, purgedVersions };
   }
 
-  async nameSnapshot(name: string, point: AsOf): Promise<NamedSnapshot> {
+  async nameSnapshot(name: string, point: AsOf, about: AboutChange): Promise<NamedSnapshot> {
     checkSnapshotName(name);
     const { validAt, lsn } = this.#applied.state.asOf(point);
     const data = { name, validAt, lsn };
-    return { ...data, namedBy: await this.#write({ kind: "graph", id: 0 }, SNAPSHOT_NAMED_TYPE, data) };
+    return { ...data, namedBy: await this.#writeGlobal("the snapshot", SNAPSHOT_NAMED_TYPE, data, about) };
   }
 
-  async removeSnapshot(name: string): Promise<{ readonly lsn: number }> {
+  async removeSnapshot(name: string, about: AboutChange): Promise<{ readonly lsn: number }> {
     const data = { name: checkSnapshotName(name) };
-    return { lsn: await this.#write({ kind: "graph", id: 0 }, SNAPSHOT_REMOVED_TYPE, data) };
+    return { lsn: await this.#writeGlobal("the snapshot", SNAPSHOT_REMOVED_TYPE, data, about) };
   }
 
-  async #run(
-    kind: EntityKind,
-    operation: Operation,
-    data: GraphEventData,
-    subject?: string,
-  ): Promise<GraphCommandResult> {
-    const { id } = data;
-    return { id, lsn: await this.#write({ kind, id }, typeOf(kind, operation), data, subject) };
+  async addConstraint(constraint: GraphConstraint, about: AboutChange): Promise<AddedConstraint> {
+    const data = checkConstraint(constraint);
+    return { ...data, addedBy: await this.#writeGlobal("the constraint", CONSTRAINT_ADDED_TYPE, data, about) };
+  }
+
+  async removeConstraint(constraint: GraphConstraint, about: AboutChange): Promise<{ readonly lsn: number }> {
+    const data = checkConstraint(constraint);
+    return { lsn: await this.#writeGlobal("the constraint", CONSTRAINT_REMOVED_TYPE, data, about) };
+  }
+
+  async #run(kind: EntityKind, id: number, { type, data, about }: Change): Promise<GraphCommandResult> {
+    return { id, lsn: await this.#write({ kind, id, text: `${kind} ${id}` }, type, { ...data, id }, about) };
+  }
+
+  #writeGlobal(text: string, type: string, data: object, about: AboutChange): Promise<number> {
+    checkKnownKeys(text, checkRecord(text, about), ["provenance"]);
+    return this.#write({ kind: "graph", id: 0, text }, type, data, about);
   }
 
   /** The LSN of the event, when the graph reflects it. */
-  async #write(
-    { kind, id }: { readonly kind: EntityKind | "graph"; readonly id: number },
-    type: string,
-    data: GraphEventData | GraphPurgedData | SnapshotNamedData | SnapshotRemovedData,
-    subject?: string,
-  ): Promise<number> {
+  async #write(asked: Asked, type: string, data: object, { subject, provenance }: AboutSubject): Promise<number> {
+    const metadata = provenance === undefined ? undefined : provenanceMetadata(provenance);
     const payload = encodeGraphEvent(type, data);
     let foreseen = this.#applied.state.foresee(type, payload);
     if (foreseen !== null && this.#applied.state.lsn < this.#store.watermark) {
@@ -194,37 +231,18 @@ export class GraphCommands {
       await this.#applied.whenProcessed(this.#store.watermark);
       foreseen = this.#applied.state.foresee(type, payload);
     }
-    if (foreseen !== null) throw refusal(foreseen.code, kind, id, foreseen.edges, null);
+    if (foreseen !== null) throw refusal(foreseen, asked, null);
+    const event = {
+      type,
+      data,
+      ...(metadata !== undefined && { metadata }),
+      ...(subject !== undefined && { subject }),
+    };
     // `as`: a group append answers with its LSN.
-    const event = { type, data, ...(subject !== undefined && { subject }) };
     const { lsn } = (await this.#store.append(GRAPH_STREAM, event, { durability: "group" })) as AppendResult;
     await this.#applied.whenProcessed(lsn);
     const rejected = this.#applied.state.rejectionAt(lsn);
-    if (rejected !== undefined) throw refusal(rejected.code, kind, id, rejected.edges, lsn);
+    if (rejected !== undefined) throw refusal(rejected, asked, lsn);
     return lsn;
   }
-}
-
-function typeOf(kind: EntityKind, operation: Operation): string {
-  return `varve.v1.${kind === "node" ? "Node" : "Edge"}${operation}`;
-}
-
-const PERIOD_FIELDS = ["validFrom", "validTo"];
-const CHANGE_FIELDS = [...PERIOD_FIELDS, "subject"];
-const NODE_FIELDS = ["label", "properties", ...CHANGE_FIELDS];
-
-/** The input's fields, whose values the codec checks. */
-function assertion(kind: EntityKind, input: NodeInput | EdgeInput): Omit<GraphEventData, "id"> & AboutSubject {
-  checkKnownKeys(kind, checkRecord(kind, input), kind === "node" ? NODE_FIELDS : [...NODE_FIELDS, "source", "target"]);
-  return { ...input };
-}
-
-function changeOf(kind: EntityKind, options: PropertyOptions): PropertyOptions {
-  checkKnownKeys(`the period of the ${kind}`, checkRecord("the period", options), CHANGE_FIELDS);
-  return { ...options };
-}
-
-function periodOf(kind: EntityKind, period: ValidPeriod): ValidPeriod {
-  checkKnownKeys(`the period of the ${kind}`, checkRecord("the period", period), PERIOD_FIELDS);
-  return { ...period };
 }

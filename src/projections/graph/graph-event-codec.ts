@@ -1,11 +1,24 @@
 /** The graph's events as objects: what users append and read as `data`. graph.proto is the contract. */
 
 import { StoreError } from "../../errors.js";
-import { GraphEventFields, RECORDED_BEFORE_TAG, readPurge, readReservation } from "./graph-event-fields.js";
+import { decodeBatch, type GraphBatchData, writeBatch } from "./batch-events.js";
+import { type GraphConstraint, readConstraint, writeConstraint } from "./constraint-events.js";
 import {
+  ANY_VERSION,
+  GraphEventFields,
+  RECORDED_BEFORE_TAG,
+  readPurge,
+  readReservation,
+} from "./graph-event-fields.js";
+import {
+  BATCH_TYPE,
+  CONSTRAINT_ADDED_TYPE,
+  CONSTRAINT_REMOVED_TYPE,
   type EntityKind,
   FIELD_DETACH,
+  FIELD_EXPECTED_VERSION,
   FIELD_ID,
+  FIELD_KEY,
   FIELD_LABEL,
   FIELD_PROPERTIES,
   FIELD_SOURCE,
@@ -45,6 +58,10 @@ export interface GraphEventData {
   readonly source?: number;
   readonly target?: number;
   readonly detach?: boolean;
+  /** The LSN of the last event that changed the entity, 0 for one that never was; refused where it is another. Absent: whatever it is. */
+  readonly expectedVersion?: number;
+  /** Of `varve.v1.NodeUpserted`: the property that the node is found by. */
+  readonly key?: string;
 }
 
 /** `data` of `varve.v1.GraphIdsReserved`. */
@@ -60,7 +77,14 @@ export interface GraphPurgedData {
 }
 
 /** `data` of any type of graph.proto. */
-export type AnyGraphData = GraphEventData | IdsReservedData | GraphPurgedData | SnapshotNamedData | SnapshotRemovedData;
+export type AnyGraphData =
+  | GraphEventData
+  | IdsReservedData
+  | GraphPurgedData
+  | SnapshotNamedData
+  | SnapshotRemovedData
+  | GraphBatchData
+  | GraphConstraint;
 
 export interface GraphEventCodec {
   encode(data: unknown): Uint8Array;
@@ -69,15 +93,22 @@ export interface GraphEventCodec {
 
 /** The codecs of all types of graph.proto, for the event store's registry. */
 export const graphEventCodecs: ReadonlyMap<string, GraphEventCodec> = new Map(
-  [...GRAPH_EVENT_KINDS.keys(), IDS_RESERVED_TYPE, PURGED_TYPE, SNAPSHOT_NAMED_TYPE, SNAPSHOT_REMOVED_TYPE].map(
-    (type) => [
-      type,
-      {
-        encode: (data: unknown) => encodeGraphEvent(type, data),
-        decode: (bytes: Uint8Array) => decodeGraphEvent(type, bytes),
-      },
-    ],
-  ),
+  [
+    ...GRAPH_EVENT_KINDS.keys(),
+    IDS_RESERVED_TYPE,
+    PURGED_TYPE,
+    SNAPSHOT_NAMED_TYPE,
+    SNAPSHOT_REMOVED_TYPE,
+    BATCH_TYPE,
+    CONSTRAINT_ADDED_TYPE,
+    CONSTRAINT_REMOVED_TYPE,
+  ].map((type) => [
+    type,
+    {
+      encode: (data: unknown) => encodeGraphEvent(type, data),
+      decode: (bytes: Uint8Array) => decodeGraphEvent(type, bytes),
+    },
+  ]),
 );
 
 // A property's getter may encode another event meanwhile, so the writer is taken while it is in use.
@@ -98,6 +129,8 @@ export function encodeGraphEvent(type: string, data: unknown): Uint8Array {
     else if (type === PURGED_TYPE) writePurge(writer, data);
     else if (type === SNAPSHOT_NAMED_TYPE) writeSnapshotNamed(writer, data);
     else if (type === SNAPSHOT_REMOVED_TYPE) writeSnapshotRemoved(writer, data);
+    else if (type === BATCH_TYPE) writeBatch(writer, data, encodeGraphEvent);
+    else if (type === CONSTRAINT_ADDED_TYPE || type === CONSTRAINT_REMOVED_TYPE) writeConstraint(writer, data);
     else writeEvent(writer, kindOf(type), data);
     return writer.finish();
   } finally {
@@ -110,6 +143,14 @@ export function decodeGraphEvent(type: string, bytes: Uint8Array): AnyGraphData 
   if (type === SNAPSHOT_NAMED_TYPE || type === SNAPSHOT_REMOVED_TYPE) {
     const read = type === SNAPSHOT_NAMED_TYPE ? readSnapshotNamed : readSnapshotRemoved;
     const data = read(bytes, 0, bytes.length);
+    if (typeof data === "string") throw malformed(data, type);
+    return data;
+  }
+  if (type === BATCH_TYPE || type === CONSTRAINT_ADDED_TYPE || type === CONSTRAINT_REMOVED_TYPE) {
+    const data =
+      type === BATCH_TYPE
+        ? decodeBatch(bytes, (each, item) => decodeGraphEvent(each, item))
+        : readConstraint(bytes, 0, bytes.length);
     if (typeof data === "string") throw malformed(data, type);
     return data;
   }
@@ -137,6 +178,8 @@ export function decodeGraphEvent(type: string, bytes: Uint8Array): AnyGraphData 
     ...(fields.hasValidTo && { validTo: fields.given.to }),
     ...(hasField(kind, FIELD_DETACH) && { detach: fields.detach }),
     ...(hasField(kind, FIELD_SOURCE) && { source: fields.source, target: fields.target }),
+    ...(fields.expectedVersion !== ANY_VERSION && { expectedVersion: fields.expectedVersion }),
+    ...(hasField(kind, FIELD_KEY) && { key: decodeText(bytes, fields.keyStart, fields.keyEnd) }),
   };
 }
 
@@ -165,6 +208,28 @@ function writeEvent(writer: WireWriter, kind: GraphEventKind, data: unknown): vo
     writeTag(writer, FIELD_TARGET, WIRE_VARINT);
     writer.varint(checkId("target", record["target"]));
   }
+  if (record["expectedVersion"] !== undefined) {
+    writeTag(writer, FIELD_EXPECTED_VERSION, WIRE_VARINT);
+    writer.varint(checkVersion(record["expectedVersion"]));
+  }
+  if (hasField(kind, FIELD_KEY)) writeKey(writer, record["key"], record["properties"]);
+}
+
+/** An LSN, or 0. */
+function checkVersion(value: unknown): number {
+  return value === 0 ? 0 : checkId("expectedVersion", value);
+}
+
+function writeKey(writer: WireWriter, key: unknown, properties: unknown): void {
+  if (typeof key !== "string" || key === "") throw new TypeError("key must be a non-empty string");
+  const record = checkRecord("properties", properties);
+  const value = Object.hasOwn(record, key) ? record[key] : null;
+  if (value === null || value === undefined) {
+    const message = `the property ${JSON.stringify(key)}, which the node is found by, has no value`;
+    throw new StoreError("ERR_GRAPH_INVALID_PROPERTY", message, { key });
+  }
+  writeTag(writer, FIELD_KEY, WIRE_BYTES);
+  writer.text(key);
 }
 
 function writeReservation(writer: WireWriter, data: unknown): void {
@@ -208,6 +273,8 @@ const KEYS_BY_FIELD: ReadonlyMap<number, string> = new Map([
   [FIELD_DETACH, "detach"],
   [FIELD_SOURCE, "source"],
   [FIELD_TARGET, "target"],
+  [FIELD_EXPECTED_VERSION, "expectedVersion"],
+  [FIELD_KEY, "key"],
 ]);
 
 const keysByKind = new Map(

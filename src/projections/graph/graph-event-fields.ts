@@ -9,7 +9,9 @@ import type { StoreErrorCode } from "../../errors.js";
 import { canonicalProperties } from "./canonical-property.js";
 import {
   FIELD_DETACH,
+  FIELD_EXPECTED_VERSION,
   FIELD_ID,
+  FIELD_KEY,
   FIELD_LABEL,
   FIELD_SOURCE,
   FIELD_TARGET,
@@ -18,7 +20,8 @@ import {
   type GraphEventKind,
   hasField,
 } from "./graph-event-kind.js";
-import { isCanonicalProperty, isText, PROPERTY_TAG } from "./property.js";
+import { isCanonicalProperty, isText, NULL_TAG, PROPERTY_TAG } from "./property.js";
+import { PropertyCursor } from "./property-cursor.js";
 import { Period } from "./timelines.js";
 import { MALFORMED, NO_BYTES, WIRE_BYTES, WIRE_FIXED64, WIRE_VARINT, WireReader } from "./wire.js";
 
@@ -29,8 +32,17 @@ const VALID_TO_TAG = (FIELD_VALID_TO << 3) | WIRE_FIXED64;
 const DETACH_TAG = (FIELD_DETACH << 3) | WIRE_VARINT;
 const SOURCE_TAG = (FIELD_SOURCE << 3) | WIRE_VARINT;
 const TARGET_TAG = (FIELD_TARGET << 3) | WIRE_VARINT;
+const EXPECTED_VERSION_TAG = (FIELD_EXPECTED_VERSION << 3) | WIRE_VARINT;
+const UPSERT_KEY_TAG = (FIELD_KEY << 3) | WIRE_BYTES;
+/** The field with the greatest number. */
+const LAST_TAG = UPSERT_KEY_TAG;
 /** Of `GraphPurged`. */
 export const RECORDED_BEFORE_TAG: number = (1 << 3) | WIRE_FIXED64;
+
+/** In the place of an expected version: the event does not say which it expects. */
+export const ANY_VERSION = -1;
+
+const keyed = new PropertyCursor();
 
 export class GraphEventFields {
   /** Set by whoever reads ahead: the event these are the fields of, what `read` answered, and slots known already, or 0. */
@@ -45,6 +57,8 @@ export class GraphEventFields {
   hasValidFrom = false;
   hasValidTo = false;
   detach = false;
+  /** What the entity's version must be, or `ANY_VERSION`. */
+  expectedVersion: number = ANY_VERSION;
   /** The valid period with its defaults, once `settlePeriod` was called; an open end is Infinity. */
   readonly period: Period = new Period();
   /** What the event itself says, where `hasValidFrom` and `hasValidTo`. */
@@ -53,6 +67,9 @@ export class GraphEventFields {
   bytes: Uint8Array = NO_BYTES;
   labelStart = 0;
   labelEnd = 0;
+  /** Of an upsert, the property that the node is found by: `bytes[keyStart, keyEnd)`. */
+  keyStart = 0;
+  keyEnd = 0;
   /** Canonical properties: `properties[propertiesStart, propertiesEnd)`, mostly a part of `bytes`. */
   properties: Uint8Array = this.bytes;
   propertiesStart = 0;
@@ -70,7 +87,7 @@ export class GraphEventFields {
       const at = reader.at;
       // Every tag of the schema is one byte; one that goes on has a field number of the future.
       const tag = bytes[at] as number;
-      if (tag > TARGET_TAG || (kind.fields & (1 << (tag >>> 3))) === 0) {
+      if (tag > LAST_TAG || (kind.fields & (1 << (tag >>> 3))) === 0) {
         if (!skipField(reader)) return "ERR_EVENTS_SCHEMA";
         continue;
       }
@@ -84,7 +101,10 @@ export class GraphEventFields {
         const body = reader.at;
         reader.at = body + length;
         if (tag === PROPERTY_TAG) this.#setProperty(bytes, at, body, body + length);
-        else if (tag !== LABEL_TAG || !this.#setLabel(bytes, body, body + length)) return "ERR_EVENTS_SCHEMA";
+        else if (tag === UPSERT_KEY_TAG) {
+          this.keyStart = body;
+          this.keyEnd = body + length;
+        } else if (tag !== LABEL_TAG || !this.#setLabel(bytes, body, body + length)) return "ERR_EVENTS_SCHEMA";
       } else if (!this.#setTime(tag, reader)) return "ERR_EVENTS_SCHEMA";
     }
     if (!this.#copyable) {
@@ -108,6 +128,13 @@ export class GraphEventFields {
     }
   }
 
+  /** Of an upsert: a cursor on the property that the node is found by, valid until the next call; null where it has no value. */
+  keyValue(): PropertyCursor | null {
+    keyed.open(this.properties, this.propertiesStart, this.propertiesEnd);
+    const isThere = this.keyStart < this.keyEnd && keyed.find(this.bytes, this.keyStart, this.keyEnd);
+    return isThere && keyed.bytes[keyed.valueStart] !== NULL_TAG ? keyed : null;
+  }
+
   #clear(bytes: Uint8Array): void {
     this.lsn = 0;
     this.slot = 0;
@@ -119,9 +146,12 @@ export class GraphEventFields {
     this.hasValidFrom = false;
     this.hasValidTo = false;
     this.detach = false;
+    this.expectedVersion = ANY_VERSION;
     this.bytes = bytes;
     this.labelStart = 0;
     this.labelEnd = 0;
+    this.keyStart = 0;
+    this.keyEnd = 0;
     this.properties = bytes;
     this.propertiesStart = 0;
     this.propertiesEnd = 0;
@@ -134,6 +164,7 @@ export class GraphEventFields {
     else if (tag === SOURCE_TAG) this.source = value;
     else if (tag === TARGET_TAG) this.target = value;
     else if (tag === DETACH_TAG) this.detach = value !== 0;
+    else if (tag === EXPECTED_VERSION_TAG) this.expectedVersion = value;
     else return false;
     return true;
   }
@@ -166,6 +197,7 @@ export class GraphEventFields {
     if (this.id < 1) return "ERR_EVENTS_SCHEMA";
     if (hasField(kind, FIELD_LABEL) && this.labelStart === this.labelEnd) return "ERR_EVENTS_SCHEMA";
     if (hasField(kind, FIELD_SOURCE) && (this.source < 1 || this.target < 1)) return "ERR_EVENTS_SCHEMA";
+    if (hasField(kind, FIELD_KEY) && this.keyValue() === null) return "ERR_GRAPH_INVALID_PROPERTY";
     if (this.hasValidFrom && !Number.isSafeInteger(this.given.from)) return "ERR_GRAPH_INVALID_PERIOD";
     if (this.hasValidTo && !Number.isSafeInteger(this.given.to)) return "ERR_GRAPH_INVALID_PERIOD";
     if (this.hasValidFrom && this.hasValidTo && this.given.from >= this.given.to) return "ERR_GRAPH_INVALID_PERIOD";

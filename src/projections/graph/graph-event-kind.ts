@@ -3,7 +3,7 @@
 /** A node or an edge. Their ids are two kinds of numbers, so every question about an entity says which. */
 export type EntityKind = "node" | "edge";
 
-export type GraphOperation = "create" | "put" | "replace" | "patch" | "delete" | "retract";
+export type GraphOperation = "create" | "put" | "replace" | "patch" | "delete" | "retract" | "upsert";
 
 export interface GraphEventKind {
   readonly type: string;
@@ -17,6 +17,9 @@ export const IDS_RESERVED_TYPE = "varve.v1.GraphIdsReserved";
 export const PURGED_TYPE = "varve.v1.GraphPurged";
 export const SNAPSHOT_NAMED_TYPE = "varve.v1.GraphSnapshotNamed";
 export const SNAPSHOT_REMOVED_TYPE = "varve.v1.GraphSnapshotRemoved";
+export const BATCH_TYPE = "varve.v1.GraphBatch";
+export const CONSTRAINT_ADDED_TYPE = "varve.v1.GraphConstraintAdded";
+export const CONSTRAINT_REMOVED_TYPE = "varve.v1.GraphConstraintRemoved";
 
 // Field numbers of graph.proto, the same in every message that has the field.
 export const FIELD_ID = 1;
@@ -27,23 +30,28 @@ export const FIELD_VALID_TO = 5;
 export const FIELD_DETACH = 6;
 export const FIELD_SOURCE = 7;
 export const FIELD_TARGET = 8;
+export const FIELD_EXPECTED_VERSION = 9;
+export const FIELD_KEY = 10;
 
 const PERIOD = [FIELD_VALID_FROM, FIELD_VALID_TO];
 const ENDS = [FIELD_SOURCE, FIELD_TARGET];
+const VERSION = FIELD_EXPECTED_VERSION;
 
+// Their order is that of the fields of GraphBatchItem, from 1.
 const KINDS: readonly GraphEventKind[] = [
   kind("NodeCreated", "node", "create", [FIELD_LABEL, FIELD_PROPERTIES, ...PERIOD]),
-  kind("NodePut", "node", "put", [FIELD_LABEL, FIELD_PROPERTIES, ...PERIOD]),
-  kind("NodeReplaced", "node", "replace", [FIELD_PROPERTIES, ...PERIOD]),
-  kind("NodePatched", "node", "patch", [FIELD_PROPERTIES, ...PERIOD]),
-  kind("NodeDeleted", "node", "delete", [...PERIOD, FIELD_DETACH]),
-  kind("NodeRetracted", "node", "retract", [FIELD_DETACH]),
+  kind("NodePut", "node", "put", [FIELD_LABEL, FIELD_PROPERTIES, ...PERIOD, VERSION]),
+  kind("NodeReplaced", "node", "replace", [FIELD_PROPERTIES, ...PERIOD, VERSION]),
+  kind("NodePatched", "node", "patch", [FIELD_PROPERTIES, ...PERIOD, VERSION]),
+  kind("NodeDeleted", "node", "delete", [...PERIOD, FIELD_DETACH, VERSION]),
+  kind("NodeRetracted", "node", "retract", [FIELD_DETACH, VERSION]),
   kind("EdgeCreated", "edge", "create", [FIELD_LABEL, FIELD_PROPERTIES, ...PERIOD, ...ENDS]),
-  kind("EdgePut", "edge", "put", [FIELD_LABEL, FIELD_PROPERTIES, ...PERIOD, ...ENDS]),
-  kind("EdgeReplaced", "edge", "replace", [FIELD_PROPERTIES, ...PERIOD]),
-  kind("EdgePatched", "edge", "patch", [FIELD_PROPERTIES, ...PERIOD]),
-  kind("EdgeDeleted", "edge", "delete", PERIOD),
-  kind("EdgeRetracted", "edge", "retract", []),
+  kind("EdgePut", "edge", "put", [FIELD_LABEL, FIELD_PROPERTIES, ...PERIOD, ...ENDS, VERSION]),
+  kind("EdgeReplaced", "edge", "replace", [FIELD_PROPERTIES, ...PERIOD, VERSION]),
+  kind("EdgePatched", "edge", "patch", [FIELD_PROPERTIES, ...PERIOD, VERSION]),
+  kind("EdgeDeleted", "edge", "delete", [...PERIOD, VERSION]),
+  kind("EdgeRetracted", "edge", "retract", [VERSION]),
+  kind("NodeUpserted", "node", "upsert", [FIELD_LABEL, FIELD_PROPERTIES, ...PERIOD, FIELD_KEY]),
 ];
 
 /** The kinds by type name, without the types above, which are about no entity. */

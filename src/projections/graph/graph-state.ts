@@ -9,6 +9,7 @@
 import { assert } from "../../assert.js";
 import { StoreError, type StoreErrorCode } from "../../errors.js";
 import { Chronicle } from "./chronicle.js";
+import type { AddedConstraint } from "./constraint-list.js";
 import type { EntityOf } from "./entity.js";
 import { GLOBAL_TYPES, readGlobalChange } from "./global-change.js";
 import { decodeTables, encodeTables } from "./graph-checkpoint.js";
@@ -23,6 +24,7 @@ import type { IndexDefinition } from "./indexed-property.js";
 import type { NamedSnapshot } from "./named-snapshots.js";
 import { type During, GraphDuring } from "./overlap-match.js";
 import type { RawEvent } from "./raw-event.js";
+import type { Refused } from "./refusal.js";
 import type { Rejection } from "./rejection-list.js";
 import { checkSnapshotName } from "./snapshot-events.js";
 
@@ -140,7 +142,7 @@ export class GraphState {
     clock.anchor();
     const fields = this.#fieldsOf(kind, event);
     const code = fields.malformed ?? this.#judge(kind, fields, clock.time);
-    if (code === null) this.#writer.write(kind, fields, event.lsn);
+    if (code === null) this.#write(kind, fields, event.lsn);
     else this.#reject(kind, fields, code, event.lsn);
   }
 
@@ -148,18 +150,20 @@ export class GraphState {
    * What the rules say about an event if it came next, recorded at the present: the code of its refusal, or null.
    * Nothing changes. With ERR_GRAPH_HAS_EDGES, `edges` says how many.
    */
-  foresee(type: string, payload: Uint8Array): { code: StoreErrorCode; edges: number } | null {
+  foresee(type: string, payload: Uint8Array): Refused | null {
     const kind = this.#kindOf(type);
     const time = Math.max(this.#clock(), this.#tables.clock.time);
     if (GLOBAL_TYPES.has(type)) {
       const change = readGlobalChange(this.#tables, type, payload, 0, payload.length);
-      const code = typeof change === "string" ? change : change.judge(time, this.lsn);
-      return code === null ? null : { code, edges: 0 };
+      const refused = typeof change === "string" ? change : change.judge(time, this.lsn);
+      return typeof refused === "string" ? { code: refused, edges: 0 } : refused;
     }
     if (kind === undefined) return null;
     const fields = this.#fields;
-    const code = fields.read(kind, payload, 0, payload.length) ?? this.#judge(kind, fields, time);
-    return code === null ? null : { code, edges: this.#edgesInTheWay(fields, code) };
+    const malformed = fields.read(kind, payload, 0, payload.length);
+    if (malformed !== null) return { code: malformed, edges: 0 };
+    const code = this.#judge(kind, fields, time);
+    return code === null ? null : { code, edges: this.#edgesInTheWay(fields, code), ...this.#details() };
   }
 
   /**
@@ -200,6 +204,23 @@ export class GraphState {
       throw new StoreError("ERR_GRAPH_SNAPSHOT_NOT_FOUND", `no snapshot is named ${JSON.stringify(name)}`, { name });
     }
     return new GraphView(this.#tables, { validAt: found.validAt, lsn: found.lsn, askedAt: null });
+  }
+
+  /** What must hold of the nodes, in the order in which it was added. */
+  get constraints(): readonly AddedConstraint[] {
+    return this.#tables.constraints.list();
+  }
+
+  /** The last LSN that changed an entity, whatever the valid time; 0: none ever did. */
+  versionOf(kind: EntityKind, id: number): number {
+    const { ids, timelines } = this.#tables.of(kind);
+    const slot = ids.slotOf(id);
+    return slot === 0 ? 0 : timelines.versionOf(slot);
+  }
+
+  /** The node that an upsert has found instead of creating this one; the same where it has created it. */
+  upserted(id: number): number {
+    return this.#tables.upserts.of(id);
   }
 
   /** What is different in the second view: entities that exist in one only, or hold something else. One at a time. */
@@ -244,19 +265,36 @@ export class GraphState {
     return this.#writer.judge(kind, fields);
   }
 
+  #write(kind: GraphEventKind, fields: GraphEventFields, lsn: number): void {
+    const { nodes, upserts } = this.#tables;
+    const found = kind.operation === "upsert" ? this.#writer.slot : 0;
+    this.#writer.write(kind, fields, lsn);
+    if (found !== 0) upserts.note(fields.id, nodes.id(found));
+  }
+
   /** What is about the graph as a whole, judged at its own LSN. */
   #applyGlobal({ type, lsn, bytes, payloadStart, payloadEnd }: RawEvent): void {
     const { clock, rejections } = this.#tables;
     clock.anchor();
     const change = readGlobalChange(this.#tables, type, bytes, payloadStart, payloadEnd);
-    const code = typeof change === "string" ? change : change.judge(clock.time, lsn - 1);
-    if (code !== null) rejections.add({ lsn, code, kind: "graph", id: 0, edges: 0 });
-    else if (typeof change !== "string") change.write(lsn);
+    const refused = typeof change === "string" ? change : change.judge(clock.time, lsn - 1);
+    if (refused === null) {
+      if (typeof change !== "string") change.write(lsn);
+    } else if (typeof refused === "string") rejections.add({ lsn, code: refused, kind: "graph", id: 0, edges: 0 });
+    else rejections.add({ lsn, kind: "graph", id: 0, ...refused });
   }
 
   #reject(kind: GraphEventKind, fields: GraphEventFields, code: StoreErrorCode, lsn: number): void {
-    const id = Math.max(fields.id, 0);
-    this.#tables.rejections.add({ lsn, code, kind: kind.entity, id, edges: this.#edgesInTheWay(fields, code) });
+    const { rejections } = this.#tables;
+    const edges = this.#edgesInTheWay(fields, code);
+    // What was never judged has the details of nothing.
+    const details = fields.malformed === null ? this.#details() : {};
+    rejections.add({ lsn, code, kind: kind.entity, id: Math.max(fields.id, 0), edges, ...details });
+  }
+
+  #details(): Pick<Rejection, "details"> {
+    const { details } = this.#writer;
+    return details === null ? {} : { details };
   }
 
   #edgesInTheWay(fields: GraphEventFields, code: StoreErrorCode): number {

@@ -1,6 +1,7 @@
-/** The graph's data: nodes, edges, what they hold, and when it was recorded. Only graph-writer.ts and graph-purge.ts change it. */
+/** The graph's data: nodes, edges, what they hold, and when it was recorded. Only graph-writer.ts, batch-write.ts and graph-purge.ts change it. */
 
-import type { Int32Column } from "./column.js";
+import { Int32Column } from "./column.js";
+import { ConstraintList } from "./constraint-list.js";
 import { ContentArena } from "./content-arena.js";
 import type { EntityKind } from "./graph-event-kind.js";
 import { IdIndex } from "./id-index.js";
@@ -12,6 +13,7 @@ import { RecordedClock } from "./recorded-clock.js";
 import { Records } from "./records.js";
 import { RejectionList } from "./rejection-list.js";
 import { Timelines } from "./timelines.js";
+import { UpsertOutcomes } from "./upsert-outcomes.js";
 
 /** Which of a node's edges: those that leave it, those that reach it, or all, a loop once. */
 export type EdgeDirection = "out" | "in" | "both";
@@ -124,9 +126,18 @@ export class GraphTables {
   readonly indexes: PropertyIndexes = new PropertyIndexes();
   readonly purged: PurgeHorizon = new PurgeHorizon();
   readonly snapshots: NamedSnapshots = new NamedSnapshots();
+  readonly constraints: ConstraintList = new ConstraintList();
+  /** Not part of a checkpoint: only who waits for an upsert asks. */
+  readonly upserts: UpsertOutcomes = new UpsertOutcomes();
 
   of(kind: EntityKind): NodeTable | EdgeTable {
     return kind === "node" ? this.nodes : this.edges;
+  }
+
+  /** The posting list of a label, an empty one if need be. */
+  postingsOf(label: number): Int32Column {
+    while (this.labelled.length <= label) this.labelled.push(new Int32Column());
+    return this.labelled[label] as Int32Column;
   }
 
   /** Whether a node bore a label in any version that is left. */

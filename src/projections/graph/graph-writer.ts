@@ -6,16 +6,28 @@
  */
 
 import type { StoreErrorCode } from "../../errors.js";
-import { Int32Column } from "./column.js";
-import type { GraphEventFields } from "./graph-event-fields.js";
+import { brokenBy, constraintsFor, holdersAmong } from "./constraint-check.js";
+import { partsAfter } from "./content-parts.js";
+import { ANY_VERSION, type GraphEventFields } from "./graph-event-fields.js";
 import type { GraphEventKind } from "./graph-event-kind.js";
 import type { GraphTables } from "./graph-tables.js";
+import { holdersOf, type KeyValue } from "./key-holders.js";
 import { mergeProperties } from "./property-merge.js";
+import type { RejectionDetails } from "./rejection-list.js";
+import { decodeText } from "./text.js";
 import { Period } from "./timelines.js";
 import { WireWriter } from "./wire.js";
 
+/** The slots of the nodes that hold the value of a unique property somewhere in the period; null where nothing makes it unique. */
+export type UniqueKeys = (label: string, property: string, value: KeyValue, period: Period) => readonly number[] | null;
+
 export class GraphWriter {
   readonly #tables: GraphTables;
+  readonly #keys: UniqueKeys;
+  /** Constraints are somebody else's matter. */
+  readonly #isLenient: boolean;
+  /** About what `judge` last refused. */
+  details: RejectionDetails | null = null;
   readonly #merged = new WireWriter();
   readonly #filled = new Period();
   // What `judge` looked up, for `write`: 0 when there is none.
@@ -23,25 +35,79 @@ export class GraphWriter {
   #source = 0;
   #target = 0;
 
-  constructor(tables: GraphTables) {
+  /** With `keys` the constraints are left to who gives them. */
+  constructor(tables: GraphTables, keys?: UniqueKeys) {
     this.#tables = tables;
+    this.#isLenient = keys !== undefined;
+    this.#keys =
+      keys ??
+      ((label, property, value, period) =>
+        tables.constraints.isUnique(label, property) ? holdersOf(tables, label, property, value, period) : null);
+  }
+
+  /** The slot of the entity that was judged; 0 when it is new. */
+  get slot(): number {
+    return this.#slot;
   }
 
   /** Why the event is refused, or null. Its period must be settled. */
   judge(kind: GraphEventKind, fields: GraphEventFields): StoreErrorCode | null {
-    if (fields.period.from >= fields.period.to) return "ERR_GRAPH_INVALID_PERIOD";
+    if (fields.period.from >= fields.period.to) return this.#refuse("ERR_GRAPH_INVALID_PERIOD");
+    const code = this.#judgeRules(kind, fields);
+    if (code !== null || kind.entity === "edge" || this.#isLenient || this.#tables.constraints.count === 0) return code;
+    return kind.operation === "delete" || kind.operation === "retract" ? null : this.#judgeConstraints(kind, fields);
+  }
+
+  #judgeRules(kind: GraphEventKind, fields: GraphEventFields): StoreErrorCode | null {
     const { ids, timelines } = this.#tables.of(kind.entity);
     this.#slot = fields.slot || ids.slotOf(fields.id);
+    if (fields.expectedVersion !== ANY_VERSION) {
+      const actual = this.#slot === 0 ? 0 : timelines.versionOf(this.#slot);
+      const expected = fields.expectedVersion;
+      if (actual !== expected) return this.#refuse("ERR_GRAPH_VERSION_CONFLICT", { expected, actual });
+    }
+    if (kind.operation === "upsert") return this.#judgeUpsert(fields);
     const exists = this.#slot !== 0 && timelines.overlaps(this.#slot, fields.period);
-    if (kind.operation === "create" && exists) return "ERR_GRAPH_EXISTS";
+    if (kind.operation === "create" && exists) return this.#refuse("ERR_GRAPH_EXISTS");
     if (kind.operation === "create" || kind.operation === "put") {
       return kind.entity === "edge" ? this.#judgeEnds(fields) : null;
     }
-    if (!exists) return "ERR_GRAPH_NOT_FOUND";
+    if (!exists) return this.#refuse("ERR_GRAPH_NOT_FOUND");
     const removes = kind.operation === "delete" || kind.operation === "retract";
     if (removes && kind.entity === "node" && !fields.detach && this.countEdges(fields) > 0)
-      return "ERR_GRAPH_HAS_EDGES";
+      return this.#refuse("ERR_GRAPH_HAS_EDGES");
     return null;
+  }
+
+  /** The node that is found becomes the judged one. */
+  #judgeUpsert(fields: GraphEventFields): StoreErrorCode | null {
+    const { bytes, labelStart, labelEnd, keyStart, keyEnd, period } = fields;
+    const label = decodeText(bytes, labelStart, labelEnd);
+    const property = decodeText(bytes, keyStart, keyEnd);
+    const value = fields.keyValue();
+    if (value === null) return this.#refuse("ERR_GRAPH_INVALID_PROPERTY");
+    const key = { bytes: value.bytes, start: value.valueStart, end: value.next };
+    const holders = this.#keys(label, property, key, period);
+    if (holders === null) return this.#refuse("ERR_GRAPH_CONSTRAINT_NOT_FOUND", { label, property });
+    if (holders.length > 1) return this.#refuse("ERR_GRAPH_KEY_AMBIGUOUS", { label, property });
+    const [found] = holders;
+    if (found !== undefined) this.#slot = found;
+    else if (this.#slot !== 0 && this.#tables.nodes.timelines.overlaps(this.#slot, period))
+      return this.#refuse("ERR_GRAPH_EXISTS");
+    return null;
+  }
+
+  #judgeConstraints(kind: GraphEventKind, fields: GraphEventFields): StoreErrorCode | null {
+    const tables = this.#tables;
+    const parts = partsAfter(tables, kind.operation, fields, this.#slot);
+    const id = this.#slot === 0 ? fields.id : tables.nodes.id(this.#slot);
+    const broken = brokenBy(constraintsFor(tables.constraints, parts), id, parts, holdersAmong(tables));
+    return broken === null ? null : this.#refuse(broken.code, broken.details);
+  }
+
+  #refuse(code: StoreErrorCode, details: RejectionDetails | null = null): StoreErrorCode {
+    this.details = details;
+    return code;
   }
 
   /** How many edges are in force at the judged node, somewhere in the period. */
@@ -59,6 +125,11 @@ export class GraphWriter {
       case "put":
         if (kind.entity === "node") this.#putNode(fields, lsn);
         else this.#putEdge(fields, lsn);
+        break;
+      case "upsert":
+        if (this.#slot !== 0 && this.#tables.nodes.timelines.overlaps(this.#slot, fields.period))
+          this.#upsert(fields, lsn);
+        else this.#putNode(fields, lsn);
         break;
       case "replace":
       case "patch":
@@ -78,11 +149,11 @@ export class GraphWriter {
     if (this.#slot !== 0) {
       const sameLabel = edges.label(this.#slot) === labels.find(fields.bytes, fields.labelStart, fields.labelEnd);
       const sameEnds = edges.source(this.#slot) === this.#source && edges.target(this.#slot) === this.#target;
-      if (!sameLabel || !sameEnds) return "ERR_GRAPH_EDGE_FIXED";
+      if (!sameLabel || !sameEnds) return this.#refuse("ERR_GRAPH_EDGE_FIXED");
     }
     return this.#nodeExists(this.#source, fields) && this.#nodeExists(this.#target, fields)
       ? null
-      : "ERR_GRAPH_NO_ENDS";
+      : this.#refuse("ERR_GRAPH_NO_ENDS");
   }
 
   #nodeExists(slot: number, fields: GraphEventFields): boolean {
@@ -94,8 +165,8 @@ export class GraphWriter {
     const label = labels.intern(fields.bytes, fields.labelStart, fields.labelEnd);
     if (this.#slot === 0) {
       this.#slot = nodes.insert(fields.id);
-      this.#postings(label).push(this.#slot);
-    } else if (!this.#tables.bore(this.#slot, label)) this.#postings(label).push(this.#slot);
+      this.#tables.postingsOf(label).push(this.#slot);
+    } else if (!this.#tables.bore(this.#slot, label)) this.#tables.postingsOf(label).push(this.#slot);
     const content = this.#store(label, fields);
     nodes.timelines.cut(this.#slot, fields.period, lsn);
     nodes.timelines.fill(this.#slot, fields.period, lsn, content);
@@ -136,6 +207,35 @@ export class GraphWriter {
     timelines.fill(this.#slot, filled, lsn, content);
   }
 
+  /** Every part of the period: patched where the node exists, as given where it does not. */
+  #upsert(fields: GraphEventFields, lsn: number): void {
+    const { contents, labels, nodes, indexes } = this.#tables;
+    const { timelines } = nodes;
+    const label = labels.intern(fields.bytes, fields.labelStart, fields.labelEnd);
+    const given = this.#store(label, fields);
+    timelines.cut(this.#slot, fields.period, lsn);
+    const parts = timelines.cutParts;
+    const filled = this.#filled;
+    filled.to = fields.period.to;
+    filled.from = fields.period.to;
+    let content = given;
+    const extend = (from: number, next: number): void => {
+      if (filled.from < filled.to && !contents.same(next, content)) {
+        timelines.fill(this.#slot, filled, lsn, content);
+        filled.to = filled.from;
+      }
+      filled.from = from;
+      content = next;
+      indexes.note(this.#slot, next, this.#tables);
+    };
+    for (let index = 0; index < parts.count; index += 1) {
+      if ((parts.to[index] as number) < filled.from) extend(parts.to[index] as number, given);
+      extend(parts.from[index] as number, this.#patched(parts.content[index] as number, fields));
+    }
+    if (fields.period.from < filled.from) extend(fields.period.from, given);
+    timelines.fill(this.#slot, filled, lsn, content);
+  }
+
   #patched(base: number, { properties, propertiesStart, propertiesEnd }: GraphEventFields): number {
     const { contents } = this.#tables;
     contents.open(base);
@@ -166,11 +266,5 @@ export class GraphWriter {
 
   #store(label: number, fields: GraphEventFields): number {
     return this.#tables.contents.store(label, fields.properties, fields.propertiesStart, fields.propertiesEnd);
-  }
-
-  #postings(label: number): Int32Column {
-    const { labelled } = this.#tables;
-    while (labelled.length <= label) labelled.push(new Int32Column());
-    return labelled[label] as Int32Column;
   }
 }

@@ -3,6 +3,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { StoreError } from "../../errors.js";
 import type { ProjectionRunner } from "../runner.js";
+import type { BatchBuilder } from "./batch-builder.js";
 import type {
   ChangesPage,
   ChangesQuery,
@@ -12,29 +13,42 @@ import type {
   HistoryWindow,
   Truncatable,
 } from "./chronicle.js";
-import type { EntityOf } from "./entity.js";
 import type {
+  AboutChange,
+  AboutSubject,
+  DeleteOptions,
   Detach,
   EdgeInput,
+  ExpectedEntityVersion,
+  NodeInput,
+  PropertyOptions,
+  RetractOptions,
+  UpsertInput,
+} from "./command-input.js";
+import type { GraphConstraint } from "./constraint-events.js";
+import type { AddedConstraint } from "./constraint-list.js";
+import type { EntityOf } from "./entity.js";
+import { type EventLog, eventAt } from "./event-log.js";
+import type {
+  GraphBatchResult,
   GraphCommandResult,
   GraphCommands,
   GraphPurgeResult,
-  NodeInput,
-  PropertyOptions,
+  GraphUpsertResult,
   PurgeOptions,
-  ValidPeriod,
 } from "./graph-commands.js";
 import type { EntityKind } from "./graph-event-kind.js";
 import type { GraphChange, GraphHistory, HistoryOptions } from "./graph-history.js";
-import { checkChoice, checkKnownKeys, checkLabel, checkRecord } from "./graph-input.js";
+import { checkChoice, checkId, checkKnownKeys, checkLabel, checkRecord } from "./graph-input.js";
 import type { AsOf, RecordedAt } from "./graph-point.js";
 import type { GraphState } from "./graph-state.js";
 import type { GraphView } from "./graph-view.js";
 import { INDEX_KINDS, type IndexDefinition } from "./indexed-property.js";
-import { type EventLog, type GraphLineage, type LineageQuery, lineageOf } from "./lineage.js";
+import { type GraphLineage, type LineageQuery, lineageOf } from "./lineage.js";
 import type { NamedSnapshot } from "./named-snapshots.js";
 import type { During, GraphDuring } from "./overlap-match.js";
 import type { Properties } from "./property.js";
+import { type GraphProvenance, provenanceOf } from "./provenance.js";
 import type { RawEvent } from "./raw-event.js";
 import type { Rejection } from "./rejection-list.js";
 
@@ -281,6 +295,41 @@ export class Graph {
     return await lineageOf(this.#runner.state.chronicle, this.#log, kind, id, query);
   }
 
+  /**
+   * What the event at an LSN (`lsn` of what `history` gives) says about where it comes from; null where it says nothing, and where the log has no event
+   * there (any more). One read of the log. @throws TypeError for what is no LSN, and what reading throws
+   */
+  async provenance(lsn: number): Promise<GraphProvenance | null> {
+    const event = await eventAt(this.#log, checkId("lsn", lsn));
+    return event === null ? null : provenanceOf(event);
+  }
+
+  /** The version of a node or an edge, as `expectedVersion` has it: the LSN of the last event that changed it, whenever it is valid; 0: none ever did. */
+  versionOf(kind: EntityKind, id: number): number {
+    return this.#runner.state.versionOf(checkChoice("kind", kind, ["node", "edge"]), checkId("id", id));
+  }
+
+  /** What must hold of the nodes, in the order in which it was added: `addedBy` is the LSN of the event. */
+  get constraints(): readonly AddedConstraint[] {
+    return this.#runner.state.constraints;
+  }
+
+  /**
+   * Has a property be unique among the nodes with a label, or required of them, from this event on: at every valid time by itself, so that two nodes
+   * can have the same value in periods that do not overlap. Null is no value. A unique property has an index, as by `index`, built when it is first needed.
+   *
+   * @throws TypeError; StoreError `ERR_GRAPH_NOT_UNIQUE`, `ERR_GRAPH_REQUIRED_PROPERTY` where nodes break it: `details.offenders` are the first ten ids,
+   *   `details.offenderCount` how many; `ERR_GRAPH_CONSTRAINT_EXISTS`, `ERR_GRAPH_FULL` above 1,000, `ERR_STORE_READ_ONLY`, and what an append throws.
+   */
+  async addConstraint(constraint: GraphConstraint, about: AboutChange = {}): Promise<AddedConstraint> {
+    return await this.#commands.addConstraint(constraint, about);
+  }
+
+  /** Takes a constraint away again. @throws StoreError `ERR_GRAPH_CONSTRAINT_NOT_FOUND`; as `addConstraint` */
+  async removeConstraint(constraint: GraphConstraint, about: AboutChange = {}): Promise<{ readonly lsn: number }> {
+    return await this.#commands.removeConstraint(constraint, about);
+  }
+
   /** The points that were given a name, in the order in which they were: `validAt` and `lsn` are the point, `namedBy` is the LSN of the event. */
   get snapshots(): readonly NamedSnapshot[] {
     return this.#runner.state.snapshots;
@@ -309,13 +358,13 @@ export class Graph {
    * graph.snapshot("closing 2025").node(ann.id);
    * ```
    */
-  async nameSnapshot(name: string, point: AsOf = {}): Promise<NamedSnapshot> {
-    return await this.#commands.nameSnapshot(name, point);
+  async nameSnapshot(name: string, point: AsOf = {}, about: AboutChange = {}): Promise<NamedSnapshot> {
+    return await this.#commands.nameSnapshot(name, point, about);
   }
 
   /** Takes a name away again. @throws StoreError `ERR_GRAPH_SNAPSHOT_NOT_FOUND`; as `nameSnapshot` */
-  async removeSnapshot(name: string): Promise<{ readonly lsn: number }> {
-    return await this.#commands.removeSnapshot(name);
+  async removeSnapshot(name: string, about: AboutChange = {}): Promise<{ readonly lsn: number }> {
+    return await this.#commands.removeSnapshot(name, about);
   }
 
   /** What is different in the second view: entities that exist in one only, or hold something else. One at a time. */
@@ -330,7 +379,8 @@ export class Graph {
 
   /**
    * Asserts a new node over a valid period: from now on, unless the input says otherwise. Every command resolves when its event is
-   * durable and the graph reflects it.
+   * durable and the graph reflects it, and takes `provenance`: where the change comes from. What a constraint forbids is refused
+   * (`ERR_GRAPH_NOT_UNIQUE`, `ERR_GRAPH_REQUIRED_PROPERTY`), by this command and by all that give nodes properties.
    *
    * @throws TypeError for wrong types and unknown fields.
    * @throws StoreError `ERR_GRAPH_INVALID_PERIOD`, `ERR_GRAPH_INVALID_PROPERTY`, `ERR_STORE_READ_ONLY`, and what an append throws.
@@ -349,34 +399,58 @@ export class Graph {
     return await this.#commands.create("edge", edge);
   }
 
-  /** Asserts a node over the whole period, whether it exists there or not. */
-  async putNode(id: number, node: NodeInput): Promise<GraphCommandResult> {
+  /**
+   * Gives properties to the node that has this label and this value of `key` somewhere in the period, over all of it: merged where the node exists, these
+   * alone where it does not. Where none has it, one is created. Of several at once one creates, and the others find it.
+   *
+   * @throws StoreError `ERR_GRAPH_CONSTRAINT_NOT_FOUND` where no constraint makes the key unique; `ERR_GRAPH_KEY_AMBIGUOUS` where several nodes have the
+   *   value, one after another; `ERR_GRAPH_INVALID_PROPERTY` where `properties` lack it; as `createNode`
+   */
+  async upsertNode(node: UpsertInput): Promise<GraphUpsertResult> {
+    return await this.#commands.upsert(node);
+  }
+
+  /**
+   * Several changes at once: one event with one LSN, all of it or nothing. Each item is judged behind those before it, constraints by what the batch
+   * leaves, an `expectedVersion` by what was before it. What makes something answers with a reference, which stands for the id in later items.
+   *
+   * @param build puts the items together. It must not be async. At most 10,000 items and 4 MiB.
+   * @throws TypeError for wrong types, unknown fields, and a batch without items; what `build` throws.
+   * @throws StoreError `ERR_GRAPH_BATCH_REFERENCE` for a reference of another batch or kind; `ERR_GRAPH_BATCH_LIMIT`; as the items' commands:
+   *   `details.item` is the place of the one that is refused, from 0.
+   */
+  async batch(build: (batch: BatchBuilder) => void, options: AboutSubject = {}): Promise<GraphBatchResult> {
+    return await this.#commands.batch(build, options);
+  }
+
+  /** Asserts a node over the whole period, whether it exists there or not. @throws StoreError `ERR_GRAPH_VERSION_CONFLICT`, as all with `expectedVersion` */
+  async putNode(id: number, node: NodeInput & ExpectedEntityVersion): Promise<GraphCommandResult> {
     return await this.#commands.put("node", id, node);
   }
 
   /** Asserts an edge over the whole period. @throws StoreError `ERR_GRAPH_EDGE_FIXED` when its label or an end would change */
-  async putEdge(id: number, edge: EdgeInput): Promise<GraphCommandResult> {
+  async putEdge(id: number, edge: EdgeInput & ExpectedEntityVersion): Promise<GraphCommandResult> {
     return await this.#commands.put("edge", id, edge);
   }
 
   /** Merges properties into those of every part of the period where the node exists; null removes a key. @throws StoreError `ERR_GRAPH_NOT_FOUND` */
   async patchNode(id: number, properties: Properties, options: PropertyOptions = {}): Promise<GraphCommandResult> {
-    return await this.#commands.patch("node", id, properties, options);
+    return await this.#commands.change("node", "Patched", id, properties, options);
   }
 
   /** As `patchNode`, for an edge. */
   async patchEdge(id: number, properties: Properties, options: PropertyOptions = {}): Promise<GraphCommandResult> {
-    return await this.#commands.patch("edge", id, properties, options);
+    return await this.#commands.change("edge", "Patched", id, properties, options);
   }
 
   /** Replaces the properties in every part of the period where the node exists. @throws StoreError `ERR_GRAPH_NOT_FOUND` */
   async replaceNode(id: number, properties: Properties, options: PropertyOptions = {}): Promise<GraphCommandResult> {
-    return await this.#commands.replace("node", id, properties, options);
+    return await this.#commands.change("node", "Replaced", id, properties, options);
   }
 
   /** As `replaceNode`, for an edge. */
   async replaceEdge(id: number, properties: Properties, options: PropertyOptions = {}): Promise<GraphCommandResult> {
-    return await this.#commands.replace("edge", id, properties, options);
+    return await this.#commands.change("edge", "Replaced", id, properties, options);
   }
 
   /**
@@ -384,23 +458,23 @@ export class Graph {
    *
    * @throws StoreError `ERR_GRAPH_NOT_FOUND`; `ERR_GRAPH_HAS_EDGES` without `detach` where edges of it are valid in the period
    */
-  async deleteNode(id: number, options: ValidPeriod & Detach = {}): Promise<GraphCommandResult> {
-    return await this.#commands.deleteNode(id, options);
+  async deleteNode(id: number, options: DeleteOptions & Detach = {}): Promise<GraphCommandResult> {
+    return await this.#commands.remove("node", "Deleted", id, options);
   }
 
   /** Asserts that the edge does not exist over the period. @throws StoreError `ERR_GRAPH_NOT_FOUND` */
-  async deleteEdge(id: number, period: ValidPeriod = {}): Promise<GraphCommandResult> {
-    return await this.#commands.deleteEdge(id, period);
+  async deleteEdge(id: number, options: DeleteOptions = {}): Promise<GraphCommandResult> {
+    return await this.#commands.remove("edge", "Deleted", id, options);
   }
 
   /** Deletes the node over the whole valid axis: it should never have been recorded. What was known of it stays in its history. */
-  async retractNode(id: number, options: Detach = {}): Promise<GraphCommandResult> {
-    return await this.#commands.retractNode(id, options);
+  async retractNode(id: number, options: RetractOptions & Detach = {}): Promise<GraphCommandResult> {
+    return await this.#commands.remove("node", "Retracted", id, options);
   }
 
   /** As `retractNode`, for an edge. */
-  async retractEdge(id: number): Promise<GraphCommandResult> {
-    return await this.#commands.retractEdge(id);
+  async retractEdge(id: number, options: RetractOptions = {}): Promise<GraphCommandResult> {
+    return await this.#commands.remove("edge", "Retracted", id, options);
   }
 
   /**

@@ -5,13 +5,15 @@
  * back from patch to patch, at the same valid time, until an event says something about it: each step reads one event by its LSN.
  */
 
-import type { ReadAllOptions, RecordedEvent } from "../../events/index.js";
+import type { RecordedEvent } from "../../events/index.js";
 import type { Chronicle } from "./chronicle.js";
 import type { EntityOf } from "./entity.js";
-import type { GraphEventData } from "./graph-event-codec.js";
-import { type EntityKind, GRAPH_EVENT_KINDS } from "./graph-event-kind.js";
+import { type EventLog, eventAt } from "./event-log.js";
+import type { EntityKind } from "./graph-event-kind.js";
 import { checkKnownKeys, checkRecord } from "./graph-input.js";
 import type { AsOf } from "./graph-point.js";
+import { type GraphProvenance, provenanceOf } from "./provenance.js";
+import { saysSomething } from "./said-about.js";
 
 /** What is asked: a point, and a property; without one, about the version as a whole. */
 export interface LineageQuery extends AsOf {
@@ -28,15 +30,10 @@ export interface GraphLineage<Entity> {
   readonly lsn: number | null;
   /** That event; null where `lsn` is, and where the log has it no more. */
   readonly event: RecordedEvent | null;
+  /** What that event says about where it comes from; null where it says nothing, and where `event` is null. */
+  readonly provenance: GraphProvenance | null;
   /** As `GraphView.truncatedBefore`, of the last place that was looked at. */
   readonly truncatedBefore: number | null;
-}
-
-/** Where events are read by their LSN. */
-export interface EventLog {
-  /** The last LSN that was dropped. */
-  readonly horizon: number;
-  readAll(options: ReadAllOptions): AsyncIterable<RecordedEvent>;
 }
 
 export async function lineageOf<Kind extends EntityKind>(
@@ -52,29 +49,22 @@ export async function lineageOf<Kind extends EntityKind>(
   // The same valid time all the way, also where "now" was meant.
   const { validAt } = chronicle.settle("lineage", point);
   const { version, truncatedBefore } = chronicle.versionAt(kind, id, { ...point, validAt });
-  if (version === null) return { version, lsn: null, event: null, truncatedBefore };
+  if (version === null) return { version, lsn: null, event: null, provenance: null, truncatedBefore };
   let { lsn } = version;
-  for (;;) {
+  for (let held = version; ; ) {
     const event = await eventAt(log, lsn);
-    if (property === undefined) return { version, lsn, event, truncatedBefore };
-    if (event === null) return { version, lsn: null, event, truncatedBefore };
-    if (saysSomethingAbout(property, event)) return { version, lsn, event, truncatedBefore };
+    const provenance = event === null ? null : provenanceOf(event);
+    if (property === undefined) return { version, lsn, event, provenance, truncatedBefore };
+    if (event === null) return { version, lsn: null, event, provenance, truncatedBefore };
     const before = chronicle.versionAt(kind, id, { validAt, recordedAt: { lsn: lsn - 1 } });
+    if (saysSomething(event, { kind, id, property, validAt, held: [held, before.version] }))
+      return { version, lsn, event, provenance, truncatedBefore };
     if (before.version === null) {
-      return { version, lsn: null, event: null, truncatedBefore: before.truncatedBefore };
+      // An upsert makes a node where it was not, too, and without what it does not name.
+      if (before.truncatedBefore === null) return { version, lsn, event, provenance, truncatedBefore };
+      return { version, lsn: null, event: null, provenance: null, truncatedBefore: before.truncatedBefore };
     }
-    lsn = before.version.lsn;
+    held = before.version;
+    lsn = held.lsn;
   }
-}
-
-async function eventAt(log: EventLog, lsn: number): Promise<RecordedEvent | null> {
-  if (lsn <= log.horizon) return null;
-  for await (const event of log.readAll({ after: lsn - 1, through: lsn })) return event;
-  return null;
-}
-
-function saysSomethingAbout(property: string, { type, data }: RecordedEvent): boolean {
-  if (GRAPH_EVENT_KINDS.get(type)?.operation !== "patch") return true;
-  // `as`: the graph's own events are decoded by its codec.
-  return Object.hasOwn((data as GraphEventData).properties ?? {}, property);
 }

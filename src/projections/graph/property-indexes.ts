@@ -29,6 +29,13 @@ export class PropertyIndexes {
       this.#ordered.push(ordered);
       return ordered;
     }
+    return this.equality(label, property);
+  }
+
+  /** The index that finds nodes by one value, which may have to be built yet. */
+  equality(label: string, property: string): PropertyIndex {
+    const known = this.#equality.find(({ of }) => of.label === label && of.property === property);
+    if (known !== undefined) return known;
     const equality = new PropertyIndex(label, property);
     this.#equality.push(equality);
     return equality;

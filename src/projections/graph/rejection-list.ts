@@ -12,7 +12,11 @@ export interface Rejection {
   readonly id: number;
   /** With ERR_GRAPH_HAS_EDGES: how many edges; otherwise 0. */
   readonly edges: number;
+  /** Facts by name, where the code has some: `expected` and `actual` versions, the `label` and `property` of a constraint, the `item` of a batch. */
+  readonly details?: RejectionDetails;
 }
+
+export type RejectionDetails = Readonly<Record<string, string | number>>;
 
 /** More than any batch of events holds, so that a command that waits for its LSN still finds its own. */
 const REJECTIONS_KEPT_MAX = 16_384;

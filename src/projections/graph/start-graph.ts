@@ -3,11 +3,11 @@
 import type { EventFeed } from "../event-feed.js";
 import type { ProjectionRunner } from "../runner.js";
 import { startProjection } from "../start-projection.js";
+import type { EventLog } from "./event-log.js";
 import { Graph } from "./graph.js";
 import { type GraphCommandStore, GraphCommands, type IdSource } from "./graph-commands.js";
 import { GRAPH_PROJECTION } from "./graph-projection.js";
 import type { GraphState } from "./graph-state.js";
-import type { EventLog } from "./lineage.js";
 import type { RawEvent } from "./raw-event.js";
 
 export interface StartedGraph {

@@ -23,6 +23,7 @@
  * of `#closed` (negated), 0 none. Times are µs, an open end is Infinity.
  */
 
+import { PurgedCuts } from "./purged-cuts.js";
 import { Records } from "./records.js";
 
 // A rectangle, in an entity's record, in `#more` and in `#closed` alike: doubles 0–2, ints 6 and 7.
@@ -85,6 +86,7 @@ export class Timelines {
   readonly #entities: Records;
   readonly #more = new Records(RECTANGLE_BYTES);
   #closed = new Records(CLOSED_BYTES);
+  readonly #purgedCuts = new PurgedCuts();
   /** Rows of `#more` to be reused, chained by NEXT. */
   free = 0;
   /** The live row before the gap that `cut` left; 0: the gap is before all. */
@@ -144,6 +146,19 @@ export class Timelines {
     for (let row = this.#firstRow(slot); row !== 0; row = this.#rowAfter(slot, row)) yield row;
   }
 
+  /** The live rows of an entity, from the latest valid period to the earliest. */
+  *liveRows(slot: number): Generator<number, void, undefined> {
+    if (this.#entities.double(slot, VALID_TO) === NOTHING_LIVE) return;
+    for (let row = HEAD; row !== 0; row = this.#next(slot, row)) yield row;
+  }
+
+  /** The last LSN that asserted anything about an entity or took it away, whatever was purged since; 0 before the first. */
+  versionOf(slot: number): number {
+    let version = Math.max(this.lastCut(slot), this.#purgedCuts.get(slot));
+    for (const row of this.liveRows(slot)) version = Math.max(version, this.lsn(slot, row));
+    return version;
+  }
+
   /** The last LSN up to a limit at which anything was asserted or taken away, as far as it is known; 0: none. */
   lastChangeAtMost(limit: number): number {
     let last = this.#closed.double(this.#lastClosedAtMost(limit), UNTIL);
@@ -175,6 +190,7 @@ export class Timelines {
     const closed = this.#closed;
     const dropped = this.#lastClosedAtMost(lsn);
     if (dropped === 0) return 0;
+    this.#keepVersions(dropped);
     const kept = new Records(CLOSED_BYTES);
     for (let row = dropped + 1; row < closed.length; row += 1) {
       const added = kept.add();
@@ -230,7 +246,22 @@ export class Timelines {
 
   /** What there is to save besides `free` and the entities' records. */
   get tables(): readonly Records[] {
-    return [this.#more, this.#closed];
+    return [this.#more, this.#closed, this.#purgedCuts.records];
+  }
+
+  /** Before rows up to `dropped` go: an entity whose last change was a cut among them would else have an earlier version than it has. */
+  #keepVersions(dropped: number): void {
+    for (let slot = 1; slot < this.#entities.length; slot += 1) {
+      const last = this.#entities.int(slot, LAST_CLOSED);
+      if (last === 0 || last > dropped) continue;
+      const cut = this.lastCut(slot);
+      if (this.versionOf(slot) === cut && !this.#isAssertedAt(slot, cut)) this.#purgedCuts.set(slot, cut);
+    }
+  }
+
+  #isAssertedAt(slot: number, lsn: number): boolean {
+    for (const row of this.liveRows(slot)) if (this.lsn(slot, row) === lsn) return true;
+    return false;
   }
 
   #cutLive(slot: number, { from, to }: Period, lsn: number): void {

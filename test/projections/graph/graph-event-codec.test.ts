@@ -47,14 +47,30 @@ function randomData(type: string): Data {
     if (type.endsWith("Removed")) return { name };
     return { name, validAt: random.pick(TIMES), lsn: random.pick([0, ...IDS]) };
   }
+  if (type.includes("Constraint"))
+    return {
+      kind: random.pick(["unique", "required"]),
+      label: random.pick(["A", "größe"]),
+      property: random.pick(["a", "__proto__"]),
+    };
+  if (type.endsWith("GraphBatch")) {
+    const types = [...GRAPH_EVENT_KINDS.keys()];
+    const items = Array.from({ length: 1 + random.integer(4) }, () => random.pick(types));
+    return { items: items.map((each) => ({ type: each, data: randomData(each) })) };
+  }
   const data: Data = { id: random.pick(IDS) };
   const isNode = type.includes(".Node");
-  if (/Created|Put/.test(type)) data["label"] = random.pick(["A", "__proto__", "Größe", "L".repeat(150)]);
+  if (/Created|Put|Upserted/.test(type)) data["label"] = random.pick(["A", "__proto__", "Größe", "L".repeat(150)]);
   if (!/Deleted|Retracted/.test(type)) {
     const properties: Record<string, PropertyValue> = Object.create(null);
     for (let count = random.integer(5); count > 0; count -= 1) properties[random.pick(KEYS)] = random.pick(VALUES);
     data["properties"] = properties;
+    if (type.endsWith("Upserted")) {
+      data["key"] = random.pick(["a", "__proto__", "größe"]);
+      properties[data["key"] as string] = random.pick(VALUES.filter((value) => value !== null));
+    }
   }
+  if (!/Created|Upserted/.test(type) && random.integer(2) === 0) data["expectedVersion"] = random.pick([0, ...IDS]);
   if (!type.endsWith("Retracted")) {
     const [from, to] = [random.pick(TIMES), random.pick(TIMES)].sort((a, b) => a - b) as [number, number];
     if (random.integer(2) === 0) data["validFrom"] = from;
@@ -75,7 +91,13 @@ function asMessage(type: string, data: Data): Data {
     const { name, validAt, lsn } = data;
     return { name, validAt: String(validAt), ...(lsn !== 0 && { lsn: String(lsn) }) };
   }
+  if (type.includes("Constraint")) return { ...data, kind: data["kind"] === "unique" ? 0 : 1 };
+  if (type.endsWith("GraphBatch")) {
+    const items = data["items"] as readonly { type: string; data: Data }[];
+    return { items: items.map((item) => ({ [fieldOf(item.type)]: asMessage(item.type, item.data) })) };
+  }
   const message: Data = { id: String(data["id"]) };
+  if (data["key"] !== undefined) message["key"] = data["key"];
   if (data["label"] !== undefined) message["label"] = data["label"];
   if (data["properties"] !== undefined) {
     const entries = Object.entries(data["properties"] as Record<string, PropertyValue>);
@@ -86,11 +108,18 @@ function asMessage(type: string, data: Data): Data {
     ["validTo", "validTo"],
     ["source", "source"],
     ["target", "target"],
+    ["expectedVersion", "expectedVersion"],
   ] as const) {
     if (data[key] !== undefined) message[field] = String(data[key]);
   }
   if (data["detach"] !== undefined) message["detach"] = data["detach"];
   return message;
+}
+
+/** The field of an item that has a change of this type, as protobufjs calls it. */
+function fieldOf(type: string): string {
+  const name = type.slice("varve.v1.".length);
+  return name.charAt(0).toLowerCase() + name.slice(1);
 }
 
 function asValue(value: PropertyValue): Data {
@@ -112,6 +141,19 @@ function seenByReflection(type: string, bytes: Uint8Array): Data {
   const message = schema.lookupType(type);
   const object = message.toObject(message.decode(bytes), { longs: String, enums: Number, arrays: true, bytes: Array });
   if (type.endsWith("GraphIdsReserved")) return { kind: object["kind"] ?? 0, through: object["through"] };
+  if (type.includes("Constraint")) return { kind: 0, ...object };
+  if (type.endsWith("GraphBatch")) {
+    const items = decodeGraphEvent(type, bytes) as { items: { type: string; data: object }[] };
+    const read = message.decode(bytes) as unknown as { items: Record<string, { constructor: unknown }>[] };
+    return {
+      items: items.items.map((item, index) => {
+        const field = fieldOf(item.type);
+        const inner = schema.lookupType(item.type);
+        const nested = inner.encode(inner.fromObject(read.items[index]?.[field] as object)).finish();
+        return { [field]: seenByReflection(item.type, nested) };
+      }),
+    };
+  }
   for (const property of (object["properties"] ?? []) as { key?: string; value: Data }[]) {
     property.key ??= "";
     const { value } = property;
@@ -141,7 +183,8 @@ test("reads what protobufjs writes by the schema", () => {
     const data = randomData(type);
     const message = schema.lookupType(type);
     const object = asMessage(type, data);
-    for (const { value } of (object["properties"] ?? []) as { value: Data }[]) {
+    const messages = [object, ...((object["items"] ?? []) as Data[]).flatMap((item) => Object.values(item) as Data[])];
+    for (const { value } of messages.flatMap((each) => (each["properties"] ?? []) as { value: Data }[])) {
       if (value["number"] !== undefined) value["number"] = Number(value["number"]);
       if (value["blob"] !== undefined) value["blob"] = Buffer.from(value["blob"] as string, "hex");
     }
@@ -169,6 +212,10 @@ function plain(value: unknown): string {
 
 // The decoder gives properties without a prototype, and the two defaults.
 function withDefaults(type: string, data: Data): Data {
+  if (type.endsWith("GraphBatch")) {
+    const items = data["items"] as readonly { type: string; data: Data }[];
+    return { items: items.map((item) => ({ ...item, data: withDefaults(item.type, item.data) })) };
+  }
   return { ...data, ...(/Node(Deleted|Retracted)/.test(type) && { detach: data["detach"] ?? false }) };
 }
 

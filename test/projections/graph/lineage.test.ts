@@ -52,7 +52,7 @@ test("a property leads to the event that set or removed it, at that valid and re
     const whole = await each.lineage("node", id, { validAt: 25 });
     assert.equal([whole.lsn, whole.version?.lsn, whole.event?.type], [lsns[4], lsns[4], "varve.v1.NodePatched"]);
     assert.equal(whole.version?.properties["salary"], 120);
-    const nothing = { version: null, lsn: null, event: null, truncatedBefore: null };
+    const nothing = { version: null, lsn: null, event: null, provenance: null, truncatedBefore: null };
     assert.equal(await each.lineage("node", id, { validAt: -5 }), nothing);
     assert.equal(await each.lineage("edge", 77), nothing);
   }
