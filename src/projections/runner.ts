@@ -60,7 +60,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   readonly #feeding: Promise<void>[] = [];
   #current: Track<State, Event>;
   #keeper: CheckpointKeeper<State, Event> | null;
-  /** The newest version waits for a thread that builds it, and is fed nothing meanwhile. */
+  /** The newest version waits for a thread or a job that builds it, and is fed nothing meanwhile. */
   #isBuiltElsewhere = false;
   #adoption: { resolve(): void; reject(error: unknown): void } | null = null;
   #serving: Track<State, Event>;
@@ -86,7 +86,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
       feed: parts.feed,
       directory: parts.directory,
       projection: parts.current.projection,
-      ...{ onError, checkpointEveryEvents, rebuildIn },
+      ...{ onError, checkpointEveryEvents, rebuildIn: rebuildIn === "job" ? null : rebuildIn },
       reactions: parts.reactions,
       report: parts.report,
       stopping: this.#stopping.signal,
@@ -103,7 +103,8 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
       parts.keeper === null ? null : new ControlWatch(parts.directory, (names) => this.#heed(new Set(names)));
     const isLong = parts.current.lsn === 0 && parts.feed.watermark > HANDOVER_EVENTS;
     this.#isBuiltElsewhere = isLong && rebuildIn !== null && parts.keeper !== null;
-    if (this.#isBuiltElsewhere) void this.#buildElsewhere();
+    // A job is somebody else's to start: what it leaves is adopted as that of any other.
+    if (this.#isBuiltElsewhere && rebuildIn !== "job") void this.#buildElsewhere();
     for (const track of new Set([this.#serving, this.#current])) this.#feeding.push(this.#follow(track));
   }
 
