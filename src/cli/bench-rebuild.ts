@@ -91,7 +91,9 @@ async function rebuild(
   const killedAtLsns: number[] = [];
   for (;;) {
     const killAtLsn =
-      killedAtLsns.length < kills ? (events * (killedAtLsns.length + 1)) / (kills + 1) : Number.POSITIVE_INFINITY;
+      killedAtLsns.length < kills
+        ? (events * (killedAtLsns.length + 1)) / (kills + 1) + checkpointEveryEvents / 2 // as far from a save as it can be
+        : Number.POSITIVE_INFINITY;
     const task = { store, checkpointEveryEvents, maxEventsPerSecond };
     const job = new Peer<RebuildJobTask, never, RebuildJobReport>("process", module, task, signal);
     try {
