@@ -1,7 +1,7 @@
 /** Rebuilds elsewhere: in a thread, in a process of its own that is killed, and going over to what they leave. */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -116,6 +116,23 @@ test("one that waits for a job can be closed, or rebuilt here after all; a short
   await short.whenCaughtUp();
   assert.is(short.state.sum, 500);
   await small.close();
+});
+
+test("of an empty store, here and elsewhere, and where its lock cannot be made", async () => {
+  const store = await filledStore(0);
+  const running = await store.project(once, { onReport });
+  assert.is((await running.rebuild()).lsn, 0);
+  assert.equal(filesOf(store), ["v1.checkpoint"]);
+  assert.is((await rebuildProjection(store.directory, others)).lsn, 0);
+  assert.equal(filesOf(store, "others"), ["v1.ready"]);
+  const lock = join(store.directory, "projections", "others", "rebuild.lock");
+  rmSync(lock);
+  mkdirSync(lock);
+  await rejects(rebuildProjection(store.directory, others), "ERR_IO_FAILED");
+  await store.append("numbers", { type: "Added", data: { value: 1 } });
+  await running.whenCaughtUp();
+  assert.is(running.state.sum, 1);
+  await store.close();
 });
 
 test("where the thread cannot do it, the loop does, and says why", async () => {

@@ -8,6 +8,8 @@ export const BACKUP_DIRECTORIES: readonly string[] = ["/backup-a", "/backup-b"];
 
 /** Above it seeds have events of subjects, who are forgotten. Those below do what they did before there were these. */
 export const SUBJECT_SEEDS = 1_000_000;
+/** Above it read models are rebuilt, folded, snapshotted and fed to a database beside the callers. */
+export const ENGINE_SEEDS = 3_000_000;
 export const SUBJECT_KEYS_FILE = "/subjects";
 
 export interface SeedPlan {
@@ -36,6 +38,8 @@ export interface SeedPlan {
   readonly rekeyings: number;
   /** That a copy of the disk rots, and is repaired. */
   readonly repairs: number;
+  /** Steps of what is done to read models in one life of a process; 0: nothing is. */
+  readonly engineSteps: number;
   /** Of events in a store with subjects, that it is about one; 0: it has none. */
   readonly subjects: number;
   /** Of steps, that a subject is forgotten. */
@@ -103,8 +107,26 @@ function withSubjects(plan: SeedPlan, seed: number): SeedPlan {
   };
 }
 
+/** Nothing is damaged, and nothing leaves the log: each state is judged by a fold of all events. */
+function withEngine(plan: SeedPlan, seed: number): SeedPlan {
+  const random = chance(seed, "engine");
+  return {
+    ...plan,
+    isDamaging: false,
+    rates: plan.isDamaging ? NO_FAULTS : { ...plan.rates, readError: 0 },
+    hasProjections: true,
+    hasRetention: false,
+    hasGraph: false,
+    checkpoints: random.pick([0, 0.03, 0.1]),
+    backups: 0,
+    repairs: 0,
+    engineSteps: 4 + random.integer(12),
+  };
+}
+
 export function planOf(seed: number): SeedPlan {
   const plan = plainPlanOf(seed);
+  if (seed > ENGINE_SEEDS) return withEngine(plan, seed);
   return seed > SUBJECT_SEEDS ? withSubjects(plan, seed) : plan;
 }
 
@@ -136,6 +158,7 @@ function plainPlanOf(seed: number): SeedPlan {
     clockSkew: random.integer(3) === 0,
     steps: 4 + random.integer(20),
     ...secretsOf(seed),
+    engineSteps: 0,
     subjects: 0,
     forgettings: 0,
   };
