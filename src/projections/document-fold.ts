@@ -42,6 +42,8 @@ export class DocumentFold<State, Event extends FeedEvent> {
   readonly #handled: ReadonlySet<string> | null;
   readonly #leftOut: number[] = [];
   #lsn = 0;
+  /** Of the stream's last event that was seen, where it is read by itself. */
+  #version = 0;
 
   /** @throws TypeError */
   constructor(parts: DocumentFoldParts<State, Event>) {
@@ -87,7 +89,11 @@ export class DocumentFold<State, Event extends FeedEvent> {
       yield* feed.readBatches(lsn, { signal });
       return;
     }
-    for await (const event of feed.readStream(stream, { signal })) yield [event];
+    for await (const event of feed.readStream(stream, { from: this.#version + 1, signal })) {
+      yield [event];
+      // Only of one that was taken: who has enough does not come back here.
+      this.#version = event.version ?? 0;
+    }
   }
 
   /** Whether the stream is shown from its first event on; what is hidden is never something in the middle. */

@@ -39,7 +39,10 @@ export interface EventFeed<Event extends FeedEvent = RecordedEvent> {
   /** The events above an LSN, in LSN order; ends when it has caught up with the watermark. */
   readBatches(after: number, options?: { readonly signal?: AbortSignal }): AsyncIterable<readonly Event[]>;
   /** The events of one stream that are shown, by version. */
-  readStream?(stream: string, options: { readonly limit?: number; readonly signal: AbortSignal }): AsyncIterable<Event>;
+  readStream?(
+    stream: string,
+    options: { readonly from?: number; readonly limit?: number; readonly signal: AbortSignal },
+  ): AsyncIterable<Event>;
   /** Calls the listener after the watermark moved; the returned function ends that. */
   onAdvance(listener: (watermark: number) => void): () => void;
 }

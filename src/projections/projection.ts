@@ -102,4 +102,10 @@ export function validateProjection<State, Event extends FeedEvent>(projection: P
       throw new TypeError(`projection.${method} must be a function`);
     }
   }
+  if (projection.documents === undefined) return;
+  for (const method of ["streamOf", "apply", "move"] as const) {
+    if (typeof projection.documents?.[method] !== "function") {
+      throw new TypeError(`projection.documents.${method} must be a function`);
+    }
+  }
 }

@@ -228,7 +228,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   /**
    * Folds one document of a projection of documents (`singleStream`, `multiStream`) anew from its first event on, and puts it in the place of
    * the one that is there: the others are as they were. Of a stream only its own events are read, unless some of them were truncated; of another
-   * key, the log. Resolves with the LSN that the state reflected then, when that is durable.
+   * key, the log. It is of the newest version. Resolves with the LSN that the state reflected then, when that is durable.
    *
    * Parked events stay parked and out of it; under the policy "skip" it leaves out what a handler throws at, without counting that once more.
    *

@@ -156,6 +156,10 @@ test("what is wrong is refused, an abort and a closing end it, and nothing is ch
       (error: unknown) => assert.ok(error instanceof TypeError, String(error)),
     );
   }
+  await startProjection(new MemoryFeed(temporaryDirectory()), { ...counters, documents: {} } as never).then(
+    () => assert.unreachable(),
+    (error: unknown) => assert.match(String(error), "projection.documents.streamOf must be a function"),
+  );
   const signal = AbortSignal.abort(new Error("enough"));
   await rejects(running.rebuildDocument("counter-a", { signal }), ({ message }) => message === "enough");
   const closing = rejects(running.rebuildDocument("counter-a"), "ERR_PROJECTION_CLOSED");
