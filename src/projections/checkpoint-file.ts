@@ -63,6 +63,10 @@ export async function writeCheckpoint(
     for await (const chunk of chunks instanceof Uint8Array ? [chunks] : chunks) await writer.writeState(chunk);
     writtenBytes = await writer.end();
     await handle.sync();
+  } catch (error) {
+    // On a full disk the next attempt needs the room.
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw error;
   } finally {
     await handle.close();
   }
@@ -139,9 +143,10 @@ export async function reencryptCheckpoint(file: string, ciphers: StateCiphers): 
   }
 }
 
-type Refused = { readonly kind: "refused" } & Refusal;
+export type Refused = { readonly kind: "refused" } & Refusal;
 
-async function openIfPresent(file: string): Promise<FileHandle | Refused | { readonly kind: "absent" }> {
+/** Opens a file, or says that there is none, or why it cannot be read. */
+export async function openIfPresent(file: string): Promise<FileHandle | Refused | { readonly kind: "absent" }> {
   try {
     return await open(file, "r");
   } catch (error) {
@@ -150,7 +155,8 @@ async function openIfPresent(file: string): Promise<FileHandle | Refused | { rea
   }
 }
 
-async function orRefusal<Value>(
+/** What a reader reads, or why it is not believed. Never throws. */
+export async function orRefusal<Value>(
   reader: ChunkReader,
   read: () => Promise<Value>,
 ): Promise<{ readonly value: Value } | { readonly refusal: Refused }> {

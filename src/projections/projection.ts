@@ -2,6 +2,7 @@
 
 import type { RecordedEvent } from "../events/index.js";
 import type { FeedEvent } from "./event-feed.js";
+import type { StatePieces } from "./state-pieces.js";
 
 /**
  * A read model that is folded from events in LSN order. It can be thrown away and rebuilt at any time, so `apply` must
@@ -67,6 +68,8 @@ export interface Projection<State, Event extends FeedEvent = RecordedEvent> {
    * of its own and may be kept. All pieces must be read; a throw means that the checkpoint cannot be used.
    */
   decode(chunks: AsyncIterable<Uint8Array>): State | Promise<State>;
+  /** @internal A large state is read in place by this instead of `decode`, and saved by what has changed. */
+  readonly pieces?: StatePieces<State>;
 }
 
 const NAME_PATTERN = /^[a-z0-9-]{1,64}$/;
