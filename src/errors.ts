@@ -70,6 +70,7 @@ export const STORE_ERROR_CODES = {
   ERR_GRAPH_SNAPSHOT_NOT_FOUND: "no snapshot of the graph has this name",
   ERR_GRAPH_INVALID_PERIOD: "the period is empty, reversed or outside the safe range",
   ERR_GRAPH_INVALID_PROPERTY: "the property cannot be stored as given",
+  ERR_GRAPH_INVALID_RANGE: "the range of a property has no bound, bounds of two kinds, or nothing in it",
   ERR_IMPORT_SOURCE: "the repository or file cannot be read as what it should be",
   ERR_IMPORT_DIVERGED: "the store holds an import of another or rewritten history under this name",
 } as const;
