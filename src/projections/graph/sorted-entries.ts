@@ -63,7 +63,7 @@ class Block {
 /** A place between entries, or one of them: a value in pieces, and a slot. */
 class Place {
   key = 0;
-  slot = NO_SLOT;
+  slot: number = NO_SLOT;
   /** Of text and bytes up to six; −1: longer, and what follows is `bytes[start, end)`. */
   shortLength = 0;
   bytes: Uint8Array = NO_BYTES;
@@ -227,7 +227,7 @@ export class SortedEntries {
 /** Goes over entries one by one. */
 export class EntryWalk {
   /** Of the entry in hand. */
-  slot = NO_SLOT;
+  slot: number = NO_SLOT;
   readonly #entries: SortedEntries;
   readonly #descending: boolean;
   readonly #to: Place | null;

@@ -22,7 +22,7 @@ const reader = new WireReader();
 
 export class OrderedValue {
   /** An index of `VALUE_KINDS`. */
-  kind = NULL_KIND;
+  kind: number = NULL_KIND;
   /** What is compared first: the number itself; of text and bytes, the first six as one number, as if zeros followed. */
   key = 0;
   /** Of text and bytes, `bytes[start, end)`; of all others nothing. */
