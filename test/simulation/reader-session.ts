@@ -46,7 +46,8 @@ export class ReaderSession {
     const reader = await this.#openReader(directory, keyring.options(this.process));
     try {
       await this.#readOn(reader);
-      if (this.#place.plan.subjects > 0) await this.#follow(reader);
+      // On a damaged log a subscription can wait for what does not come: who listens is not told, who looks is.
+      if (this.#place.plan.subjects > 0 && !this.#place.plan.isDamaging) await this.#follow(reader);
       for (let looks = this.#chance.integer(4); looks > 0; looks--) {
         await this.process.sleep(this.#chance.next() * PAUSE_MS_MAX);
         await reader.refresh();
