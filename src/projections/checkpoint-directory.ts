@@ -2,6 +2,7 @@
  * A projection's directory, `projections/<name>/` below the store's, and what lies in it:
  *
  * - `v<version>.checkpoint`: the state that the next start begins at.
+ * - `v<version>.part<n>.checkpoint`: what has changed of it since, as checkpoint-parts.ts has it.
  * - `v<version>.rebuild`: the state of a rebuild that is under way, or was when its process was killed; the next one goes on from it.
  * - `v<version>.ready`: the state of a rebuild that was made elsewhere (in a thread, by `varve projection rebuild`) and is done: whoever
  *   runs the projection goes over to it, and it becomes the checkpoint by its renaming.
@@ -15,13 +16,15 @@ import { join } from "node:path";
 import { StoreError } from "../errors.js";
 import { syncDirectory, TEMPORARY_SUFFIX } from "./checkpoint-file.js";
 
-const STATE_NAME = /^v([1-9][0-9]*)\.(checkpoint|rebuild|ready)$/;
+const STATE_NAME = /^v([1-9][0-9]*)(?:\.part([1-9][0-9]*))?\.(checkpoint|rebuild|ready)$/;
 
 /** A file that holds a state. */
 export interface StateFile {
   readonly path: string;
   readonly version: number;
   readonly kind: "checkpoint" | "rebuild" | "ready";
+  /** 0: the whole. */
+  readonly part: number;
 }
 
 export class CheckpointDirectory {
@@ -42,6 +45,12 @@ export class CheckpointDirectory {
 
   readyOf(version: number): string {
     return join(this.path, `v${version}.ready`);
+  }
+
+  /** What was saved after the checkpoint of a version. */
+  async partsOf(version: number): Promise<string[]> {
+    const files = await this.states();
+    return files.filter((file) => file.version === version && file.part > 0).map(({ path }) => path);
   }
 
   /** The checkpoints of all versions but this one. */
@@ -86,9 +95,10 @@ export class CheckpointDirectory {
   async states(): Promise<StateFile[]> {
     const files: StateFile[] = [];
     for (const name of await this.names()) {
-      const [, version, kind] = STATE_NAME.exec(name) ?? [];
+      const [, version, part = "0", kind] = STATE_NAME.exec(name) ?? [];
       if (kind === undefined) continue;
-      files.push({ path: join(this.path, name), version: Number(version), kind: kind as StateFile["kind"] });
+      const path = join(this.path, name);
+      files.push({ path, version: Number(version), kind: kind as StateFile["kind"], part: Number(part) });
     }
     return files;
   }

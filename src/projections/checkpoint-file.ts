@@ -151,9 +151,10 @@ export async function reencryptCheckpoint(file: string, ciphers: StateCiphers): 
   }
 }
 
-type Refused = { readonly kind: "refused" } & Refusal;
+export type Refused = { readonly kind: "refused" } & Refusal;
 
-async function openIfPresent(file: string): Promise<FileHandle | Refused | { readonly kind: "absent" }> {
+/** Opens a file, or says that there is none, or why it cannot be read. */
+export async function openIfPresent(file: string): Promise<FileHandle | Refused | { readonly kind: "absent" }> {
   try {
     return await open(file, "r");
   } catch (error) {
@@ -162,7 +163,8 @@ async function openIfPresent(file: string): Promise<FileHandle | Refused | { rea
   }
 }
 
-async function orRefusal<Value>(
+/** What a reader reads, or why it is not believed. Never throws. */
+export async function orRefusal<Value>(
   reader: ChunkReader,
   read: () => Promise<Value>,
 ): Promise<{ readonly value: Value } | { readonly refusal: Refused }> {

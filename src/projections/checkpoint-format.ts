@@ -25,7 +25,8 @@
  * (`{ lsn, recordedAt }` of the last event seen, or null), `storeId` (a string or null), `skippedEvents`, `parked` (a
  * list of `{ lsn, type, message }`), and, where events of subjects were handled, `subjectKeys` (the ids of their keys as hexadecimal digits, or
  * "many"). A snapshot of one stream also has `snapshot`: its `stream`, the `streamVersion` of the state, the place of the `first` event that is in it
- * (`{ version, lsn, recordedAt }`), and what of the stream was hidden then, `firstVersion`, `deletedLsn` and `oldestUs` (or null). Then come the chunks of the state as the
+ * (`{ version, lsn, recordedAt }`), and what of the stream was hidden then, `firstVersion`, `deletedLsn` and `oldestUs` (or null). A part of a checkpoint, as checkpoint-parts.ts has them, has
+ * `part`: its `id`, the id of the part `after` which it comes (null: it is the whole), and its `number`, 0 for the whole. Then come the chunks of the state as the
  * projection's `encode` gave them, any number of any size including 0, then one end chunk without a payload. Nothing
  * follows it.
  *
@@ -102,6 +103,18 @@ export interface CheckpointFacts {
   readonly subjectKeys?: SubjectTrace;
   /** Of a snapshot of one stream; absent: the state is a projection's. */
   readonly snapshot?: SnapshotFacts;
+  /** Of a state that is saved in parts. */
+  readonly part?: PartFacts;
+}
+
+/** Which part of a state a file is. */
+export interface PartFacts {
+  /** Random: never that of another file. */
+  readonly id: string;
+  /** The id of the part before; null: it is the whole. */
+  readonly after: string | null;
+  /** 0: it is the whole. */
+  readonly number: number;
 }
 
 export interface FirstEvent extends Witness {
@@ -228,9 +241,9 @@ export function decodeChunkHeader(source: Uint8Array, chainBefore: number): Head
 }
 
 export function encodeFacts(facts: CheckpointFacts): Uint8Array {
-  const { name, version, lsn, witness, storeId, skippedEvents, parked, subjectKeys, snapshot } = facts;
+  const { name, version, lsn, witness, storeId, skippedEvents, parked, subjectKeys, snapshot, part } = facts;
   // What is undefined is left out.
-  const fields = { name, version, lsn, witness, storeId, skippedEvents, parked, subjectKeys, snapshot };
+  const fields = { name, version, lsn, witness, storeId, skippedEvents, parked, subjectKeys, snapshot, part };
   return new TextEncoder().encode(JSON.stringify(fields));
 }
 
@@ -257,8 +270,16 @@ function isFacts(value: unknown): value is CheckpointFacts {
     Array.isArray(facts.parked) &&
     facts.parked.every(isParkedEvent) &&
     (facts.subjectKeys === undefined || isSubjectTrace(facts.subjectKeys)) &&
-    (facts.snapshot === undefined || isSnapshotFacts(facts.snapshot))
+    (facts.snapshot === undefined || isSnapshotFacts(facts.snapshot)) &&
+    (facts.part === undefined || isPartFacts(facts.part))
   );
+}
+
+function isPartFacts(value: unknown): value is PartFacts {
+  if (typeof value !== "object" || value === null) return false;
+  const part = value as Partial<Record<keyof PartFacts, unknown>>;
+  const isAfter = part.number === 0 ? part.after === null : typeof part.after === "string";
+  return typeof part.id === "string" && isCount(part.number) && isAfter;
 }
 
 function isSnapshotFacts(value: unknown): value is SnapshotFacts {

@@ -1,12 +1,15 @@
 /** Keeps the checkpoint of one track: writes it when asked, one write at a time, and removes what it makes obsolete. */
 
+import { randomUUID } from "node:crypto";
 import { rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { StoreError } from "../errors.js";
 import type { StateCiphers } from "../events/index.js";
 import type { CheckpointDirectory } from "./checkpoint-directory.js";
 import { syncDirectory, writeCheckpoint } from "./checkpoint-file.js";
+import { isOnDisk, mayFollow, type PartChain, partOf } from "./checkpoint-parts.js";
 import type { FeedEvent } from "./event-feed.js";
+import type { StatePieces } from "./state-pieces.js";
 import type { Track } from "./track.js";
 
 interface KeeperParts<State, Event extends FeedEvent> {
@@ -14,6 +17,8 @@ interface KeeperParts<State, Event extends FeedEvent> {
   readonly track: Track<State, Event>;
   /** Where the state goes; another file than the checkpoint's until `promote`. */
   readonly file: string;
+  /** Of what lies there already, for changes to follow it; absent or null: the next save is of the whole. */
+  readonly chain?: PartChain | null;
   readonly storeId: string | null;
   /** Of a store that is encrypted. */
   readonly ciphers: StateCiphers | null;
@@ -36,6 +41,7 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
   #file: string;
   #promoteTo: string | null = null;
   #isDirty = false;
+  #chain: PartChain | null;
 
   constructor(parts: KeeperParts<State, Event>) {
     this.#parts = parts;
@@ -43,6 +49,7 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
     this.#triedLsn = parts.savedLsn;
     this.#otherFiles = parts.otherFiles;
     this.#file = parts.file;
+    this.#chain = parts.chain ?? null;
   }
 
   /** Where saves go by now. */
@@ -76,6 +83,7 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
   startAt(file: string): void {
     this.#file = file;
     this.#promoteTo = null;
+    this.#chain = null;
     this.#savedLsn = 0;
     this.#triedLsn = 0;
   }
@@ -138,7 +146,10 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
       const isUnsaved = lsn !== this.#savedLsn || (lsn === 0 && this.#promoteTo !== null);
       if (isUnsaved || this.#isDirty) {
         this.#isDirty = true;
-        await writeCheckpoint(this.#file, track.facts(storeId), projection.encode(track.state), this.#parts.ciphers);
+        const { pieces } = projection;
+        if (pieces !== undefined) await this.#writePieces(pieces);
+        else
+          await writeCheckpoint(this.#file, track.facts(storeId), projection.encode(track.state), this.#parts.ciphers);
         this.#savedLsn = lsn;
         this.#isDirty = false;
       }
@@ -149,6 +160,7 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
         await syncDirectory(dirname(this.#file));
         this.#file = this.#promoteTo;
         this.#promoteTo = null;
+        this.#chain = null;
         this.#isDirty = false;
       }
       // Last, so that a crash before leaves them, and this version can be rolled back until its own is durable.
@@ -162,5 +174,34 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
       const message = `the checkpoint of projection "${projection.name}" at LSN ${lsn} could not be written: ${reason}`;
       throw new StoreError("ERR_PROJECTION_CHECKPOINT", message, { projection: projection.name, lsn }, { cause });
     }
+  }
+
+  /** Writes what has changed behind what lies on disk or, where that is much or not to be relied on, the whole. */
+  async #writePieces(pieces: StatePieces<State>): Promise<void> {
+    const { directory, track, storeId, ciphers } = this.#parts;
+    const { projection, state } = track;
+    const file = this.#file;
+    const chain = this.#chain;
+    // Until it is written: after a failure nobody can tell what lies on disk, and the whole says it anew.
+    this.#chain = null;
+    const isPlace = file === directory.fileOf(projection.version) && this.#promoteTo === null;
+    const changes = chain !== null && isPlace ? pieces.changes(state) : null;
+    const follows = chain !== null && changes !== null && mayFollow(chain, changes.byteLength);
+    let next: PartChain;
+    if (follows && (await isOnDisk(file, chain, ciphers))) {
+      const last = { id: randomUUID(), after: chain.last.id, number: chain.last.number + 1 };
+      const facts = { ...track.facts(storeId), part: last };
+      const bytes = await writeCheckpoint(partOf(file, last.number), facts, changes.pieces, ciphers);
+      next = { ...chain, last, changedBytes: chain.changedBytes + bytes };
+    } else {
+      const last = { id: randomUUID(), after: null, number: 0 };
+      const facts = { ...track.facts(storeId), part: last };
+      const wholeBytes = await writeCheckpoint(file, facts, projection.encode(state), ciphers);
+      // What followed the former whole follows nothing now, and is not believed.
+      if (isPlace) await directory.remove(await directory.partsOf(projection.version));
+      next = { wholeId: last.id, last, wholeBytes, changedBytes: 0 };
+    }
+    pieces.saved(state);
+    this.#chain = next;
   }
 }

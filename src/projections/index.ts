@@ -3,6 +3,7 @@
 export type { Aggregate, AggregateOptions, AggregateResult, SnapshotPolicy } from "./aggregate.js";
 export type { RefusalReason } from "./checkpoint-file.js";
 export type { ParkedEvent } from "./checkpoint-format.js";
+export type { RefusedCheckpoint } from "./checkpoint-parts.js";
 export { type Decider, decidedEvents, type HandleOptions, type HandleResult } from "./decider.js";
 export {
   type DocumentHandlers,
@@ -91,7 +92,7 @@ export type { ProjectionModule, RebuildOptions, RebuildReport } from "./rebuild-
 export { type RekeyOptions, rekeyStore, type StoreRekeyReport } from "./rekey-store.js";
 export type { ProjectionRunner } from "./runner.js";
 export type { FailurePolicy, ProjectionReport, RunnerOptions } from "./runner-options.js";
-export type { ProjectionRecovery, RefusedCheckpoint } from "./runner-start.js";
+export type { ProjectionRecovery } from "./runner-start.js";
 export type { RebuildDocumentOptions } from "./running-document-rebuild.js";
 export { salvageStore } from "./salvage-store.js";
 export type { Sink, SinkOptions, SinkReport } from "./sink.js";

@@ -6,6 +6,7 @@ import { checkDirectory, isStore, type StateCiphers } from "../events/index.js";
 import { CheckpointDirectory, type StateFile } from "./checkpoint-directory.js";
 import { type RefusalReason, readCheckpoint } from "./checkpoint-file.js";
 import type { CheckpointFacts, ParkedEvent } from "./checkpoint-format.js";
+import { newestFacts } from "./checkpoint-parts.js";
 import { PAUSED_MARKER } from "./control-watch.js";
 import { projectionNames } from "./drop-checkpoints.js";
 import { removeMarker, writeMarker } from "./marker-file.js";
@@ -99,6 +100,7 @@ async function describe(store: ProjectionFilesStore, name: string): Promise<Proj
   const names = await directory.names();
   const states: SavedState[] = [];
   for (const file of await directory.states()) {
+    if (file.part > 0) continue; // belongs to the checkpoint
     const state = await inspect(store, name, file);
     if (state !== null) states.push(state);
   }
@@ -138,8 +140,18 @@ async function inspect(store: ProjectionFilesStore, name: string, file: StateFil
   }
   const refused = judgeFacts(store, name, version, believed);
   if (refused !== null) return { ...unknown, refused };
-  const { lsn, skippedEvents, parked } = believed;
-  return { kind, version, bytes, lsn, lag: Math.max(0, store.watermark - lsn), skippedEvents, parked, refused: null };
+  const newest = believed.part === undefined ? null : await newestFacts(path, store.stateCiphers ?? null);
+  const { lsn, skippedEvents, parked } = newest?.facts ?? believed;
+  return {
+    kind,
+    version,
+    bytes: newest?.bytes ?? bytes,
+    lsn,
+    lag: Math.max(0, store.watermark - lsn),
+    skippedEvents,
+    parked,
+    refused: null,
+  };
 }
 
 function judgeFacts(

@@ -2,6 +2,7 @@
 
 import type { RecordedEvent } from "../events/index.js";
 import type { FeedEvent } from "./event-feed.js";
+import type { StatePieces } from "./state-pieces.js";
 
 /**
  * A read model that is folded from events in LSN order. It can be thrown away and rebuilt at any time, so `apply` must
@@ -69,6 +70,8 @@ export interface Projection<State, Event extends FeedEvent = RecordedEvent> {
   decode(chunks: AsyncIterable<Uint8Array>): State | Promise<State>;
   /** Of a state that is a map of documents, as `singleStream` and `multiStream` make it: for rebuilding one of them. */
   readonly documents?: ProjectionDocuments<State, Event>;
+  /** @internal A large state is read in place by this instead of `decode`, and saved by what has changed. */
+  readonly pieces?: StatePieces<State>;
 }
 
 /** What of a projection is needed to rebuild one document. */

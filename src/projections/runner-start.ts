@@ -1,17 +1,13 @@
 /** Where a projection begins: at its own checkpoint, at zero, and with or without an older version that serves. */
 
 import type { CheckpointDirectory } from "./checkpoint-directory.js";
-import { type Refusal, readCheckpoint } from "./checkpoint-file.js";
+import type { Refusal } from "./checkpoint-file.js";
 import type { CheckpointFacts, Witness } from "./checkpoint-format.js";
+import { type PartChain, type RefusedCheckpoint, readState } from "./checkpoint-parts.js";
 import type { EventFeed, FeedEvent } from "./event-feed.js";
 import type { Projection } from "./projection.js";
 import { traces } from "./subject-traces.js";
 import type { TrackStart } from "./track.js";
-
-/** A checkpoint that was found and not believed. */
-export interface RefusedCheckpoint extends Refusal {
-  readonly file: string;
-}
 
 /** What starting found. */
 export interface ProjectionRecovery {
@@ -32,6 +28,8 @@ export interface RunnerStart<State, Event extends FeedEvent> {
   readonly otherFiles: readonly string[];
   /** Where the state came from, if that is not the checkpoint's place: it is to take it. */
   readonly startFile: string;
+  /** What lies there, for changes to follow it. */
+  readonly chain: PartChain | null;
 }
 
 /** Reads what there is of checkpoints. Nothing in them makes this fail; what is refused is in the recovery. */
@@ -42,15 +40,15 @@ export async function findStart<State, Event extends FeedEvent>(
   checkpoints: CheckpointDirectory,
 ): Promise<RunnerStart<State, Event>> {
   const refused: RefusedCheckpoint[] = [];
+  let chain: PartChain | null = null;
 
   const read = async (definition: Projection<State, Event>, file: string): Promise<TrackStart<State> | null> => {
-    const reading = await readCheckpoint(
-      file,
-      (facts) => judge(facts, definition, feed),
-      (chunks) => definition.decode(chunks),
-      feed.stateCiphers ?? null,
-    );
+    const judged = (facts: CheckpointFacts): Promise<Refusal | null> => judge(facts, definition, feed);
+    const found = await readState(file, definition, judged, feed.stateCiphers ?? null);
+    const { reading } = found;
+    refused.push(...found.refused);
     if (reading.kind === "refused") refused.push({ file, reason: reading.reason, message: reading.message });
+    if (definition === projection) chain = found.chain;
     return reading.kind === "usable" ? { ...reading.facts, state: reading.state } : null;
   };
 
@@ -60,6 +58,7 @@ export async function findStart<State, Event extends FeedEvent>(
   if (own === null) {
     // Rebuilt before this version came to run here. With a checkpoint, the runner finds it and goes over.
     own = await read(projection, checkpoints.readyOf(version));
+    chain = null;
     if (own !== null) startFile = checkpoints.readyOf(version);
   }
   const olderState = previous === null ? null : await read(previous, checkpoints.fileOf(previous.version));
@@ -77,7 +76,7 @@ export async function findStart<State, Event extends FeedEvent>(
     refused,
   };
   otherFiles.push(...(await checkpoints.staleRebuilds(version)));
-  return { current, previous: older, recovery, otherFiles, startFile };
+  return { current, previous: older, recovery, otherFiles, startFile, chain };
 }
 
 /** Why a checkpoint with these facts is not to be used for this projection on this store; null: it is. */

@@ -44,7 +44,7 @@ export async function startProjection<State, Event extends FeedEvent>(
   try {
     const directory = new CheckpointDirectory(feed.directory, projection.name);
     if (!feed.readOnly) await directory.removeTemporaryFiles();
-    const { current, previous, recovery, otherFiles, startFile } = await findStart(
+    const { current, previous, recovery, otherFiles, startFile, chain } = await findStart(
       feed,
       projection,
       settings.previous,
@@ -62,6 +62,7 @@ export async function startProjection<State, Event extends FeedEvent>(
       directory,
       track,
       file: startFile,
+      chain,
       storeId: feed.storeId ?? null,
       ciphers: feed.stateCiphers ?? null,
       savedLsn: recovery.from === "checkpoint" ? recovery.lsn : 0,

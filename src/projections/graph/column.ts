@@ -1,6 +1,7 @@
 /** A growing column of Int32s. It grows as `Records` do: by doubling up to one chunk, then by chunks that never move. */
 
 import { largeMemory } from "../../events/index.js";
+import { markedPages, PAGE_ROWS, PAGE_SHIFT, pageCount, type SavedTable } from "./saved-table.js";
 
 // 4 MiB, which huge pages can stand behind.
 const CHUNK_SHIFT = 20;
@@ -8,10 +9,12 @@ const CHUNK_ROWS = 1 << CHUNK_SHIFT;
 const CHUNK_MASK = CHUNK_ROWS - 1;
 const FIRST_ROWS = 16;
 
-export class Int32Column {
+export class Int32Column implements SavedTable {
   readonly #chunks: Int32Array[] = [new Int32Array(FIRST_ROWS)];
   #capacity = FIRST_ROWS;
   #length = 0;
+  #savedRows = 0;
+  #marks = new Uint8Array(0);
 
   get length(): number {
     return this.#length;
@@ -25,6 +28,7 @@ export class Int32Column {
 
   set(row: number, value: number): void {
     (this.#chunks[row >>> CHUNK_SHIFT] as Int32Array)[row & CHUNK_MASK] = value;
+    if (row < this.#savedRows) this.#marks[row >>> PAGE_SHIFT] = 1;
   }
 
   push(value: number): void {
@@ -34,12 +38,36 @@ export class Int32Column {
     this.set(row, value);
   }
 
-  /** The rows as the machine holds them, in order: views, valid until the column grows. */
-  *bytes(): Generator<Uint8Array, void, undefined> {
-    for (const [index, chunk] of this.#chunks.entries()) {
-      const rows = Math.min(CHUNK_ROWS, this.#length - index * CHUNK_ROWS);
-      if (rows > 0) yield new Uint8Array(chunk.buffer, chunk.byteOffset, rows * chunk.BYTES_PER_ELEMENT);
+  /** The rows from `from` on as the machine holds them, in order: views, valid until the column grows. */
+  *bytes(from = 0): Generator<Uint8Array, void, undefined> {
+    const { rowBytes } = this;
+    for (let index = from >>> CHUNK_SHIFT; index < this.#chunks.length; index += 1) {
+      const { buffer, byteOffset } = this.#chunks[index] as Int32Array;
+      const first = Math.max(0, from - index * CHUNK_ROWS);
+      const rows = Math.min(CHUNK_ROWS, this.#length - index * CHUNK_ROWS) - first;
+      if (rows > 0) yield new Uint8Array(buffer, byteOffset + first * rowBytes, rows * rowBytes);
     }
+  }
+
+  get savedRows(): number {
+    return this.#savedRows;
+  }
+
+  changedPages(): Uint32Array {
+    return markedPages(this.#marks);
+  }
+
+  /** A page of saved rows, as a view. */
+  page(page: number): Uint8Array {
+    const row = page * PAGE_ROWS;
+    const { buffer, byteOffset } = this.#chunks[row >>> CHUNK_SHIFT] as Int32Array;
+    const rows = Math.min(PAGE_ROWS, this.#savedRows - row);
+    return new Uint8Array(buffer, byteOffset + (row & CHUNK_MASK) * this.rowBytes, rows * this.rowBytes);
+  }
+
+  saved(): void {
+    this.#savedRows = this.#length;
+    this.#marks = new Uint8Array(pageCount(this.#length));
   }
 
   get rowBytes(): number {
@@ -47,13 +75,14 @@ export class Int32Column {
   }
 
   /** Makes the column that long and gives the same views, to be filled. */
-  restore(length: number): Iterable<Uint8Array> {
-    while (this.#capacity < length) this.#grow();
+  restore(length: number, from = 0): Iterable<Uint8Array> {
+    while (this.#capacity < length) this.#grow(this.#capacity + CHUNK_ROWS <= length);
     this.#length = length;
-    return this.bytes();
+    return this.bytes(from);
   }
 
-  #grow(): void {
+  /** `isFilled`: all of the chunk that is added is overwritten before it is read. */
+  #grow(isFilled = false): void {
     const [young] = this.#chunks;
     if (this.#capacity < CHUNK_ROWS && young !== undefined) {
       this.#capacity *= 2;
@@ -62,11 +91,11 @@ export class Int32Column {
       return;
     }
     this.#capacity += CHUNK_ROWS;
-    this.#chunks.push(ints(CHUNK_ROWS));
+    this.#chunks.push(ints(CHUNK_ROWS, isFilled));
   }
 }
 
-function ints(count: number): Int32Array {
-  const { buffer, byteOffset } = largeMemory(count * Int32Array.BYTES_PER_ELEMENT);
+function ints(count: number, isFilled = false): Int32Array {
+  const { buffer, byteOffset } = largeMemory(count * Int32Array.BYTES_PER_ELEMENT, isFilled);
   return new Int32Array(buffer, byteOffset, count);
 }

@@ -32,6 +32,9 @@ export class ContentArena {
   label = 0;
   #chunks: Uint8Array[] = [];
   #used: number[] = [];
+  /** What of each chunk is in the last save. */
+  #saved: number[] = [];
+  #savedIsStale = false;
   /** The chunk that is being filled, or −1. */
   #filling = -1;
 
@@ -116,6 +119,8 @@ export class ContentArena {
     this.#chunks = kept.#chunks;
     this.#used = kept.#used;
     this.#filling = kept.#filling;
+    this.#saved = [];
+    this.#savedIsStale = true;
     this.bytes = NO_BYTES;
     this.start = 0;
     this.end = 0;
@@ -126,18 +131,46 @@ export class ContentArena {
     for (const [index, chunk] of this.#chunks.entries()) yield chunk.subarray(0, this.#used[index]);
   }
 
+  /** The same without what is in the last save: records are only ever added to what is there. */
+  *added(): Generator<Uint8Array, void, undefined> {
+    for (const [index, chunk] of this.#chunks.entries()) {
+      const saved = this.#saved[index] ?? 0;
+      const used = this.#used[index] as number;
+      if (used > saved) yield chunk.subarray(saved, used);
+    }
+  }
+
   get filling(): number {
     return this.#filling;
   }
 
-  /** Makes the chunks of a checkpoint again, to be filled with what `used` gave. */
+  /** The used bytes of each chunk. */
+  get sizes(): readonly number[] {
+    return [...this.#used];
+  }
+
+  /** The same as of the last save, or null: what was saved has moved since, and only the whole can be saved. */
+  get savedSizes(): readonly number[] | null {
+    return this.#savedIsStale ? null : this.#saved;
+  }
+
+  /** Says that a save of the arena as it is now lies on disk. */
+  saved(): void {
+    this.#saved = [...this.#used];
+    this.#savedIsStale = false;
+  }
+
+  /** Makes room for what a checkpoint has, and gives what is not there yet, to be filled with what `used` or `added` gave. */
   *restore(sizes: readonly number[], filling: number): Generator<Uint8Array, void, undefined> {
     this.#filling = filling;
-    for (const size of sizes) {
-      const chunk = largeMemory(size);
-      this.#chunks.push(chunk);
-      this.#used.push(size);
-      yield chunk;
+    for (const [index, size] of sizes.entries()) {
+      const used = this.#used[index] ?? 0;
+      const before = this.#chunks[index];
+      const chunk = before !== undefined && size <= before.length ? before : largeMemory(size, true);
+      if (before !== undefined && chunk !== before) chunk.set(before.subarray(0, used));
+      this.#chunks[index] = chunk;
+      this.#used[index] = size;
+      if (size > used) yield chunk.subarray(used, size);
     }
   }
 

@@ -1,6 +1,6 @@
 /**
- * The graph's checkpoint, format version 4. Version 1 knew no purges, 2 no named snapshots and 3 no constraints: they are not read, the graph is
- * built anew.
+ * The graph's checkpoint, format version 4. Versions 1 to 3 knew no purges, no named snapshots, and no constraints and saved ids: they are
+ * not read, the graph is built anew.
  *
  *     "VARVEGRF"              8 bytes
  *     byte order mark         u32 0x01020304 as the writing machine holds it; a reader of the other order refuses
@@ -10,23 +10,41 @@
  *                             one after the other without padding; records.ts and its users have their layouts
  *     arena                   the used bytes of its chunks, as many as the header says
  *
- * Nothing follows. There is no checksum in here: the file around it has one. What can be rebuilt quickly (the id index) is
- * left out. Equal states give equal bytes. Writing copies nothing and reading makes no object per entity, so both cost
- * about what copying the memory costs.
+ * Nothing follows. There is no checksum in here: the file around it has one. Equal states give equal bytes. Writing copies nothing, and reading
+ * goes straight into the tables' memory and makes no object per entity.
+ *
+ * What has changed since such a checkpoint, or since changes that were saved after it, has the same form, with these differences:
+ *
+ *     "VARVEGRC"              instead of the first 8 bytes
+ *     header                  with `since`: the lengths that the changes are of, and how many pages of eight rows changed in each table
+ *     of each table           the numbers of those pages, u32 each, ascending; the pages, of which the last of the table may be shorter;
+ *                             then the rows that were added
+ *     arena                   what was added to each chunk, and the chunks that were added
+ *
+ * They hold for a graph of exactly those lengths, and everything in the header but `since` replaces what was. After a purge there are no changes
+ * but the whole.
+ *
+ * Neither is mapped into memory: a file on a disk that fails, or that another process cuts, would end this process by a signal that nobody can
+ * catch, and a page would be read before its checksum was compared. And pages of 4 KiB cost twice the time of huge ones in every read.
  */
 
 import { StoreError } from "../../errors.js";
+import type { BytesLeft, Filling, StateChanges, StateLoad } from "../state-pieces.js";
 import { Int32Column } from "./column.js";
 import type { AddedConstraint } from "./constraint-list.js";
 import { GraphTables } from "./graph-tables.js";
 import type { NamedSnapshot } from "./named-snapshots.js";
-import type { Records } from "./records.js";
 import type { Rejection } from "./rejection-list.js";
+import { PAGE_ROWS, pageCount, type SavedTable } from "./saved-table.js";
 
 const FORMAT_VERSION = 4;
 const MAGIC = "VARVEGRF";
+const CHANGES_MAGIC = "VARVEGRC";
 const ORDER_MARK = 0x01020304;
 const PREAMBLE_BYTES = 16;
+/** Pages that changed are gathered to pieces of at most this size. */
+const GATHERED_BYTES = 2 ** 20;
+const NO_CHANGES: readonly number[] = [];
 
 interface Header {
   readonly version: number;
@@ -49,46 +67,192 @@ interface Header {
   readonly constraints: readonly AddedConstraint[];
   readonly rows: readonly number[];
   readonly arena: { readonly filling: number; readonly sizes: readonly number[] };
+  /** How many ids of nodes and of edges are in the hash tables of their indexes. */
+  readonly hashed: { readonly node: number; readonly edge: number };
+  /** Of changes only. */
+  readonly since?: {
+    readonly rows: readonly number[];
+    readonly sizes: readonly number[];
+    /** Pages per table. */
+    readonly changed: readonly number[];
+  };
 }
 
 export function* encodeTables(tables: GraphTables): Generator<Uint8Array, void, undefined> {
-  const header = Buffer.from(JSON.stringify(headerOf(tables)));
-  const preamble = Buffer.alloc(PREAMBLE_BYTES);
-  preamble.write(MAGIC, "latin1");
-  new Uint32Array(preamble.buffer, preamble.byteOffset + MAGIC.length, 2).set([ORDER_MARK, header.length]);
-  yield preamble;
-  yield header;
+  yield* headPieces(MAGIC, headerOf(tables));
   for (const table of tablesOf(tables)) yield* table.bytes();
   yield* tables.contents.used();
+}
+
+/** What was written to since the last `saved`; null: only the whole can be saved. */
+export function encodeChanges(tables: GraphTables): StateChanges | null {
+  const { contents } = tables;
+  const all = tablesOf(tables);
+  const sizes = contents.savedSizes;
+  if (sizes === null || tables.nodes.records.savedRows === 0) return null;
+  const changed = all.map((table) => table.changedPages());
+  const since = { rows: all.map(({ savedRows }) => savedRows), sizes, changed: changed.map(({ length }) => length) };
+  const header: Header = { ...headerOf(tables), since };
+  const head = headPieces(CHANGES_MAGIC, header);
+  const byteLength = head.reduce((sum, { length }) => sum + length, 0) + bytesClaimed(tables, header);
+  return { byteLength, pieces: changePieces(tables, head, changed) };
+}
+
+function* changePieces(
+  tables: GraphTables,
+  head: readonly Uint8Array[],
+  changed: readonly Uint32Array[],
+): Generator<Uint8Array, void, undefined> {
+  yield* head;
+  const gathered = new Uint8Array(GATHERED_BYTES);
+  for (const [index, table] of tablesOf(tables).entries()) {
+    const pages = changed[index] as Uint32Array;
+    if (pages.length > 0) yield bytesOf(pages);
+    for (const group of groupsOf(table, pages)) {
+      let used = 0;
+      for (const page of group) {
+        const bytes = table.page(page);
+        gathered.set(bytes, used);
+        used += bytes.length;
+      }
+      yield gathered.subarray(0, used);
+    }
+    yield* table.bytes(table.savedRows);
+  }
+  yield* tables.contents.added();
+}
+
+/** Says that the tables as they are lie on disk. */
+export function markSaved(tables: GraphTables): void {
+  for (const table of tablesOf(tables)) table.saved();
+  tables.contents.saved();
 }
 
 /** Throws ERR_PROJECTION_CHECKPOINT when the chunks are no checkpoint of this version, or not the whole of one. */
 export function decodeTables(chunks: Iterable<Uint8Array>): GraphTables {
   const source = new ChunkSource(chunks);
-  const preamble = Buffer.alloc(PREAMBLE_BYTES);
-  source.fill(preamble);
-  const words = new Uint32Array(preamble.buffer, preamble.byteOffset + MAGIC.length, 2);
-  if (preamble.toString("latin1", 0, MAGIC.length) !== MAGIC) throw unusable("it does not begin as one");
-  if (words[0] !== ORDER_MARK) throw unusable("it was written by a machine of the other byte order");
-  const header = readHeader(source, words[1] as number);
-  const tables = new GraphTables();
-  restoreSmallParts(tables, header);
-  if (bytesClaimed(tables, header) !== source.bytesLeft) throw unusable("it has not the bytes that its header says");
-  for (const [index, table] of tablesOf(tables).entries()) {
-    for (const bytes of table.restore(header.rows[index] as number)) source.fill(bytes);
-  }
-  for (const bytes of tables.contents.restore(header.arena.sizes, header.arena.filling)) source.fill(bytes);
-  if (!source.atEnd()) throw unusable("something follows it");
-  tables.clock.resume(header.lsn, header.time ?? Number.NEGATIVE_INFINITY);
-  for (const { ids, records } of [tables.nodes, tables.edges]) {
-    for (let slot = 1; slot < records.length; slot += 1) ids.insert(slot);
-  }
-  return tables;
+  const load = new TablesLoad();
+  for (const target of load.whole(() => source.bytesLeft)) if (target !== null) source.fill(target);
+  if (source.bytesLeft > 0) throw unusable("something follows it");
+  return load.finish();
 }
 
-function tablesOf({ nodes, edges, clock, labelled }: GraphTables): readonly (Records | Int32Column)[] {
+/** A checkpoint and what was saved after it on their way into memory. Throws ERR_PROJECTION_CHECKPOINT for what is none. */
+export class TablesLoad implements StateLoad<GraphTables> {
+  readonly #tables = new GraphTables();
+  #header: Header | null = null;
+
+  *whole(bytesLeft: BytesLeft): Filling {
+    const header = yield* readHeader(MAGIC, bytesLeft);
+    const tables = this.#tables;
+    addLabelled(tables, header);
+    if (!(bytesClaimed(tables, header) <= bytesLeft())) throw unusable("it has not the bytes that its header says");
+    for (const [index, table] of tablesOf(tables).entries()) yield* table.restore(header.rows[index] as number);
+    yield* tables.contents.restore(header.arena.sizes, header.arena.filling);
+    yield null;
+    markSaved(tables);
+    this.#header = header;
+  }
+
+  *changes(bytesLeft: BytesLeft): Filling {
+    const header = yield* readHeader(CHANGES_MAGIC, bytesLeft);
+    const tables = this.#tables;
+    addLabelled(tables, header);
+    if (!follows(tables, header)) throw unusable("its changes are of another graph");
+    if (!(bytesClaimed(tables, header) <= bytesLeft())) throw unusable("it has not the bytes that its header says");
+    const gathered: { readonly table: SavedTable; readonly pages: Uint32Array; readonly bytes: Uint8Array }[] = [];
+    for (const [index, table] of tablesOf(tables).entries()) {
+      const pages = new Uint32Array(header.since?.changed[index] as number);
+      if (pages.length > 0) {
+        yield bytesOf(pages);
+        yield null;
+        if (!areAscending(pages, pageCount(table.length))) throw unusable("it changes pages that there are not");
+      }
+      for (const group of groupsOf(table, pages)) {
+        const bytes = new Uint8Array(group.length * PAGE_ROWS * table.rowBytes - missingBytes(table, group));
+        gathered.push({ table, pages: group, bytes });
+        yield bytes;
+      }
+      yield* table.restore(header.rows[index] as number, table.length);
+    }
+    yield* tables.contents.restore(header.arena.sizes, header.arena.filling);
+    yield null;
+    // Only now: a table that grows moves its first rows.
+    for (const { table, pages, bytes } of gathered) putPages(table, pages, bytes);
+    markSaved(tables);
+    this.#header = header;
+  }
+
+  finish(): GraphTables {
+    const tables = this.#tables;
+    const header = this.#header;
+    if (header === null) throw unusable("there is none");
+    restoreSmallParts(tables, header);
+    tables.clock.resume(header.lsn, header.time ?? Number.NEGATIVE_INFINITY);
+    tables.nodes.ids.resume(header.hashed.node);
+    tables.edges.ids.resume(header.hashed.edge);
+    return tables;
+  }
+}
+
+/** Whether changes are of a graph as it is. */
+function follows(tables: GraphTables, { rows, arena, since }: Header): boolean {
+  const all = tablesOf(tables);
+  const { sizes } = tables.contents;
+  return (
+    since !== undefined &&
+    since.rows.length === all.length &&
+    since.changed.length === all.length &&
+    rows.length === all.length &&
+    all.every(({ length }, index) => since.rows[index] === length && (rows[index] as number) >= length) &&
+    all.every(({ length }, index) => (since.changed[index] as number) <= pageCount(length)) &&
+    since.sizes.length === sizes.length &&
+    arena.sizes.length >= sizes.length &&
+    sizes.every((size, index) => since.sizes[index] === size && (arena.sizes[index] as number) >= size)
+  );
+}
+
+function areAscending(pages: Uint32Array, count: number): boolean {
+  return pages.every((page, index) => page < count && (index === 0 || page > (pages[index - 1] as number)));
+}
+
+/** Pages of one table in as many groups as there are pieces. */
+function* groupsOf(table: SavedTable, pages: Uint32Array): Generator<Uint32Array, void, undefined> {
+  const most = Math.floor(GATHERED_BYTES / (PAGE_ROWS * table.rowBytes));
+  for (let first = 0; first < pages.length; first += most) yield pages.subarray(first, first + most);
+}
+
+/** By how much a group of pages is shorter for having the table's last page, before rows are added. */
+function missingBytes(table: SavedTable, group: Uint32Array): number {
+  const end = ((group.at(-1) ?? 0) + 1) * PAGE_ROWS;
+  return Math.max(0, end - table.savedRows) * table.rowBytes;
+}
+
+function putPages(table: SavedTable, pages: Uint32Array, bytes: Uint8Array): void {
+  let at = 0;
+  for (const page of pages) {
+    const target = table.page(page);
+    target.set(bytes.subarray(at, at + target.length));
+    at += target.length;
+  }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+function headPieces(magic: string, header: Header): Uint8Array[] {
+  const text = Buffer.from(JSON.stringify(header));
+  const preamble = Buffer.alloc(PREAMBLE_BYTES);
+  preamble.write(magic, "latin1");
+  new Uint32Array(preamble.buffer, preamble.byteOffset + magic.length, 2).set([ORDER_MARK, text.length]);
+  return [preamble, text];
+}
+
+/** The labels' columns come last, for there may be more of them in what follows. */
+function tablesOf({ nodes, edges, clock, labelled }: GraphTables): readonly SavedTable[] {
   const entities = [nodes.records, ...nodes.timelines.tables, edges.records, ...edges.timelines.tables];
-  return [...entities, clock.anchors, ...labelled];
+  return [...entities, clock.anchors, nodes.ids.dense, edges.ids.dense, ...labelled];
 }
 
 function headerOf(tables: GraphTables): Header {
@@ -106,12 +270,23 @@ function headerOf(tables: GraphTables): Header {
     snapshots: tables.snapshots.list(),
     constraints: tables.constraints.list(),
     rows: tablesOf(tables).map((table) => table.length),
-    arena: { filling: contents.filling, sizes: Array.from(contents.used(), (chunk) => chunk.length) },
+    arena: { filling: contents.filling, sizes: contents.sizes },
+    hashed: { node: nodes.ids.hashedCount, edge: edges.ids.hashedCount },
   };
 }
 
-function readHeader(source: ChunkSource, length: number): Header {
-  const bytes = source.take(length);
+function* readHeader(magic: string, bytesLeft: BytesLeft): Generator<Uint8Array | null, Header, undefined> {
+  const preamble = Buffer.alloc(PREAMBLE_BYTES);
+  yield preamble;
+  yield null;
+  const words = new Uint32Array(preamble.buffer, preamble.byteOffset + magic.length, 2);
+  if (preamble.toString("latin1", 0, magic.length) !== magic) throw unusable("it does not begin as one");
+  if (words[0] !== ORDER_MARK) throw unusable("it was written by a machine of the other byte order");
+  const length = words[1] as number;
+  if (length > bytesLeft()) throw unusable("it ends too early");
+  const bytes = Buffer.alloc(length);
+  yield bytes;
+  yield null;
   let header: Header;
   try {
     header = JSON.parse(bytes.toString()) as Header;
@@ -129,10 +304,14 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
+function areCounts(values: unknown): boolean {
+  return Array.isArray(values) && values.every(isCount);
+}
+
 /** The file around it has a checksum: this is for one that lies, so that nothing is allocated for it. */
 function isHeader(header: Header): boolean {
   const { lsn, time, rejectedCount, rejections, labels, labelled, free, purged, snapshots, rows, arena } = header;
-  const { constraints } = header;
+  const { constraints, hashed, since } = header;
   return (
     isCount(lsn) &&
     (time === null || Number.isFinite(time)) &&
@@ -152,11 +331,12 @@ function isHeader(header: Header): boolean {
     snapshots.every(isSnapshot) &&
     Array.isArray(constraints) &&
     constraints.every(isConstraint) &&
-    Array.isArray(rows) &&
-    rows.every(isCount) &&
+    areCounts(rows) &&
     Number.isSafeInteger(arena?.filling) &&
-    Array.isArray(arena.sizes) &&
-    arena.sizes.every(isCount)
+    areCounts(arena.sizes) &&
+    isCount(hashed?.node) &&
+    isCount(hashed.edge) &&
+    (since === undefined || (areCounts(since?.rows) && areCounts(since.sizes) && areCounts(since.changed)))
   );
 }
 
@@ -170,12 +350,24 @@ function isConstraint(value: AddedConstraint | null | undefined): boolean {
   return typeof value.label === "string" && typeof value.property === "string" && isCount(value.addedBy);
 }
 
-/** NaN where the header does not know every table. */
-function bytesClaimed(tables: GraphTables, { rows, arena }: Header): number {
+/** Of what follows the header, at least: a table's last page may be shorter. NaN where the header does not know every table. */
+function bytesClaimed(tables: GraphTables, { rows, arena, since }: Header): number {
   const all = tablesOf(tables);
   if (all.length !== rows.length) return Number.NaN;
-  const inTables = all.reduce((sum, table, index) => sum + (rows[index] as number) * table.rowBytes, 0);
-  return arena.sizes.reduce((sum, size) => sum + size, inTables);
+  const pages = since?.changed ?? NO_CHANGES;
+  let sum = 0;
+  for (const [index, { rowBytes }] of all.entries()) {
+    const added = (rows[index] as number) - (since?.rows[index] ?? 0);
+    const changed = pages[index] ?? 0;
+    const changedRows = Math.max(0, changed * PAGE_ROWS - (PAGE_ROWS - 1));
+    sum += (added + changedRows) * rowBytes + changed * Uint32Array.BYTES_PER_ELEMENT;
+  }
+  for (const [index, size] of arena.sizes.entries()) sum += size - (since?.sizes[index] ?? 0);
+  return sum;
+}
+
+function addLabelled({ labelled }: GraphTables, header: Header): void {
+  while (labelled.length < header.labelled) labelled.push(new Int32Column());
 }
 
 function restoreSmallParts(tables: GraphTables, header: Header): void {
@@ -184,7 +376,6 @@ function restoreSmallParts(tables: GraphTables, header: Header): void {
     const bytes = Buffer.from(label);
     tables.labels.intern(bytes, 0, bytes.length);
   }
-  for (let label = 0; label < header.labelled; label += 1) tables.labelled.push(new Int32Column());
   for (const snapshot of header.snapshots) tables.snapshots.add(snapshot);
   for (const constraint of header.constraints) tables.constraints.add(constraint);
   const { purged } = tables;
@@ -222,20 +413,6 @@ class ChunkSource {
       this.#takenBytes += part.length;
       filled += part.length;
     }
-  }
-
-  /** As `fill`, for a length that is not to be trusted: nothing larger than what arrives is allocated. */
-  take(length: number): Buffer {
-    const parts: Uint8Array[] = [];
-    for (let taken = 0; taken < length; ) {
-      if (this.atEnd()) throw unusable("it ends too early");
-      const part = this.#chunk.subarray(this.#at, this.#at + length - taken);
-      parts.push(part.slice());
-      this.#at += part.length;
-      this.#takenBytes += part.length;
-      taken += part.length;
-    }
-    return Buffer.concat(parts);
   }
 
   atEnd(): boolean {

@@ -22,4 +22,9 @@ export const GRAPH_PROJECTION: Projection<GraphState, RawEvent> = {
     for await (const chunk of chunks) all.push(chunk);
     return GraphState.decode(all);
   },
+  pieces: {
+    load: () => GraphState.load(),
+    changes: (state) => state.changes(),
+    saved: (state) => state.markSaved(),
+  },
 };

@@ -8,11 +8,12 @@
 
 import { assert } from "../../assert.js";
 import { StoreError, type StoreErrorCode } from "../../errors.js";
+import type { StateChanges, StateLoad } from "../state-pieces.js";
 import { Chronicle } from "./chronicle.js";
 import type { AddedConstraint } from "./constraint-list.js";
 import type { EntityOf } from "./entity.js";
 import { GLOBAL_TYPES, readGlobalChange } from "./global-change.js";
-import { decodeTables, encodeTables } from "./graph-checkpoint.js";
+import { decodeTables, encodeChanges, encodeTables, markSaved, TablesLoad } from "./graph-checkpoint.js";
 import { GraphEventFields } from "./graph-event-fields.js";
 import { type EntityKind, GRAPH_EVENT_KINDS, type GraphEventKind } from "./graph-event-kind.js";
 import { differences, type GraphChange, type GraphHistory, type HistoryOptions } from "./graph-history.js";
@@ -240,6 +241,26 @@ export class GraphState {
   /** The state that `encode` gave, however its bytes are cut. Throws ERR_PROJECTION_CHECKPOINT when they are none. */
   static decode(chunks: Iterable<Uint8Array>, options: GraphStateOptions = {}): GraphState {
     return new GraphState(options, decodeTables(chunks));
+  }
+
+  /** What was written to since the last `markSaved`; null: all is to be saved. Its pieces are as those of `encode`. */
+  changes(): StateChanges | null {
+    return encodeChanges(this.#tables);
+  }
+
+  /** Says that the state as it is lies on disk. */
+  markSaved(): void {
+    markSaved(this.#tables);
+  }
+
+  /** For a state that comes from files, whole and then its changes. */
+  static load(options: GraphStateOptions = {}): StateLoad<GraphState> {
+    const tables = new TablesLoad();
+    return {
+      whole: (bytesLeft) => tables.whole(bytesLeft),
+      changes: (bytesLeft) => tables.changes(bytesLeft),
+      finish: () => new GraphState(options, tables.finish()),
+    };
   }
 
   #kindOf(type: string): GraphEventKind | undefined {

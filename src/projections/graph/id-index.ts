@@ -38,6 +38,23 @@ export class IdIndex {
     return this.#hashedCount === 0 ? 0 : (this.#hashed[this.#place(id)] as number);
   }
 
+  /** What is saved of it; the hashed ids are found again in the records. */
+  get dense(): Int32Column {
+    return this.#dense;
+  }
+
+  get hashedCount(): number {
+    return this.#hashedCount;
+  }
+
+  /** Once `dense` and the records are restored: enters the ids that are not in there, of which there are so many. */
+  resume(hashedCount: number): void {
+    for (let slot = 1; this.#hashedCount < hashedCount && slot < this.#records.length; slot += 1) {
+      const id = this.#records.double(slot, this.#id);
+      if (id >= this.#dense.length || this.#dense.get(id) !== slot) this.#insertHashed(id, slot);
+    }
+  }
+
   /** Enters the id of a new record. Slots are entered in their order. */
   insert(slot: number): void {
     const id = this.#records.double(slot, this.#id);

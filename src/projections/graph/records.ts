@@ -6,11 +6,13 @@
  * - A table starts small and doubles up to one chunk; from then on it grows by whole chunks that never move. So a large table
  *   is never copied, growing never holds it twice, and at most one chunk lies unused.
  * - Row 0 exists from the start, is all zeros and stands for "none".
+ * - What was changed since the last save is known by pages of eight rows: a mark for each page of the rows that were saved.
  * - `double(row, at)` counts in units of 8 bytes from the record's start, `int(row, at)` in units of 4. Nothing checks that a
  *   row is below `length`, for they are the inner loop of everything.
  */
 
 import { largeMemory } from "../../events/index.js";
+import { markedPages, PAGE_ROWS, PAGE_SHIFT, pageCount, type SavedTable } from "./saved-table.js";
 
 // Chunks of several MiB, which huge pages can stand behind.
 const CHUNK_SHIFT = 16;
@@ -19,12 +21,14 @@ const CHUNK_MASK = CHUNK_ROWS - 1;
 const FIRST_ROWS = 16;
 const DOUBLE_BYTES = 8;
 
-export class Records {
+export class Records implements SavedTable {
   readonly #rowDoubles: number;
   readonly #doubles: Float64Array[] = [];
   readonly #ints: Int32Array[] = [];
   #capacity = 0;
   #length = 0;
+  #savedRows = 0;
+  #marks = new Uint8Array(0);
 
   /** `rowBytes` is a multiple of 8. */
   constructor(rowBytes: number) {
@@ -54,6 +58,7 @@ export class Records {
 
   setDouble(row: number, at: number, value: number): void {
     (this.#doubles[row >>> CHUNK_SHIFT] as Float64Array)[(row & CHUNK_MASK) * this.#rowDoubles + at] = value;
+    if (row < this.#savedRows) this.#marks[row >>> PAGE_SHIFT] = 1;
   }
 
   int(row: number, at: number): number {
@@ -62,6 +67,7 @@ export class Records {
 
   setInt(row: number, at: number, value: number): void {
     (this.#ints[row >>> CHUNK_SHIFT] as Int32Array)[(row & CHUNK_MASK) * this.#rowDoubles * 2 + at] = value;
+    if (row < this.#savedRows) this.#marks[row >>> PAGE_SHIFT] = 1;
   }
 
   // Several fields of one row: its chunk and its place in there are found once. As calls of their own for each field, the inner
@@ -81,13 +87,41 @@ export class Records {
     return (row & CHUNK_MASK) * this.#rowDoubles;
   }
 
-  /** The rows as the machine holds them, in order: views, valid until the table grows. */
-  *bytes(): Generator<Uint8Array, void, undefined> {
-    const rowBytes = this.#rowDoubles * DOUBLE_BYTES;
-    for (const [index, chunk] of this.#doubles.entries()) {
-      const rows = Math.min(CHUNK_ROWS, this.#length - index * CHUNK_ROWS);
-      if (rows > 0) yield new Uint8Array(chunk.buffer, chunk.byteOffset, rows * rowBytes);
+  /** Must be called where a row is written through `doubles` or `ints` and may have been saved before. */
+  note(row: number): void {
+    if (row < this.#savedRows) this.#marks[row >>> PAGE_SHIFT] = 1;
+  }
+
+  /** The rows from `from` on as the machine holds them, in order: views, valid until the table grows. */
+  *bytes(from = 0): Generator<Uint8Array, void, undefined> {
+    const { rowBytes } = this;
+    for (let index = from >>> CHUNK_SHIFT; index < this.#doubles.length; index += 1) {
+      const { buffer, byteOffset } = this.#doubles[index] as Float64Array;
+      const first = Math.max(0, from - index * CHUNK_ROWS);
+      const rows = Math.min(CHUNK_ROWS, this.#length - index * CHUNK_ROWS) - first;
+      if (rows > 0) yield new Uint8Array(buffer, byteOffset + first * rowBytes, rows * rowBytes);
     }
+  }
+
+  get savedRows(): number {
+    return this.#savedRows;
+  }
+
+  changedPages(): Uint32Array {
+    return markedPages(this.#marks);
+  }
+
+  /** A page of saved rows, as a view. */
+  page(page: number): Uint8Array {
+    const row = page * PAGE_ROWS;
+    const { buffer, byteOffset } = this.doubles(row);
+    const rows = Math.min(PAGE_ROWS, this.#savedRows - row);
+    return new Uint8Array(buffer, byteOffset + (row & CHUNK_MASK) * this.rowBytes, rows * this.rowBytes);
+  }
+
+  saved(): void {
+    this.#savedRows = this.#length;
+    this.#marks = new Uint8Array(pageCount(this.#length));
   }
 
   get rowBytes(): number {
@@ -95,16 +129,17 @@ export class Records {
   }
 
   /** Makes the table that long and gives the same views, to be filled. */
-  restore(length: number): Iterable<Uint8Array> {
-    while (this.#capacity < length) this.#grow();
+  restore(length: number, from = 0): Iterable<Uint8Array> {
+    while (this.#capacity < length) this.#grow(this.#capacity + CHUNK_ROWS <= length);
     this.#length = length;
-    return this.bytes();
+    return this.bytes(from);
   }
 
-  #grow(): void {
+  /** `isFilled`: all of the chunk that is added is overwritten before it is read. */
+  #grow(isFilled = false): void {
     const young = this.#doubles[0];
     const rows = this.#capacity < CHUNK_ROWS ? Math.max(this.#capacity * 2, FIRST_ROWS) : CHUNK_ROWS;
-    const memory = largeMemory(rows * this.#rowDoubles * DOUBLE_BYTES);
+    const memory = largeMemory(rows * this.#rowDoubles * DOUBLE_BYTES, isFilled && this.#capacity >= CHUNK_ROWS);
     const doubles = new Float64Array(memory.buffer, memory.byteOffset, rows * this.#rowDoubles);
     if (this.#capacity < CHUNK_ROWS && young !== undefined) {
       doubles.set(young);

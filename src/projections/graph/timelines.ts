@@ -415,6 +415,7 @@ function write(table: Records, row: number, period: Period, lsn: number, content
   doubles[offset + LSN] = lsn;
   ints[offset * 2 + CONTENT] = content;
   ints[offset * 2 + NEXT] = next;
+  table.note(row);
 }
 
 function copy(from: Records, index: number, to: Records, row: number): void {

@@ -1,7 +1,8 @@
-import { cpSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { StoreError } from "../../../src/errors.js";
 import { type Graph, openReader, openStore, type Store } from "../../../src/index.js";
+import { readCheckpoint } from "../../../src/projections/checkpoint-file.js";
 import { assert, rejects, sameBytes } from "../../support/assert.js";
 import { suite } from "../../support/suite.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
@@ -42,11 +43,22 @@ function answers(graph: Graph, { id, versions }: Filled): unknown[] {
   });
 }
 
-function checkpointFile(directory: string): string {
+/** What the graph's only checkpoint holds. */
+async function stateIn(directory: string): Promise<Buffer> {
   const folder = join(directory, "projections", "graph");
   const [name = "", ...others] = readdirSync(folder);
   assert.equal(others, []);
-  return join(folder, name);
+  const reading = await readCheckpoint(
+    join(folder, name),
+    async () => null,
+    async (chunks) => {
+      const all: Uint8Array[] = [];
+      for await (const chunk of chunks) all.push(chunk);
+      return Buffer.concat(all);
+    },
+  );
+  if (reading.kind !== "usable") throw new Error(JSON.stringify(reading));
+  return reading.state;
 }
 
 test("a purge is the same for other writers, readers and after reopening, from a checkpoint and without", async () => {
@@ -84,7 +96,7 @@ test("a purge is the same for other writers, readers and after reopening, from a
   await store.checkpoint();
   await other.close();
   await store.close();
-  const fromLive = readFileSync(checkpointFile(directory));
+  const fromLive = await stateIn(directory);
   {
     await using again = await openStore(directory);
     assert.equal(answers(await again.graph(), all), expected);
@@ -95,7 +107,7 @@ test("a purge is the same for other writers, readers and after reopening, from a
     assert.equal(answers(await again.graph(), all), expected);
     await again.checkpoint();
   }
-  sameBytes(readFileSync(checkpointFile(directory)), fromLive);
+  sameBytes(await stateIn(directory), fromLive);
 });
 
 test("what is refused is refused before anything is written", async () => {
