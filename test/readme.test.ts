@@ -4,6 +4,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assert } from "./support/assert.js";
+import { PostgresServer, postgresProblem } from "./support/postgres-server.js";
 import { suite } from "./support/suite.js";
 import { temporaryDirectory } from "./support/temporary-directory.js";
 
@@ -46,16 +47,40 @@ test("every example compiles", () => {
   assert.is(compileExamples(), "");
 });
 
+function runExample(index: number, environment: Readonly<Record<string, string>> = {}): string {
+  const directory = temporaryDirectory();
+  mkdirSync(join(directory, "schemas"));
+  writeFileSync(join(directory, "schemas", "shop.proto"), SCHEMA);
+  const script = join(EXAMPLES, "compiled", "build", "readme", `example-${index}.mjs`);
+  const env = { ...process.env, ...environment };
+  return execFileSync(process.execPath, [script], { cwd: directory, encoding: "utf8", env });
+}
+
+const needsPostgres = (code: string): boolean => code.includes('from "pg"');
+
 test("every example runs to its end in an empty directory", () => {
-  for (const index of examples().keys()) {
-    const directory = temporaryDirectory();
-    mkdirSync(join(directory, "schemas"));
-    writeFileSync(join(directory, "schemas", "shop.proto"), SCHEMA);
-    const script = join(EXAMPLES, "compiled", "build", "readme", `example-${index}.mjs`);
-    const output = execFileSync(process.execPath, [script], { cwd: directory, encoding: "utf8" });
+  for (const [index, code] of examples().entries()) {
+    if (needsPostgres(code)) continue;
+    const output = runExample(index);
     if (index === 0) assert.is(output, "300\n");
   }
 });
+
+const WITH_POSTGRES = "the example with PostgreSQL runs to its end beside a server";
+const problem = postgresProblem();
+if (problem !== null) test.skip(WITH_POSTGRES, problem);
+else
+  test(WITH_POSTGRES, async () => {
+    const server = new PostgresServer();
+    try {
+      await server.start();
+      const { host, user, database } = server.address;
+      const index = examples().findIndex(needsPostgres);
+      assert.is(runExample(index, { PGHOST: host, PGUSER: user, PGDATABASE: database }), "500\n");
+    } finally {
+      await server.remove();
+    }
+  });
 
 test("the two commands of a newcomer are scripts of the package", () => {
   const { scripts } = JSON.parse(readFileSync(join(PROJECT, "package.json"), "utf8")) as { scripts: object };

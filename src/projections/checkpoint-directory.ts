@@ -95,8 +95,12 @@ export class CheckpointDirectory {
 
   async remove(files: readonly string[]): Promise<void> {
     if (files.length === 0) return;
-    for (const file of files) await rm(file, { force: true });
-    await syncDirectory(this.path);
+    try {
+      for (const file of files) await rm(file, { force: true });
+      await syncDirectory(this.path);
+    } catch (cause) {
+      throw new StoreError("ERR_IO_FAILED", `a file in ${this.path} cannot be removed`, { file: this.path }, { cause });
+    }
   }
 
   /** The names of all files in it, sorted; none where there is no directory. */

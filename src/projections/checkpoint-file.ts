@@ -56,19 +56,31 @@ export async function writeCheckpoint(
   const directory = dirname(file);
   await makeDirectory(directory);
   const handle = await open(temporary, "w");
-  let writtenBytes: number;
-  try {
-    const writer = new ChunkWriter(handle, ciphers?.create() ?? null);
-    await writer.writeFacts(facts);
-    for await (const chunk of chunks instanceof Uint8Array ? [chunks] : chunks) await writer.writeState(chunk);
-    writtenBytes = await writer.end();
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  const writtenBytes = await orWithout(temporary, async () => {
+    try {
+      const writer = new ChunkWriter(handle, ciphers?.create() ?? null);
+      await writer.writeFacts(facts);
+      for await (const chunk of chunks instanceof Uint8Array ? [chunks] : chunks) await writer.writeState(chunk);
+      const bytes = await writer.end();
+      await handle.sync();
+      return bytes;
+    } finally {
+      await handle.close();
+    }
+  });
   await rename(temporary, file);
   await syncDirectory(directory);
   return writtenBytes;
+}
+
+/** Does what writes a file; when that fails, the file is removed: on a disk that is full it would take the space that the log needs. */
+export async function orWithout<Result>(file: string, write: () => Promise<Result>): Promise<Result> {
+  try {
+    return await write();
+  } catch (error) {
+    await rm(file, { force: true }).catch(() => {}); // why it could not be written is what counts
+    throw error;
+  }
 }
 
 /** Syncs a directory, so that what was created, renamed or removed in it stays so. */

@@ -134,7 +134,9 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
     const { lsn } = track;
     this.#triedLsn = lsn;
     try {
-      if (lsn !== this.#savedLsn || this.#isDirty) {
+      // Of an empty log there is a state too, and it is to take a place.
+      const isUnsaved = lsn !== this.#savedLsn || (lsn === 0 && this.#promoteTo !== null);
+      if (isUnsaved || this.#isDirty) {
         this.#isDirty = true;
         await writeCheckpoint(this.#file, track.facts(storeId), projection.encode(track.state), this.#parts.ciphers);
         this.#savedLsn = lsn;

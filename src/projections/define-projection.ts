@@ -132,7 +132,11 @@ export function singleStream<Events extends EventMap, Document>(
   const prefixes = prefixesOf(definition.streams);
   const keysOf = ({ stream }: RecordedEvent<Events>): string | null =>
     prefixes.some((prefix) => stream.startsWith(prefix)) ? stream : null;
-  return documents(definition, keysOf);
+  const streamOf = (key: string): string => {
+    if (prefixes.some((prefix) => key.startsWith(prefix))) return key;
+    throw new TypeError(`projection "${definition.name}" looks at no stream of the name "${key}"`);
+  };
+  return documents(definition, keysOf, streamOf);
 }
 
 /**
@@ -158,7 +162,11 @@ export function multiStream<Events extends EventMap, Document>(
   definition: MultiStreamDefinition<Events, Document>,
 ): Projection<ReadonlyMap<string, Document>, RecordedEvent<Events>> {
   checkFields(definition, "multiStream", ["initial", "key"], []);
-  return documents(definition, (event) => definition.key(event));
+  return documents(
+    definition,
+    (event) => definition.key(event),
+    () => null,
+  );
 }
 
 const LONE_SURROGATE = /\p{Surrogate}/u;
@@ -182,6 +190,7 @@ interface DocumentsDefinition<Document> {
 function documents<Events extends EventMap, Document>(
   definition: DocumentsDefinition<Document>,
   keysOf: (event: RecordedEvent<Events>) => string | readonly string[] | null,
+  streamOf: (key: string) => string | null,
 ): Projection<ReadonlyMap<string, Document>, RecordedEvent<Events>> {
   const { name, version } = definition;
   const codec = codecOf(definition.codec, "definition.codec");
@@ -224,6 +233,15 @@ function documents<Events extends EventMap, Document>(
     },
     encode: (state) => encodeDocuments(state, codec),
     decode: (chunks) => decodeDocuments(chunks, codec),
+    documents: {
+      streamOf: (key) => streamOf(checkedKey(key)),
+      apply: (state, event, key) => {
+        const keys = keysOf(event);
+        const isOfKey = typeof keys === "string" ? keys === key : keys?.includes(key) === true;
+        if (isOfKey) put(state, key, next(state, key, event));
+      },
+      move: (from, to, key) => put(to, key, from.get(key) ?? null),
+    },
   };
   return projection as unknown as Projection<ReadonlyMap<string, Document>, RecordedEvent<Events>>;
 }

@@ -7,6 +7,8 @@ export interface FeedEvent {
   /** The event's place in the whole store, from 1. */
   readonly lsn: number;
   readonly type: string;
+  /** Its place in its stream, from 1. */
+  readonly version?: number;
   /** Transaction time in µs since 1970. */
   readonly recordedAt: number;
   /** Absent or null: it has no subject. */
@@ -36,6 +38,11 @@ export interface EventFeed<Event extends FeedEvent = RecordedEvent> {
   readonly stateCiphers?: StateCiphers | null;
   /** The events above an LSN, in LSN order; ends when it has caught up with the watermark. */
   readBatches(after: number, options?: { readonly signal?: AbortSignal }): AsyncIterable<readonly Event[]>;
+  /** The events of one stream that are shown, by version. */
+  readStream?(
+    stream: string,
+    options: { readonly from?: number; readonly limit?: number; readonly signal: AbortSignal },
+  ): AsyncIterable<Event>;
   /** Calls the listener after the watermark moved; the returned function ends that. */
   onAdvance(listener: (watermark: number) => void): () => void;
 }

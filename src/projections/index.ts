@@ -15,6 +15,7 @@ export {
   type StateHandlers,
   singleStream,
 } from "./define-projection.js";
+export { type RebuildDocumentJobOptions, rebuildDocument } from "./document-job.js";
 export type { EventFeed, FeedEvent } from "./event-feed.js";
 export type {
   BatchBuilder,
@@ -82,7 +83,7 @@ export type { ProjectOptions } from "./inline-projections.js";
 export type { WaitOptions } from "./lsn-waiters.js";
 export { openReader, openStore, type ReaderOptions } from "./open-store.js";
 export type { RetryReport } from "./parked-events.js";
-export type { Projection } from "./projection.js";
+export type { Projection, ProjectionDocuments } from "./projection.js";
 export { type ProjectionFiles, type SavedState, setProjectionPaused } from "./projection-files.js";
 export type { ProjectionMetrics, ProjectionProgress, ProjectionStatus } from "./projection-progress.js";
 export { loadProjection, type RebuildJobOptions, rebuildProjection } from "./rebuild-job.js";
@@ -91,6 +92,7 @@ export { type RekeyOptions, rekeyStore, type StoreRekeyReport } from "./rekey-st
 export type { ProjectionRunner } from "./runner.js";
 export type { FailurePolicy, ProjectionReport, RunnerOptions } from "./runner-options.js";
 export type { ProjectionRecovery, RefusedCheckpoint } from "./runner-start.js";
+export type { RebuildDocumentOptions } from "./running-document-rebuild.js";
 export { salvageStore } from "./salvage-store.js";
 export type { Sink, SinkOptions, SinkReport } from "./sink.js";
 export type { SinkRunner, SinkStatus } from "./sink-runner.js";

@@ -2,20 +2,22 @@
 
 import { open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { makeDirectory, syncDirectory, TEMPORARY_SUFFIX } from "./checkpoint-file.js";
+import { makeDirectory, orWithout, syncDirectory, TEMPORARY_SUFFIX } from "./checkpoint-file.js";
 
 /** Writes the file, durably. */
 export async function writeMarker(directory: string, name: string, text: string): Promise<void> {
   await makeDirectory(directory);
   const path = join(directory, name);
   const temporary = `${path}${TEMPORARY_SUFFIX}`;
-  const handle = await open(temporary, "w");
-  try {
-    await handle.writeFile(Buffer.from(text));
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await orWithout(temporary, async () => {
+    const handle = await open(temporary, "w");
+    try {
+      await handle.writeFile(Buffer.from(text));
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  });
   await rename(temporary, path);
   await syncDirectory(directory);
 }

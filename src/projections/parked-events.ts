@@ -2,8 +2,8 @@
 
 import { StoreError } from "../errors.js";
 import type { ParkedEvent } from "./checkpoint-format.js";
-import type { EventFeed, FeedEvent } from "./event-feed.js";
-import type { Track } from "./track.js";
+import type { FeedEvent } from "./event-feed.js";
+import type { StillTrack } from "./still-track.js";
 
 /** What `retry` did. */
 export interface RetryReport {
@@ -13,19 +13,10 @@ export interface RetryReport {
   readonly parked: readonly ParkedEvent[];
 }
 
-interface ParkedParts<State, Event extends FeedEvent> {
-  readonly feed: EventFeed<Event>;
-  /** The newest version's track: its list is the one that is kept. */
-  readonly currentTrack: () => Track<State, Event>;
-  /** Resolves when the state may be changed, until the next await. Rejects when the projection has ended. */
-  readonly whenStill: () => Promise<void>;
-  readonly save: () => Promise<void>;
-}
-
 export class ParkedEvents<State, Event extends FeedEvent> {
-  readonly #parts: ParkedParts<State, Event>;
+  readonly #parts: StillTrack<State, Event>;
 
-  constructor(parts: ParkedParts<State, Event>) {
+  constructor(parts: StillTrack<State, Event>) {
     this.#parts = parts;
   }
 

@@ -67,6 +67,18 @@ export interface Projection<State, Event extends FeedEvent = RecordedEvent> {
    * of its own and may be kept. All pieces must be read; a throw means that the checkpoint cannot be used.
    */
   decode(chunks: AsyncIterable<Uint8Array>): State | Promise<State>;
+  /** Of a state that is a map of documents, as `singleStream` and `multiStream` make it: for rebuilding one of them. */
+  readonly documents?: ProjectionDocuments<State, Event>;
+}
+
+/** What of a projection is needed to rebuild one document. */
+export interface ProjectionDocuments<State, Event extends FeedEvent = RecordedEvent> {
+  /** The stream whose events alone make the document; null: it may be those of any. @throws TypeError where there can be no such document */
+  streamOf(key: string): string | null;
+  /** As the projection's `apply`, for the document of that key alone. */
+  apply(state: State, event: Event, key: string): void;
+  /** Puts the document of that key into another state, or removes it there where the first one has none. */
+  move(from: State, to: State, key: string): void;
 }
 
 const NAME_PATTERN = /^[a-z0-9-]{1,64}$/;
@@ -88,6 +100,12 @@ export function validateProjection<State, Event extends FeedEvent>(projection: P
   for (const method of ["prepare", "react"] as const) {
     if (projection[method] !== undefined && typeof projection[method] !== "function") {
       throw new TypeError(`projection.${method} must be a function`);
+    }
+  }
+  if (projection.documents === undefined) return;
+  for (const method of ["streamOf", "apply", "move"] as const) {
+    if (typeof projection.documents?.[method] !== "function") {
+      throw new TypeError(`projection.documents.${method} must be a function`);
     }
   }
 }

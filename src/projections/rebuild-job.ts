@@ -6,6 +6,7 @@
 import { isStoreError, StoreError } from "../errors.js";
 import {
   checkDirectory,
+  checkOptionNames,
   choiceOption,
   type EncryptionOptions,
   EventReader,
@@ -63,7 +64,7 @@ export async function rebuildProjection<State, Event extends RecordedEvent = Rec
 ): Promise<RebuildReport> {
   checkDirectory(storeDirectory);
   validateProjection(projection);
-  const { settings, encryption, schemas, keepOnAbort, ...own } = checkedOptions(options);
+  const { settings, encryption, schemas, keepOnAbort, ...own } = checkedJobOptions(options);
   const startedMs = performance.now();
   const reader = await EventReader.open(storeDirectory, schemas, graphEventCodecs, encryption);
   try {
@@ -117,7 +118,12 @@ async function buildReady<State, Event extends FeedEvent>(
   }
 }
 
-function checkedOptions(options: RebuildJobOptions): {
+/** The options, checked and complete. @throws TypeError */
+export function checkedJobOptions(
+  options: RebuildJobOptions,
+  where?: string,
+  names?: readonly string[],
+): {
   readonly settings: RebuildSettings;
   readonly encryption: EncryptionOptions | null;
   readonly schemas: readonly string[];
@@ -127,6 +133,7 @@ function checkedOptions(options: RebuildJobOptions): {
   readonly report: (report: ProjectionReport) => void;
 } {
   if (typeof options !== "object" || options === null) throw new TypeError("the options must be an object");
+  if (where !== undefined && names !== undefined) checkOptionNames(options, names, where);
   const {
     schemas = [],
     encryption = null,

@@ -15,11 +15,10 @@ const RETRY_MS = 5;
 
 /** The lock, to be released by the caller. Throws ERR_PROJECTION_REBUILDING when somebody rebuilds the projection. */
 export async function takeRebuildLock(directory: CheckpointDirectory, name: string): Promise<FileLock> {
-  await makeDirectory(directory.path);
   const path = join(directory.path, REBUILD_LOCK);
   const givesUpAtMs = performance.now() + WAIT_MS;
   for (;;) {
-    const lock = FileLock.tryTake(path);
+    const lock = await tryTake(directory, path);
     if (lock !== null) return lock;
     if (performance.now() >= givesUpAtMs) {
       throw new StoreError("ERR_PROJECTION_REBUILDING", `projection "${name}" is being rebuilt already`, {
@@ -27,6 +26,15 @@ export async function takeRebuildLock(directory: CheckpointDirectory, name: stri
       });
     }
     await delay(RETRY_MS);
+  }
+}
+
+async function tryTake(directory: CheckpointDirectory, path: string): Promise<FileLock | null> {
+  try {
+    await makeDirectory(directory.path);
+    return FileLock.tryTake(path);
+  } catch (cause) {
+    throw new StoreError("ERR_IO_FAILED", `${path} cannot be made, or not locked`, { file: path }, { cause });
   }
 }
 

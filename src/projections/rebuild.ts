@@ -13,7 +13,7 @@ import type { CheckpointDirectory } from "./checkpoint-directory.js";
 import { readCheckpoint } from "./checkpoint-file.js";
 import { CheckpointKeeper } from "./checkpoint-keeper.js";
 import type { EventFeed, FeedEvent } from "./event-feed.js";
-import { EventRate } from "./event-rate.js";
+import { ProgressMeter } from "./progress-meter.js";
 import type { Projection } from "./projection.js";
 import type { ProjectionProgress } from "./projection-progress.js";
 import { takeRebuildLock } from "./rebuild-lock.js";
@@ -22,7 +22,6 @@ import { judge } from "./runner-start.js";
 import { Track, type TrackStart } from "./track.js";
 
 const APPLY_SLICE_MS = 5;
-const PROGRESS_INTERVAL_MS = 250;
 // A throttled rebuild that is aborted ends within this.
 const THROTTLE_NAP_MS = 100;
 
@@ -54,13 +53,13 @@ export class Rebuild<State, Event extends FeedEvent> {
   readonly startLsn: number;
   readonly #parts: RebuildParts<State, Event>;
   readonly #lock: FileLock;
-  readonly #rate = new EventRate(performance.now());
-  #progressToldMs = performance.now();
+  readonly #meter: ProgressMeter;
 
   private constructor(parts: RebuildParts<State, Event>, file: string, start: TrackStart<State>, lock: FileLock) {
     const { feed, directory } = parts;
     this.#parts = parts;
     this.#lock = lock;
+    this.#meter = new ProgressMeter(parts.tellProgress);
     this.startLsn = start.lsn;
     this.track = new Track(parts.projection, start, parts.onError, parts.report);
     this.keeper = new CheckpointKeeper({
@@ -85,7 +84,7 @@ export class Rebuild<State, Event extends FeedEvent> {
       await directory.removeRebuildTemporaryFiles();
       const file = directory.rebuildOf(projection.version);
       if (fresh) await directory.remove([file]);
-      const found = fresh ? null : await read(parts, file);
+      const found = fresh ? null : await readState(parts, file);
       return new Rebuild(parts, file, found ?? { ...FROM_ZERO, state: projection.init() }, lock);
     });
   }
@@ -96,7 +95,7 @@ export class Rebuild<State, Event extends FeedEvent> {
   ): Promise<Rebuild<State, Event> | null> {
     return Rebuild.#locked(parts, async (lock) => {
       const file = parts.directory.readyOf(parts.projection.version);
-      const found = await read(parts, file);
+      const found = await readState(parts, file);
       if (found !== null) return new Rebuild(parts, file, found, lock);
       lock.release();
       return null;
@@ -117,7 +116,7 @@ export class Rebuild<State, Event extends FeedEvent> {
   }
 
   get progress(): ProjectionProgress {
-    const eventsPerSecond = Math.round(this.#rate.perSecond(performance.now()));
+    const { eventsPerSecond } = this.#meter;
     return { lsn: this.track.lsn, watermark: this.#parts.feed.watermark, eventsPerSecond };
   }
 
@@ -135,7 +134,7 @@ export class Rebuild<State, Event extends FeedEvent> {
       await this.#drain(target, signal);
     }
     signal.throwIfAborted();
-    this.#parts.tellProgress?.(this.progress);
+    this.#meter.tell(this.progress);
   }
 
   async #drain(target: number, signal: AbortSignal): Promise<void> {
@@ -159,9 +158,9 @@ export class Rebuild<State, Event extends FeedEvent> {
         if (track.startCount !== startCount) return;
         const before = track.lsn;
         index = track.apply(events, index, isThrottled ? 0 : sliceEndMs);
-        this.#rate.add(track.lsn - before, performance.now());
+        this.#meter.add(track.lsn - before);
         if (track.mustStartOver) return this.startOver();
-        this.#tellProgress();
+        this.#meter.tellDue(() => this.progress);
       }
       if (keeper.due) await this.#saveUnasked();
       if (events.length < batch.length) break;
@@ -199,14 +198,6 @@ export class Rebuild<State, Event extends FeedEvent> {
     }
   }
 
-  #tellProgress(): void {
-    const { tellProgress } = this.#parts;
-    const nowMs = performance.now();
-    if (tellProgress === null || nowMs - this.#progressToldMs < PROGRESS_INTERVAL_MS) return;
-    this.#progressToldMs = nowMs;
-    tellProgress(this.progress);
-  }
-
   /**
    * After what `approach` threw: keeps what there is when the rebuild was only interrupted, and removes it when it was cancelled or `apply` threw.
    * Frees the lock, and never throws.
@@ -242,8 +233,13 @@ function upTo<Event extends FeedEvent>(events: readonly Event[], lsn: number): r
 }
 
 /** What a file holds, or null; a file that cannot be used is reported and removed. */
-async function read<State, Event extends FeedEvent>(
-  { directory, projection, feed, report }: RebuildParts<State, Event>,
+export async function readState<State, Event extends FeedEvent>(
+  {
+    directory,
+    projection,
+    feed,
+    report,
+  }: Pick<RebuildParts<State, Event>, "directory" | "projection" | "feed" | "report">,
   file: string,
 ): Promise<TrackStart<State> | null> {
   const reading = await readCheckpoint(

@@ -1,6 +1,7 @@
 /** What a projection answers that cannot do what it is asked for. */
 
 import { isStoreError, StoreError } from "../errors.js";
+import type { FeedEvent } from "./event-feed.js";
 
 export function closedError(name: string): StoreError {
   return new StoreError("ERR_PROJECTION_CLOSED", `projection "${name}" is closed`, { projection: name });
@@ -13,6 +14,17 @@ export function readOnlyError(name: string, what: string): StoreError {
 export function timeoutError(name: string, lsn: number, reachedLsn: number, timeoutMs: number | undefined): StoreError {
   const message = `projection "${name}" reached LSN ${reachedLsn}, not ${lsn}, within ${timeoutMs} ms`;
   return new StoreError("ERR_PROJECTION_TIMEOUT", message, { projection: name, lsn, reachedLsn });
+}
+
+/** An event could not be applied. */
+export function eventError(
+  { name, version }: { readonly name: string; readonly version: number },
+  { lsn, type }: FeedEvent,
+  cause: unknown,
+): StoreError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const message = `projection "${name}" failed at LSN ${lsn}, an event of type ${type}: ${reason}`;
+  return new StoreError("ERR_PROJECTION_FAILED", message, { projection: name, version, lsn, type }, { cause });
 }
 
 /** The log could not be read. */

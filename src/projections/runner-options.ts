@@ -52,9 +52,10 @@ export interface RunnerOptions<State, Event extends FeedEvent> {
   readonly previous?: Projection<State, Event>;
   /**
    * Where another thread finds this definition: `rebuild()` folds there, and so does a start from zero, while the version before (or the empty
-   * state) serves. Default: on this loop.
+   * state) serves. `"job"`: a start from zero waits for the state that `varve projection rebuild` or `rebuildProjection` makes in a process of
+   * its own, however long that takes; it is heeded within half a second. A log of at most 1,000 LSNs is folded here all the same. Default: on this loop.
    */
-  readonly rebuildIn?: ProjectionModule;
+  readonly rebuildIn?: ProjectionModule | "job";
   /** Called at most four times a second while events are applied. */
   readonly onProgress?: (progress: ProjectionProgress) => void;
   /** Called with everything worth a line in a log. By default, failures and refused checkpoints become process warnings. */
@@ -66,7 +67,7 @@ export interface RunnerSettings<State, Event extends FeedEvent> {
   readonly onError: FailurePolicy;
   readonly checkpointEveryEvents: number;
   readonly previous: Projection<State, Event> | null;
-  readonly rebuildIn: ProjectionModule | null;
+  readonly rebuildIn: ProjectionModule | "job" | null;
   readonly onProgress: ((progress: ProjectionProgress) => void) | null;
   readonly onReport: (report: ProjectionReport) => void;
 }
@@ -91,7 +92,7 @@ export function settingsOf<State, Event extends FeedEvent>(
     if (previous.name !== projection.name) throw new TypeError("option previous must have the projection's name");
     if (previous.version === projection.version) throw new TypeError("option previous must have another version");
   }
-  if (rebuildIn !== undefined) checkModule(rebuildIn, "rebuildIn");
+  if (rebuildIn !== undefined && rebuildIn !== "job") checkModule(rebuildIn, "rebuildIn");
   if (onProgress !== undefined && typeof onProgress !== "function")
     throw new TypeError("option onProgress must be a function");
   if (onReport !== undefined && typeof onReport !== "function")

@@ -25,21 +25,24 @@ import type { ParkedEvent } from "./checkpoint-format.js";
 import type { CheckpointKeeper } from "./checkpoint-keeper.js";
 import { ControlWatch } from "./control-watch.js";
 import type { EventFeed, FeedEvent } from "./event-feed.js";
-import { EventRate } from "./event-rate.js";
-import { LsnWaiters, type WaitOptions } from "./lsn-waiters.js";
+import type { WaitOptions } from "./lsn-waiters.js";
+import { Milestones } from "./milestones.js";
 import { ParkedEvents, type RetryReport } from "./parked-events.js";
 import { PauseSwitch } from "./pause-switch.js";
+import { ProgressMeter } from "./progress-meter.js";
 import type { ProjectionMetrics, ProjectionProgress, ProjectionStatus } from "./projection-progress.js";
 import type { RebuildOptions, RebuildReport } from "./rebuild-options.js";
-import { closedError, feedError, readOnlyError, timeoutError } from "./runner-errors.js";
+import { closedError, feedError, readOnlyError } from "./runner-errors.js";
 import type { RunnerParts } from "./runner-parts.js";
 import type { ProjectionRecovery } from "./runner-start.js";
+import { type RebuildDocumentOptions, rebuildRunningDocument } from "./running-document-rebuild.js";
 import { RunningRebuild } from "./running-rebuild.js";
+import type { StillTrack } from "./still-track.js";
 import type { Track } from "./track.js";
+import { Wakeup } from "./wakeup.js";
 
 // Long enough to be worth it, short enough that the writer's completions do not wait noticeably.
 const APPLY_SLICE_MS = 5;
-const PROGRESS_INTERVAL_MS = 250;
 const HANDOVER_EVENTS = 1000;
 
 /** A running projection; made by `startProjection`. */
@@ -48,62 +51,67 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   readonly #feed: EventFeed<Event>;
   readonly #rebuild: RunningRebuild<State, Event>;
   readonly #parkedEvents: ParkedEvents<State, Event>;
+  readonly #still: StillTrack<State, Event>;
   readonly #pausing: PauseSwitch;
   readonly #watch: ControlWatch | null;
-  readonly #processed = new LsnWaiters();
-  readonly #caughtUp = new LsnWaiters();
-  /** How far it has heard of what is forgotten; a state that is rebuilt does not unhear it. */
-  readonly #heard = new LsnWaiters();
+  readonly #milestones: Milestones;
+  readonly #meter: ProgressMeter;
   readonly #stopping = new AbortController();
-  readonly #rate = new EventRate(performance.now());
   readonly #unsubscribe: () => void;
   readonly #feeding: Promise<void>[] = [];
   #current: Track<State, Event>;
   #keeper: CheckpointKeeper<State, Event> | null;
-  /** The newest version waits for a thread that builds it, and is fed nothing meanwhile. */
+  /** The newest version waits for a thread or a job that builds it, and is fed nothing meanwhile. */
   #isBuiltElsewhere = false;
+  /** How many want the newest version to stand still. */
+  #holdCount = 0;
   #adoption: { resolve(): void; reject(error: unknown): void } | null = null;
   #serving: Track<State, Event>;
   #status: ProjectionStatus = "catching-up";
   #error: StoreError | null = null;
   #handingOver = false;
   #closed: Promise<void> | null = null;
-  #progressToldMs = Number.NEGATIVE_INFINITY;
-  #wakers: (() => void)[] = [];
+  /** Of the watermark that has moved, of a pause that ended, or of closing. */
+  readonly #wakeup = new Wakeup();
 
   /** @internal Use `startProjection`. */
   constructor(parts: RunnerParts<State, Event>) {
     this.#parts = parts;
     this.#feed = parts.feed;
     this.#current = parts.current;
+    this.#milestones = new Milestones(parts.current.projection.name);
+    this.#meter = new ProgressMeter(parts.tellProgress);
     this.#keeper = parts.keeper;
-    this.#pausing = new PauseSwitch(parts.directory, parts.isPaused, () => this.#wake());
+    this.#pausing = new PauseSwitch(parts.directory, parts.isPaused, () => this.#wakeup.wake());
     this.#serving = parts.previous ?? parts.current;
-    this.#unsubscribe = parts.feed.onAdvance(() => this.#wake());
+    this.#unsubscribe = parts.feed.onAdvance(() => this.#wakeup.wake());
     this.#tellWaiters();
     const { onError, checkpointEveryEvents, rebuildIn } = parts.settings;
     this.#rebuild = new RunningRebuild({
       feed: parts.feed,
       directory: parts.directory,
       projection: parts.current.projection,
-      ...{ onError, checkpointEveryEvents, rebuildIn },
+      ...{ onError, checkpointEveryEvents, rebuildIn: rebuildIn === "job" ? null : rebuildIn },
       reactions: parts.reactions,
       report: parts.report,
       stopping: this.#stopping.signal,
       distance: HANDOVER_EVENTS,
       adopt: (track, keeper) => this.#adopt(track, keeper),
     });
-    this.#parkedEvents = new ParkedEvents({
+    this.#still = {
       feed: parts.feed,
       currentTrack: () => this.#current,
+      hold: () => this.#hold(),
       whenStill: () => this.#whenStill(),
       save: () => this.#saveChanged(),
-    });
+    };
+    this.#parkedEvents = new ParkedEvents(this.#still);
     this.#watch =
       parts.keeper === null ? null : new ControlWatch(parts.directory, (names) => this.#heed(new Set(names)));
     const isLong = parts.current.lsn === 0 && parts.feed.watermark > HANDOVER_EVENTS;
     this.#isBuiltElsewhere = isLong && rebuildIn !== null && parts.keeper !== null;
-    if (this.#isBuiltElsewhere) void this.#buildElsewhere();
+    // A job is somebody else's to start: what it leaves is adopted as that of any other.
+    if (this.#isBuiltElsewhere && rebuildIn !== "job") void this.#buildElsewhere();
     for (const track of new Set([this.#serving, this.#current])) this.#feeding.push(this.#follow(track));
   }
 
@@ -139,7 +147,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
 
   /** How far the newest version is. */
   get progress(): ProjectionProgress {
-    const eventsPerSecond = Math.round(this.#rate.perSecond(performance.now()));
+    const { eventsPerSecond } = this.#meter;
     return { lsn: this.#current.lsn, watermark: this.#feed.watermark, eventsPerSecond };
   }
 
@@ -177,20 +185,20 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
    * reason when that is aborted.
    */
   async whenCaughtUp(options: WaitOptions = {}): Promise<void> {
-    await this.#wait(this.#caughtUp, this.#feed.watermark, options);
+    await this.#milestones.whenCaughtUp(this.#feed.watermark, options);
   }
 
   /** Resolves once `state` reflects this LSN, for reading one's own writes. Rejects as `whenCaughtUp` does. */
   async whenProcessed(lsn: number, options: WaitOptions = {}): Promise<void> {
     if (!Number.isSafeInteger(lsn) || lsn < 0) throw new TypeError("lsn must be a safe integer, 0 or more");
-    await this.#wait(this.#processed, lsn, options);
+    await this.#milestones.whenProcessed(lsn, options);
   }
 
   /** @internal Resolves once what was forgotten up to this LSN is in no state and no checkpoint of this projection; also when it has failed or closed. */
   async whenForgotten(lsn: number, keyIds: readonly string[]): Promise<void> {
     await this.#rebuild.forget(keyIds);
     // One that stands still would not come to the event that says so.
-    if (!this.#pausing.isPaused) await this.#wait(this.#heard, lsn, {}).catch(() => {});
+    if (!this.#pausing.isPaused) await this.#milestones.whenHeard(lsn).catch(() => {});
     else if ([this.#current, this.#serving].some((track) => track.hasTraceOf(keyIds))) await this.#startOver({ lsn });
   }
 
@@ -215,6 +223,30 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   async rebuild(options: RebuildOptions = {}): Promise<RebuildReport> {
     this.#requireWritable("are not rebuilt");
     return this.#rebuild.start(options, true);
+  }
+
+  /**
+   * Folds one document of a projection of documents (`singleStream`, `multiStream`) anew from its first event on, and puts it in the place of
+   * the one that is there: the others are as they were. Of a stream only its own events are read, unless some of them were truncated; of another
+   * key, the log. It is of the newest version. Resolves with the LSN that the state reflected then, when that is durable.
+   *
+   * Parked events stay parked and out of it; under the policy "skip" it leaves out what a handler throws at, without counting that once more.
+   *
+   * @throws TypeError for a key that can have no document, a wrong option, or a projection without documents; the signal's reason
+   * @throws StoreError `ERR_PROJECTION_FAILED` when a handler throws under the policies "stop" and "park": the document is as it was, and the
+   *   projection goes on; `ERR_PROJECTION_CHECKPOINT`: it serves, and is saved later; `ERR_PROJECTION_CLOSED`, `ERR_STORE_READ_ONLY`
+   *
+   * @example
+   * ```ts
+   * await running.rebuildDocument("order-7");
+   * ```
+   */
+  async rebuildDocument(key: string, options: RebuildDocumentOptions = {}): Promise<number> {
+    this.#requireWritable("are not rebuilt");
+    if (this.#error !== null) throw this.#error;
+    const { report, settings } = this.#parts;
+    const host = { ...this.#still, report, onError: settings.onError, stopping: this.#stopping.signal };
+    return rebuildRunningDocument(host, key, options);
   }
 
   /**
@@ -292,9 +324,9 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     this.#stopping.abort();
     this.#unsubscribe();
     this.#watch?.stop();
-    this.#wake();
+    this.#wakeup.wake();
     this.#adoption?.reject(closedError(this.#name));
-    for (const waiters of [this.#processed, this.#caughtUp, this.#heard]) waiters.fail(closedError(this.#name));
+    this.#milestones.fail(closedError(this.#name), true);
     await this.#rebuild.settled();
     await Promise.all(this.#feeding);
     try {
@@ -311,10 +343,10 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   async #follow(track: Track<State, Event>): Promise<void> {
     try {
       while (this.#goesOn(track)) {
-        if (this.#isHeldUp(track)) await this.#advance();
+        if (this.#isHeldUp(track)) await this.#wakeup.next();
         else if (track.lsn < this.#feed.watermark) await this.#drain(track, this.#feed.watermark);
         else if (track === this.#current && !this.#isSettled) await this.#goLive();
-        else await this.#advance();
+        else await this.#wakeup.next();
       }
     } catch (error) {
       // Closing aborts a read that is under way.
@@ -328,7 +360,8 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   }
 
   #isHeldUp(track: Track<State, Event>): boolean {
-    return this.#pausing.isPaused || (this.#isBuiltElsewhere && track === this.#current);
+    const isHeld = this.#isBuiltElsewhere || this.#holdCount > 0;
+    return this.#pausing.isPaused || (isHeld && track === this.#current);
   }
 
   /** The newest track serves, and has been near the watermark. */
@@ -384,7 +417,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     this.#serving = this.#current;
     this.#handingOver = true;
     for (const track of tracks) track.startOver();
-    for (const waiters of [this.#processed, this.#caughtUp]) waiters.startOver();
+    this.#milestones.startOver();
     if (this.#status === "live") this.#status = "catching-up";
     try {
       await this.#keeper?.discard();
@@ -392,7 +425,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
       const message = `projection "${this.#name}" could not remove its checkpoints, which have something of a forgotten subject`;
       throw new StoreError("ERR_PROJECTION_FAILED", message, { projection: this.#name, lsn }, { cause });
     }
-    this.#heard.reach(lsn);
+    this.#milestones.hear(lsn);
     report({ kind: "started-over", lsn });
   }
 
@@ -402,9 +435,9 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
       return track.apply(events, from, untilMs);
     } finally {
       // Also when an event failed: those before it have been applied.
-      if (track === this.#current) this.#rate.add(track.lsn - before, performance.now());
+      if (track === this.#current) this.#meter.add(track.lsn - before);
       this.#tellWaiters();
-      this.#tellProgress();
+      this.#meter.tellDue(() => this.progress);
     }
   }
 
@@ -415,8 +448,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     if (this.#current.lsn < this.#serving.lsn) return;
     this.#serving = this.#current;
     this.#status = "live";
-    this.#progressToldMs = Number.NEGATIVE_INFINITY;
-    this.#tellProgress();
+    this.#meter.tell(this.progress);
     this.#tellWaiters();
     if (this.#keeper === null) return;
     const hasPlaceToTake = this.#keeper.promote();
@@ -447,12 +479,12 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     if (this.#error !== null) {
       this.#error = null;
       this.#status = "catching-up";
-      for (const waiters of [this.#processed, this.#caughtUp, this.#heard]) waiters.recover();
+      this.#milestones.recover();
     }
     const takenOver = new Promise<void>((resolve, reject) => {
       this.#adoption = { resolve, reject };
     });
-    this.#wake();
+    this.#wakeup.wake();
     this.#feeding.push(this.#follow(track));
     await takenOver;
   }
@@ -465,7 +497,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
       if (this.#stopping.signal.aborted) return;
       this.#parts.report({ kind: "rebuild-failed", error });
       this.#isBuiltElsewhere = false;
-      this.#wake();
+      this.#wakeup.wake();
     }
   }
 
@@ -490,6 +522,14 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     if (this.#error !== null) throw this.#error;
   }
 
+  #hold(): () => void {
+    this.#holdCount += 1;
+    return () => {
+      this.#holdCount -= 1;
+      this.#wakeup.wake();
+    };
+  }
+
   async #saveChanged(): Promise<void> {
     this.#keeper?.touch();
     await this.#keeper?.save();
@@ -512,9 +552,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     this.#error = error;
     this.#adoption?.reject(error);
     this.#adoption = null;
-    this.#caughtUp.fail(error);
-    if (this.#serving === track) this.#processed.fail(error);
-    this.#heard.fail(error);
+    this.#milestones.fail(error, this.#serving === track);
   }
 
   /** For a checkpoint that no caller waits for: its failure is reported, and the next one is tried when it is due. */
@@ -529,31 +567,8 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     }
   }
 
-  /** Resolves when the watermark has moved, or the projection is being closed. */
-  #advance(): Promise<void> {
-    return new Promise((resolve) => this.#wakers.push(resolve));
-  }
-
-  #wake(): void {
-    for (const waker of this.#wakers.splice(0)) waker();
-  }
-
   #tellWaiters(): void {
-    this.#processed.reach(this.#serving.lsn);
-    if (this.#serving === this.#current) this.#caughtUp.reach(this.#current.lsn);
-    this.#heard.reach(Math.min(this.#serving.lsn, this.#current.lsn));
-  }
-
-  #tellProgress(): void {
-    const { tellProgress } = this.#parts;
-    const nowMs = performance.now();
-    if (tellProgress === null || nowMs - this.#progressToldMs < PROGRESS_INTERVAL_MS) return;
-    this.#progressToldMs = nowMs;
-    tellProgress(this.progress);
-  }
-
-  #wait(waiters: LsnWaiters, lsn: number, options: WaitOptions): Promise<void> {
-    return waiters.wait(lsn, options, (reached) => timeoutError(this.#name, lsn, reached, options.timeoutMs));
+    this.#milestones.reach(this.#serving.lsn, this.#current.lsn, this.#serving === this.#current);
   }
 }
 

@@ -21,6 +21,7 @@ import {
   validateSink,
 } from "./sink.js";
 import { claimName } from "./start-projection.js";
+import { Wakeup } from "./wakeup.js";
 
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 10_000;
@@ -49,7 +50,7 @@ export class SinkRunner<Event extends FeedEvent> {
   #lsn: number;
   #attempts = 0;
   #closed: Promise<void> | null = null;
-  #wakers: (() => void)[] = [];
+  readonly #wakeup = new Wakeup();
 
   private constructor(
     feed: EventFeed<Event>,
@@ -66,7 +67,7 @@ export class SinkRunner<Event extends FeedEvent> {
     this.#storedLsn = position;
     this.#lsn = position;
     this.#processed.reach(position);
-    this.#unsubscribe = feed.onAdvance(() => this.#wake());
+    this.#unsubscribe = feed.onAdvance(() => this.#wakeup.wake());
     this.#feeding = this.#follow();
   }
 
@@ -131,7 +132,7 @@ export class SinkRunner<Event extends FeedEvent> {
     this.#status = "closing";
     this.#stopping.abort();
     this.#unsubscribe();
-    this.#wake();
+    this.#wakeup.wake();
     this.#processed.fail(closedError(this.#sink.name));
     await this.#feeding;
     this.#status = "closed";
@@ -143,7 +144,7 @@ export class SinkRunner<Event extends FeedEvent> {
     while (!signal.aborted) {
       try {
         if (this.#lsn < this.#feed.watermark) await this.#drain(this.#feed.watermark);
-        else await this.#advance();
+        else await this.#wakeup.next();
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof CommitFailure)) return this.#fail(error);
@@ -246,14 +247,6 @@ export class SinkRunner<Event extends FeedEvent> {
     return this.#processed.wait(lsn, options, (reached) =>
       timeoutError(this.#sink.name, lsn, reached, options.timeoutMs),
     );
-  }
-
-  #advance(): Promise<void> {
-    return new Promise((resolve) => this.#wakers.push(resolve));
-  }
-
-  #wake(): void {
-    for (const waker of this.#wakers.splice(0)) waker();
   }
 }
 

@@ -164,13 +164,7 @@ export class StreamSnapshots {
       await directory.removeTemporaryFiles(false);
     }
     this.#temporarySuffix ??= `.${randomBytes(8).toString("hex")}${TEMPORARY_SUFFIX}`;
-    const temporary = `${file}${this.#temporarySuffix}`;
-    try {
-      await writeCheckpoint(file, facts, bytes, this.#place.stateCiphers, temporary);
-    } catch (error) {
-      await directory.remove([temporary]).catch(() => {}); // why it could not be written is what counts
-      throw error;
-    }
+    await writeCheckpoint(file, facts, bytes, this.#place.stateCiphers, `${file}${this.#temporarySuffix}`);
     // The key goes before the files are looked through for it. So either they find this one, or it is known here by now.
     if (traces(facts.subjectKeys ?? [], (id) => this.#place.isForgotten(id))) await directory.remove([file]);
   }

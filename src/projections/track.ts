@@ -5,11 +5,12 @@
  */
 
 import { assert } from "../assert.js";
-import { isStoreError, StoreError } from "../errors.js";
+import { isStoreError, type StoreError } from "../errors.js";
 import { SUBJECT_FORGOTTEN } from "../events/index.js";
 import type { CheckpointFacts, ParkedEvent, Witness } from "./checkpoint-format.js";
 import type { FeedEvent } from "./event-feed.js";
 import type { Projection } from "./projection.js";
+import { eventError } from "./runner-errors.js";
 import type { FailurePolicy, ProjectionReport } from "./runner-options.js";
 import { type SubjectTrace, SubjectTraces } from "./subject-traces.js";
 
@@ -140,6 +141,13 @@ export class Track<State, Event extends FeedEvent> {
     return null;
   }
 
+  /** Takes the document of that key as it is in another state; of the same events, less those that are parked. */
+  takeDocument(from: State, key: string): void {
+    const { documents } = this.projection;
+    assert(documents !== undefined, "the projection has documents");
+    documents.move(from, this.#state, key);
+  }
+
   /** Takes an event from the list of those that are parked. */
   unpark(lsn: number): void {
     this.#parked = this.#parked.filter((parked) => parked.lsn !== lsn);
@@ -264,13 +272,7 @@ export class Track<State, Event extends FeedEvent> {
   }
 
   #failure(event: Event, cause: unknown): StoreError {
-    const { name, version } = this.projection;
-    return new StoreError(
-      "ERR_PROJECTION_FAILED",
-      `projection "${name}" failed at LSN ${event.lsn}, an event of type ${event.type}: ${messageOf(cause)}`,
-      { projection: name, version, lsn: event.lsn, type: event.type },
-      { cause },
-    );
+    return eventError(this.projection, event, cause);
   }
 }
 

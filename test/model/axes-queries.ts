@@ -5,7 +5,7 @@ import type { Graph } from "../../src/index.js";
 import type { Chronicle } from "../../src/projections/graph/chronicle.js";
 import type { GraphView } from "../../src/projections/graph/graph-view.js";
 import { lineageOf } from "../../src/projections/graph/lineage.js";
-import type { NodeQuery } from "../../src/projections/graph/node-filter.js";
+import type { NodeQuery, PropertyConditions } from "../../src/projections/graph/node-filter.js";
 import type { Answer, Subjects } from "./compare.js";
 import type { Choices } from "./model-history.js";
 import {
@@ -24,17 +24,22 @@ const DIRECTIONS = ["out", "in", "both"] as const;
 const STEPS_MAX = 3;
 
 function someNodeQuery({ nodeLabels, keys }: Subjects, random: Choices): NodeQuery {
-  const where = Object.assign(Object.create(null), Object.fromEntries([[random.pick(keys), someRange(random)]]));
+  const where = someConditions(random.pick(keys), random);
   return {
     ...(random.integer(3) === 0 && { label: random.pick(nodeLabels) }),
     ...(random.integer(5) === 0 && { where }),
   };
 }
 
+function someConditions(key: string, random: Choices): PropertyConditions {
+  return Object.assign(Object.create(null), Object.fromEntries([[key, someRange(random)]]));
+}
+
 export function someSteps(subjects: Subjects, random: Choices): NaiveStep[] {
   return Array.from({ length: random.integer(STEPS_MAX + 1) }, () => ({
     direction: random.pick(DIRECTIONS),
     ...(random.integer(2) === 0 && { edge: random.pick(subjects.edgeLabels) }),
+    ...(random.integer(4) === 0 && { edgeWhere: someConditions(random.pick(subjects.keys), random) }),
     onto: someNodeQuery(subjects, random),
   }));
 }
@@ -43,9 +48,9 @@ export function someSteps(subjects: Subjects, random: Choices): NaiveStep[] {
 interface Buildable<Self> {
   label(label: string): Self;
   where(conditions: NonNullable<NodeQuery["where"]>): Self;
-  out(label?: string): Self;
-  in(label?: string): Self;
-  both(label?: string): Self;
+  out(label?: string, edgeWhere?: PropertyConditions): Self;
+  in(label?: string, edgeWhere?: PropertyConditions): Self;
+  both(label?: string, edgeWhere?: PropertyConditions): Self;
 }
 
 export function built<Match extends Buildable<Match>>(
@@ -58,7 +63,7 @@ export function built<Match extends Buildable<Match>>(
     return where === undefined ? labelled : labelled.where(where);
   };
   return steps.reduce(
-    (before, { direction, edge, onto }) => narrowed(before[direction](edge), onto),
+    (before, { direction, edge, edgeWhere, onto }) => narrowed(before[direction](edge, edgeWhere), onto),
     narrowed(match, start),
   );
 }

@@ -6,18 +6,20 @@
  */
 
 import type { Graph } from "../../src/index.js";
+import type { EdgeQuery } from "../../src/projections/graph/edge-filter.js";
 import type { GraphNode } from "../../src/projections/graph/entity.js";
 import type { EntityKind } from "../../src/projections/graph/graph-event-kind.js";
 import type { HistoryOptions } from "../../src/projections/graph/graph-history.js";
 import type { AsOf } from "../../src/projections/graph/graph-point.js";
 import type { GraphView } from "../../src/projections/graph/graph-view.js";
+import type { PropertyConditions } from "../../src/projections/graph/node-filter.js";
 import type { Properties } from "../../src/projections/graph/property.js";
 import type { TraverseQuery } from "../../src/projections/graph/traversal.js";
 import { duringQueries, matchQueries, overlapQueries } from "./axes-queries.js";
 import type { Choices } from "./model-history.js";
 import type { NaiveGraph } from "./naive-graph.js";
 import { NaiveView, naiveBetween, naiveChanges, naiveDiff, naiveHistory, naiveVersion } from "./naive-view.js";
-import { rangeQueries } from "./range-queries.js";
+import { rangeQueries, someRange } from "./range-queries.js";
 
 /** A `GraphState`, or the graph of a store. */
 export type AskedGraph = Pick<
@@ -78,14 +80,14 @@ const VIEW_QUERIES: Readonly<Record<string, ViewQuery>> = {
   },
   *edges(view, naive, { nodeIds, edgeLabels }, random) {
     for (const id of nodeIds) {
-      const query = { direction: random.pick(DIRECTIONS), ...someLabel(random, edgeLabels) };
-      yield [`edges(${id}, ${JSON.stringify(query)})`, [...view.edges(id, query)], naive.edges(id, query)];
+      const query = someEdgeQuery(naive, edgeLabels, random);
+      yield [`edges(${id}, ${textOf(query)})`, [...view.edges(id, query)], naive.edges(id, query)];
     }
   },
   *neighbors(view, naive, { nodeIds, edgeLabels }, random) {
     for (const id of nodeIds) {
-      const query = { direction: random.pick(DIRECTIONS), ...someLabel(random, edgeLabels) };
-      yield [`neighbors(${id}, ${JSON.stringify(query)})`, [...view.neighbors(id, query)], naive.neighbors(id, query)];
+      const query = someEdgeQuery(naive, edgeLabels, random);
+      yield [`neighbors(${id}, ${textOf(query)})`, [...view.neighbors(id, query)], naive.neighbors(id, query)];
     }
   },
   *find(view, naive, { nodeIds, nodeLabels, keys }, random) {
@@ -115,8 +117,8 @@ const VIEW_QUERIES: Readonly<Record<string, ViewQuery>> = {
   match: matchQueries,
   *degree(view, naive, { nodeIds, edgeLabels }, random) {
     for (const id of nodeIds) {
-      const query = { direction: random.pick(DIRECTIONS), ...someLabel(random, edgeLabels) };
-      yield [`degree(${id}, ${JSON.stringify(query)})`, view.degree(id, query), naive.edgesAt(id, query).length];
+      const query = someEdgeQuery(naive, edgeLabels, random);
+      yield [`degree(${id}, ${textOf(query)})`, view.degree(id, query), naive.edgesAt(id, query).length];
     }
   },
   *shortestPath(view, naive, { nodeIds, edgeLabels }, random) {
@@ -156,6 +158,23 @@ const VIEW_QUERIES: Readonly<Record<string, ViewQuery>> = {
 /** Sums are made in another order. */
 const RANK_TOLERANCE = 1e-9;
 
+function someEdgeQuery(naive: NaiveView, edgeLabels: readonly string[], random: Choices): EdgeQuery {
+  return {
+    direction: random.pick(DIRECTIONS),
+    ...someLabel(random, edgeLabels),
+    ...(random.integer(3) === 0 && { edgeWhere: someEdgeWhere(naive, random) }),
+  };
+}
+
+/** Mostly what some edge has there. */
+function someEdgeWhere(naive: NaiveView, random: Choices): PropertyConditions {
+  const held = [...naive.model.edgesById.keys()].flatMap((id) => [...(naive.value("edge", id)?.properties ?? [])]);
+  if (held.length === 0) return { name: { gte: 0 } };
+  const [key, value] = random.pick(held);
+  const wanted = random.integer(2) === 0 ? value : someRange(random, [value]);
+  return Object.assign(Object.create(null), Object.fromEntries([[key, wanted]]));
+}
+
 function someSteps(
   naive: NaiveView,
   { nodeIds, nodeLabels, edgeLabels, keys }: Subjects,
@@ -170,6 +189,7 @@ function someSteps(
     ...(random.integer(2) === 0 && someLabel(random, edgeLabels)),
     ...(random.integer(3) === 0 && onto.label !== undefined && { nodeLabel: onto.label }),
     ...(random.integer(4) === 0 && { where }),
+    ...(random.integer(3) === 0 && { edgeWhere: someEdgeWhere(naive, random) }),
   };
 }
 

@@ -2,7 +2,7 @@
 
 import type { GraphEdge, GraphNode } from "../../src/projections/graph/entity.js";
 import type { EntityKind } from "../../src/projections/graph/graph-event-kind.js";
-import type { NodeQuery } from "../../src/projections/graph/node-filter.js";
+import type { NodeQuery, PropertyConditions } from "../../src/projections/graph/node-filter.js";
 import type { NaiveGraph, NaiveRectangle } from "./naive-graph.js";
 import { naiveMatches } from "./naive-range.js";
 import { edgeOf, NaiveView, nodeOf } from "./naive-view.js";
@@ -16,6 +16,7 @@ export interface NaiveReference {
 export interface NaiveStep {
   readonly direction: "out" | "in" | "both";
   readonly edge?: string;
+  readonly edgeWhere?: PropertyConditions;
   readonly onto: NodeQuery;
 }
 
@@ -74,11 +75,11 @@ export function naiveRows(naive: NaiveView, start: NodeQuery, steps: readonly Na
   let rows: NaiveRow[] = [...naive.model.nodeIds]
     .filter((id) => isMeant(id, start))
     .map((id) => ({ nodes: [id], edges: [] }));
-  for (const { direction, edge: label, onto } of steps) {
+  for (const { direction, edge: label, edgeWhere = {}, onto } of steps) {
     rows = rows.flatMap(({ nodes, edges }) => {
       const at = nodes.at(-1) as number;
       return naive
-        .edgesAt(at, { direction, ...(label !== undefined && { label }) })
+        .edgesAt(at, { direction, ...(label !== undefined && { label }), edgeWhere })
         .map(({ id, source, target }) => ({ id, other: source === at ? target : source }))
         .filter(({ id, other }) => !edges.includes(id) && isMeant(other, onto))
         .map(({ id, other }) => ({ nodes: [...nodes, other], edges: [...edges, id] }));

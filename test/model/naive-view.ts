@@ -42,10 +42,11 @@ export class NaiveView {
   }
 
   /** The last created first; with both directions those that leave before those that come in. */
-  edgesAt(id: number, { direction = "both", label }: EdgeQuery = {}): NaiveEdge[] {
+  edgesAt(id: number, { direction = "both", label, edgeWhere = {} }: EdgeQuery = {}): NaiveEdge[] {
     const visible = [...this.model.edgesById.values()]
       .reverse()
-      .filter((edge) => (label === undefined || edge.label === label) && this.value("edge", edge.id) !== null);
+      .filter((edge) => label === undefined || edge.label === label)
+      .filter((edge) => naiveMatches(this.value("edge", edge.id), { where: edgeWhere }));
     const out = direction === "in" ? [] : visible.filter(({ source }) => source === id);
     const into = direction === "out" ? [] : visible.filter(({ target }) => target === id);
     return [...new Set([...out, ...into])];
@@ -122,7 +123,7 @@ export class NaiveView {
         (query.label === undefined || label === query.label) &&
         ids.includes(source) &&
         ids.includes(target) &&
-        this.value("edge", id) !== null,
+        naiveMatches(this.value("edge", id), { where: query.edgeWhere ?? {} }),
     );
     const edges = inside.sort((a, b) => a.id - b.id).map(({ id }) => this.edge(id));
     return { nodes: ids.map((id) => this.node(id)), edges, complete: ids.length === all.length };

@@ -1,7 +1,7 @@
 /** Rebuilds elsewhere: in a thread, in a process of its own that is killed, and going over to what they leave. */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -71,6 +71,67 @@ test("a version that is new is built in the thread from the start, while the one
   for (const report of reports) if (report.kind === "rebuild-failed") throw report.error;
   await until(() => filesOf(store).length === 1);
   assert.equal(filesOf(store), ["v2.checkpoint"]);
+  await store.close();
+});
+
+test("a version that is new waits for a job that is killed and gone on with, while the one before serves and follows", async () => {
+  const store = await filledStore(5000);
+  const before = await store.project(once);
+  await before.whenCaughtUp();
+  await before.close();
+  const running = await store.project(tenfold, { previous: once, rebuildIn: "job", onReport });
+  const aborting = new AbortController();
+  const interrupted = rebuildProjection(store.directory, tenfold, {
+    ...{ signal: aborting.signal, keepOnAbort: true, maxEventsPerSecond: 5000, checkpointEveryEvents: 500 },
+  });
+  await until(() => existsSync(join(store.directory, "projections", "sum", "v2.rebuild")));
+  aborting.abort(new Error("enough"));
+  await rejects(interrupted, ({ message }) => message === "enough");
+  const { lsn } = await store.append("numbers", { type: "Added", data: { value: 1 } });
+  await running.whenProcessed(lsn);
+  assert.equal([running.version, running.state.sum], [1, 5001]);
+  await rejects(running.whenCaughtUp({ timeoutMs: 20 }), "ERR_PROJECTION_TIMEOUT");
+  const { fromLsn } = await rebuildProjection(store.directory, tenfold);
+  assert.ok(fromLsn >= 500, `${fromLsn}`);
+  await running.whenCaughtUp();
+  assert.equal([running.version, running.state.sum], [2, 50_010]);
+  await until(() => filesOf(store).length === 1);
+  assert.equal(filesOf(store), ["v2.checkpoint"]);
+  await store.close();
+});
+
+test("one that waits for a job can be closed, or rebuilt here after all; a short log is folded here", async () => {
+  const store = await filledStore(5000);
+  const options = { rebuildIn: "job", onReport } as const;
+  const waiting = await store.project(once, options);
+  assert.is(waiting.state.sum, 0);
+  await waiting.close();
+  assert.not.ok(existsSync(join(store.directory, "projections", "sum", "v1.checkpoint")));
+  const running = await store.project(once, options);
+  await running.rebuild();
+  assert.is(running.state.sum, 5000);
+  await store.close();
+  const small = await filledStore(500);
+  const short = await small.project(once, options);
+  await short.whenCaughtUp();
+  assert.is(short.state.sum, 500);
+  await small.close();
+});
+
+test("of an empty store, here and elsewhere, and where its lock cannot be made", async () => {
+  const store = await filledStore(0);
+  const running = await store.project(once, { onReport });
+  assert.is((await running.rebuild()).lsn, 0);
+  assert.equal(filesOf(store), ["v1.checkpoint"]);
+  assert.is((await rebuildProjection(store.directory, others)).lsn, 0);
+  assert.equal(filesOf(store, "others"), ["v1.ready"]);
+  const lock = join(store.directory, "projections", "others", "rebuild.lock");
+  rmSync(lock);
+  mkdirSync(lock);
+  await rejects(rebuildProjection(store.directory, others), "ERR_IO_FAILED");
+  await store.append("numbers", { type: "Added", data: { value: 1 } });
+  await running.whenCaughtUp();
+  assert.is(running.state.sum, 1);
   await store.close();
 });
 

@@ -10,7 +10,7 @@ import { BACKUP_DIRECTORIES } from "./seed-plan.js";
 import type { SimulatedProcess } from "./simulated-process.js";
 import { idOf } from "./subject-oracle.js";
 
-const STREAM_COUNT = 6;
+export const STREAM_COUNT = 6;
 const EVENTS_MAX = 4;
 const SUBJECT_COUNT = 4;
 const PAUSE_MS_MAX = 6;

@@ -1,6 +1,6 @@
 /** Opening a store on a machine on which nothing fails, and reading all of it. */
 
-import type { Store, StoreError } from "../../src/index.js";
+import type { Projection, RecordedEvent, Store, StoreError } from "../../src/index.js";
 import { isStoreError } from "../../src/index.js";
 import type { LsnRange } from "../../src/wal/lsn-ranges.js";
 import { LATER_US } from "./caller.js";
@@ -9,7 +9,7 @@ import type { Keyring } from "./keyring.js";
 import { readLog } from "./read-log.js";
 import type { SimulatedDisk } from "./simulated-disk.js";
 import type { SimulatedProcess } from "./simulated-process.js";
-import { sums, sumsOf } from "./sums.js";
+import { snapshotSum, streamSums, sums, sumsOf } from "./sums.js";
 import type { World } from "./world.js";
 
 export const STORE_DIRECTORY = "/store";
@@ -29,6 +29,8 @@ export interface InspectionOptions {
   readonly graph: boolean;
   /** Whether a projection, from its checkpoint if there is one, is what its events say. */
   readonly sums: boolean;
+  /** Whether its documents, its snapshots and a rebuild are. Default: no. */
+  readonly engine?: boolean;
   readonly keyring: Keyring;
   /** Default: the one that is written to. */
   readonly directory?: string;
@@ -53,7 +55,15 @@ export async function inspectStore(
 async function inspect(
   process: SimulatedProcess,
   openStore: (directory: string, options: object) => Promise<Store>,
-  { segmentBytes, graph, sums: checksSums, keyring, directory = STORE_DIRECTORY, firstKey }: InspectionOptions,
+  {
+    segmentBytes,
+    graph,
+    sums: checksSums,
+    engine = false,
+    keyring,
+    directory = STORE_DIRECTORY,
+    firstKey,
+  }: InspectionOptions,
 ): Promise<Inspection | StoreError> {
   try {
     const store = await openStore(directory, {
@@ -65,6 +75,7 @@ async function inspect(
     const watermark = keyring.hasSubjects ? store.recovery.lastLsn : store.watermark;
     const events = await readLog(store.readAll({ after: horizon, through: watermark }));
     if (checksSums) await checkSums(store, watermark === store.watermark ? events : await readLog(store.readAll()));
+    if (engine) await checkEngine(store, events);
     const found = { events, watermark, horizon, graph: graph ? await describeGraph(store) : "" };
     await store.close();
     return found;
@@ -110,4 +121,33 @@ async function checkSums(store: Store, events: readonly SeenEvent[]): Promise<vo
   const expected = sumsOf(events);
   const isSame = JSON.stringify(runner.state) === JSON.stringify(expected);
   if (!isSame) throw new Violation(`a projection is not what its events say: ${JSON.stringify(runner.state)}`);
+}
+
+/** What processes that died have left of rebuilds, documents and snapshots changes nothing. */
+async function checkEngine(store: Store, events: readonly SeenEvent[]): Promise<void> {
+  const expected = sumsOf(events);
+  const streams = Object.keys(expected).filter((stream) => stream.startsWith("stream-"));
+  const documents = await store.project(
+    streamSums as unknown as Projection<ReadonlyMap<string, unknown>, RecordedEvent>,
+  );
+  await documents.whenProcessed(store.watermark);
+  const check = (what: string): void => {
+    for (const stream of streams) requireSame(what, stream, documents.state.get(stream), expected[stream]);
+    if (documents.state.size !== streams.length)
+      throw new Violation(`${what}: there are ${documents.state.size} documents`);
+  };
+  check("documents from their checkpoint");
+  for (const stream of streams) {
+    const { state } = await store.aggregateStream(stream, snapshotSum);
+    requireSame("a fold from its snapshot", stream, state, expected[stream]);
+    await documents.rebuildDocument(stream);
+  }
+  check("documents that were rebuilt one by one");
+  await documents.rebuild();
+  check("documents that were rebuilt");
+}
+
+function requireSame(what: string, stream: string, found: unknown, expected: unknown): void {
+  if (JSON.stringify(found) === JSON.stringify(expected)) return;
+  throw new Violation(`${what}: ${stream} is not what its events say: ${JSON.stringify(found)}`);
 }

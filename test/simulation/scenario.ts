@@ -6,6 +6,7 @@
 import { Attestation } from "./attestation.js";
 import { rotBit } from "./bit-rot.js";
 import { type Chance, chance } from "./chance.js";
+import type { EngineCounts } from "./engine-caller.js";
 import { History, Violation } from "./history.js";
 import { type Inspection, inspectStore, manifestIn, STORE_DIRECTORY } from "./inspection.js";
 import { Keyring } from "./keyring.js";
@@ -15,6 +16,7 @@ import { planOf, type SeedPlan, SUBJECT_KEYS_FILE } from "./seed-plan.js";
 import { Session, type SessionPlace } from "./session.js";
 import { SimulatedDisk } from "./simulated-disk.js";
 import { CRASH_KINDS } from "./simulated-file.js";
+import { SinkDatabase } from "./sink-database.js";
 import type { Total } from "./total.js";
 import { Upkeep } from "./upkeep.js";
 import { World } from "./world.js";
@@ -62,6 +64,8 @@ class Scenario {
   readonly #keyring: Keyring;
   readonly #nonces = new NonceBook();
   readonly #upkeep: Upkeep;
+  readonly #database = new SinkDatabase();
+  readonly #engineCounts: EngineCounts = { rebuilds: 0, documentRebuilds: 0, snapshotFolds: 0 };
   readonly #counts = {
     powerCuts: 0,
     deaths: 0,
@@ -120,6 +124,8 @@ class Scenario {
       nonceKeys: this.#nonces.keyCount,
       rotations: this.#counts.rotations,
       ...this.#upkeep.counts,
+      ...this.#engineCounts,
+      sinkCommits: this.#database.commits,
       ...this.#history.subjects.counts,
       faults: Object.fromEntries(counts),
     };
@@ -207,6 +213,8 @@ class Scenario {
       plan: this.#plan,
       directory: STORE_DIRECTORY,
       keyring: this.#keyring,
+      database: this.#database,
+      engineCounts: this.#engineCounts,
       onRotated: () => this.#counts.rotations++,
       onBackedUp: (directory, report) => this.#upkeep.backedUp(directory, report),
       onRefusal: (error) => this.#refused(error),
@@ -274,7 +282,14 @@ class Scenario {
     const { world } = this;
     this.#counts.verifications++;
     const { segmentBytes, hasGraph, hasProjections, hasRetention } = this.#plan;
-    const wanted = { segmentBytes, graph: hasGraph, sums: hasProjections && !hasRetention, keyring: this.#keyring };
+    const engine = this.#plan.engineSteps > 0;
+    const wanted = {
+      segmentBytes,
+      graph: hasGraph,
+      sums: hasProjections && !hasRetention,
+      engine,
+      keyring: this.#keyring,
+    };
     const inspection = await inspectStore(world, disk, wanted, (bytes) =>
       this.#history.sawVoids(manifestIn(bytes).voids),
     );
@@ -289,6 +304,7 @@ class Scenario {
     const isWhole = damages.length === 0 && !counts.has("readError");
     const lostAbove = isWhole ? Number.POSITIVE_INFINITY : this.#attestation.lsn;
     const mayBeGone = (lsn: number, incarnation: number): boolean => this.#attestation.mayBeGone(lsn, incarnation);
+    if (engine) this.#database.check(events, watermark);
     this.#counts.kept += this.#history.check(events, watermark, { lostAbove, horizon, mayBeGone }).unacknowledged;
     return inspection;
   }

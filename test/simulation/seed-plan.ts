@@ -10,8 +10,8 @@ export const BACKUP_DIRECTORIES: readonly string[] = ["/backup-a", "/backup-b"];
 export const SUBJECT_SEEDS = 1_000_000;
 /** Above it the log of such a store is damaged as well, and its end rots before it is repaired. */
 export const DAMAGED_SUBJECT_SEEDS = 2_000_000;
-/** Those above it are of others. */
-const OTHER_SEEDS = 3_000_000;
+/** Above it read models are rebuilt, folded, snapshotted and fed to a database beside the callers. */
+export const ENGINE_SEEDS = 3_000_000;
 export const SUBJECT_KEYS_FILE = "/subjects";
 /** Where bits rot in a store with subjects: the log, whatever is beside it. What is damaged of the key file is gone, as documented. */
 const LOG_FILES: readonly string[] = ["/store/wal/", "/store/log/", "/store/manifest-"];
@@ -46,6 +46,8 @@ export interface SeedPlan {
   readonly rottenEnds: number;
   /** Where bits rot on the disk. */
   readonly rotting: readonly string[];
+  /** Steps of what is done to read models in one life of a process; 0: nothing is. */
+  readonly engineSteps: number;
   /** Of events in a store with subjects, that it is about one; 0: it has none. */
   readonly subjects: number;
   /** Of steps, that a subject is forgotten. */
@@ -113,6 +115,23 @@ function withSubjects(plan: SeedPlan, seed: number): SeedPlan {
   };
 }
 
+/** Nothing is damaged, and nothing leaves the log: each state is judged by a fold of all events. */
+function withEngine(plan: SeedPlan, seed: number): SeedPlan {
+  const random = chance(seed, "engine");
+  return {
+    ...plan,
+    isDamaging: false,
+    rates: plan.isDamaging ? NO_FAULTS : { ...plan.rates, readError: 0 },
+    hasProjections: true,
+    hasRetention: false,
+    hasGraph: false,
+    checkpoints: random.pick([0, 0.03, 0.1]),
+    backups: 0,
+    repairs: 0,
+    engineSteps: 4 + random.integer(12),
+  };
+}
+
 /** What a device does to the log of a store with subjects. */
 function withDamage(plan: SeedPlan, seed: number): SeedPlan {
   const random = chance(seed, "damage");
@@ -131,7 +150,8 @@ function withDamage(plan: SeedPlan, seed: number): SeedPlan {
 
 export function planOf(seed: number): SeedPlan {
   const plan = plainPlanOf(seed);
-  if (seed <= SUBJECT_SEEDS || seed > OTHER_SEEDS) return plan;
+  if (seed > ENGINE_SEEDS) return withEngine(plan, seed);
+  if (seed <= SUBJECT_SEEDS) return plan;
   const subjects = withSubjects(plan, seed);
   return seed > DAMAGED_SUBJECT_SEEDS ? withDamage(subjects, seed) : subjects;
 }
@@ -166,6 +186,7 @@ function plainPlanOf(seed: number): SeedPlan {
     ...secretsOf(seed),
     rottenEnds: 0,
     rotting: ["/"],
+    engineSteps: 0,
     subjects: 0,
     forgettings: 0,
   };

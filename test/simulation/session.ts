@@ -1,15 +1,17 @@
 /** The life of one writer's process: it opens the store, calls it, closes it or not, and may begin again. */
 
-import type { BackupReport, Store } from "../../src/index.js";
+import type { BackupReport, ProjectionRunner, RecordedEvent, Store } from "../../src/index.js";
 import { isStoreError, type StoreErrorCode } from "../../src/index.js";
 import { Caller, SAYS_DAMAGED, thrownBy } from "./caller.js";
 import { type Chance, chance } from "./chance.js";
+import { EngineCaller, type EngineCounts } from "./engine-caller.js";
 import type { History } from "./history.js";
 import type { Keyring } from "./keyring.js";
 import { seenEvent } from "./read-log.js";
 import type { SeedPlan } from "./seed-plan.js";
 import type { SimulatedProcess } from "./simulated-process.js";
-import { sums } from "./sums.js";
+import type { SinkDatabase } from "./sink-database.js";
+import { type Sums, sums } from "./sums.js";
 import type { World } from "./world.js";
 
 const OPEN_TRIES_MAX = 60;
@@ -39,6 +41,9 @@ export interface SessionPlace {
   /** Something cannot be read. */
   readonly onCorrupt: (error: Error & { readonly code: string }) => void;
   readonly onOpened: (row: string) => void;
+  /** Of the sink in seeds with read models. */
+  readonly database: SinkDatabase;
+  readonly engineCounts: EngineCounts;
   readonly onRotated: () => void;
   readonly onBackedUp: (directory: string, report: BackupReport) => void;
 }
@@ -109,13 +114,24 @@ export class Session {
     const { history, keyring, onCorrupt, onRotated, onBackedUp } = this.#place;
     const life = `${this.#name}-${this.#openings++}`;
     const subscription = this.#chance.integer(3) === 0 ? this.#subscribe(store) : null;
-    if (plan.hasProjections) await this.#tolerate("project", () => store.project(sums, { checkpointEveryEvents: 40 }));
+    let running: ProjectionRunner<Sums, RecordedEvent> | null = null;
+    if (plan.hasProjections) {
+      await this.#tolerate("project", async () => {
+        running = await store.project(sums, { checkpointEveryEvents: 40 });
+      });
+    }
     const callers = Array.from({ length: 1 + this.#chance.integer(CALLERS_MAX) }, (_, caller) => {
       const name = `${life}-${caller}`;
       const random = chance(this.#place.world.seed, `caller ${name}`);
       const parts = { history, chance: random, name, plan, keyring, onCorrupt, onRotated, onBackedUp };
       return new Caller(this.process, store, parts).run();
     });
+    if (plan.engineSteps > 0) {
+      const { database, engineCounts: counts, world } = this.#place;
+      const random = chance(world.seed, `engine ${life}`);
+      const parts = { chance: random, steps: plan.engineSteps, database, counts, onCorrupt };
+      callers.push(new EngineCaller(this.process, store, running, parts).run());
+    }
     await Promise.all(callers);
     void subscription;
   }

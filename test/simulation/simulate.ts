@@ -1,7 +1,8 @@
 /**
  * The simulation by itself: `npm run simulate -- --seeds 2000 [--first 1] [--processes 2] [--exhaustive]`. The processes share the seeds. `SEED=17 npm run simulate`
  * replays one and, when it fails, prints the last things that happened. Of seeds below a million every eighth is followed by one with subjects: itself
- * and a million, every sixteenth by one whose log is damaged as well: itself and two million. `--first 1000001` and `--first 2000001` run those alone.
+ * and a million, every sixteenth by one whose log is damaged as well: itself and two million, and every eighth by one with read models: itself and three
+ * million. `--first 1000001`, `--first 2000001` and `--first 3000001` run those alone.
  */
 
 import { fork } from "node:child_process";
@@ -9,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { runExhaustively, SMALL_HISTORY } from "./exhaustive.js";
 import { runSeed, SeedFailure } from "./scenario.js";
-import { DAMAGED_SUBJECT_SEEDS, planOf, SUBJECT_SEEDS } from "./seed-plan.js";
+import { DAMAGED_SUBJECT_SEEDS, ENGINE_SEEDS, planOf, SUBJECT_SEEDS } from "./seed-plan.js";
 import { addReport, emptyTotal, type Total } from "./total.js";
 import { loadStores } from "./world.js";
 
@@ -17,6 +18,7 @@ const PART = "SIMULATE_PART";
 /** Every so many of the crash states is cut again, at each moment of its recovery. */
 const RECOVERY_EVERY = 60;
 const SUBJECTS_EVERY = 8;
+const ENGINE_EVERY = 8;
 const DAMAGED_SUBJECTS_EVERY = 16;
 
 interface Part {
@@ -59,6 +61,7 @@ async function runPart(part: number, processes: number, first: number, seeds: nu
     if (seed >= SUBJECT_SEEDS) continue;
     if (index % SUBJECTS_EVERY === 0) await run(SUBJECT_SEEDS + seed);
     if (index % DAMAGED_SUBJECTS_EVERY === 0) await run(DAMAGED_SUBJECT_SEEDS + seed);
+    if (index % ENGINE_EVERY === ENGINE_EVERY / 2) await run(ENGINE_SEEDS + seed);
   }
   return { total, failures };
 }

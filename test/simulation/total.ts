@@ -34,6 +34,12 @@ export interface Total {
   readonly lostLsns: number;
   /** How often one of these three was cut off. */
   readonly cuts: number;
+  /** Of whole projections, and of single documents, that came to their end. */
+  readonly rebuilds: number;
+  readonly documentRebuilds: number;
+  /** Folds of streams from snapshots, each compared with its events. */
+  readonly snapshotFolds: number;
+  readonly sinkCommits: number;
   /** Of subjects, acknowledged. */
   readonly forgettings: number;
   /** Of events of subjects, by anybody; and of these, without content. */
@@ -64,6 +70,10 @@ export function emptyTotal(): Total {
     repairs: 0,
     lostLsns: 0,
     cuts: 0,
+    rebuilds: 0,
+    documentRebuilds: 0,
+    snapshotFolds: 0,
+    sinkCommits: 0,
     forgettings: 0,
     readings: 0,
     forgottenReadings: 0,

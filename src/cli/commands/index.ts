@@ -8,6 +8,7 @@ import { backupCommand } from "./backup.js";
 import { benchAppendCommand } from "./bench-append.js";
 import { benchFollowCommand } from "./bench-follow.js";
 import { benchGraphCommand } from "./bench-graph.js";
+import { benchRebuildCommand } from "./bench-rebuild.js";
 import { benchRecoverCommand } from "./bench-recover.js";
 import { benchReplayCommand } from "./bench-replay.js";
 import { benchMergeCommand, benchOpenCommand } from "./bench-sealed.js";
@@ -114,6 +115,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
   group("bench", "measure what this machine can do", [
     benchAppendCommand,
     benchRecoverCommand,
+    benchRebuildCommand,
     benchFollowCommand,
     benchReplayCommand,
     benchGraphCommand,

@@ -6,6 +6,8 @@ import { type Command, Option } from "commander";
 import {
   type FailurePolicy,
   type ProjectionFiles,
+  type ProjectionReport,
+  rebuildDocument,
   rebuildProjection,
   type SavedState,
   setProjectionPaused,
@@ -57,6 +59,8 @@ interface RebuildArguments extends CommonOptions {
   readonly checkpointEvery?: number;
   readonly onError?: FailurePolicy;
   readonly fresh?: true;
+  readonly stream?: string;
+  readonly key?: string;
 }
 
 const REBUILD_HELP = `
@@ -73,8 +77,60 @@ export function projectionRebuildCommand(context: CommandContext): Command {
     .option("--checkpoint-every <n>", "saves after so many events, to go on from (default: 1000000)", wholeNumber(1))
     .addOption(new Option("--on-error <policy>", "when apply throws").choices(["stop", "skip", "park"]).default("stop"))
     .option("--fresh", "begin at the first event, whatever an interrupted rebuild has left")
+    .option("--stream <name>", "only the document of that stream, in the state that is saved")
+    .option("--key <key>", "only the document of that key, where documents are not by stream")
     .addHelpText("after", REBUILD_HELP)
-    .action((options: RebuildArguments) => rebuild(context, options));
+    .action((options: RebuildArguments) => {
+      const key = keyOf(options);
+      return key === null ? rebuild(context, options) : rebuildOne(context, options, key);
+    });
+}
+
+/** The document that is meant; null: the whole state. */
+function keyOf(options: RebuildArguments): string | null {
+  const { stream, key, fresh, maxEventsPerSecond, checkpointEvery } = options;
+  if (stream === undefined && key === undefined) return null;
+  if (stream !== undefined && key !== undefined) throw new UsageError("--stream and --key are the same: give one");
+  for (const [name, value] of Object.entries({ fresh, maxEventsPerSecond, checkpointEvery })) {
+    if (value !== undefined)
+      throw new UsageError(`${name} is for a whole rebuild, and goes without --stream and --key`);
+  }
+  return stream ?? key ?? null;
+}
+
+async function rebuildOne(context: CommandContext, options: RebuildArguments, key: string): Promise<void> {
+  const { name, schema, onError } = options;
+  const projection = await loadProjection(pathToFileURL(resolve(options.module)), name === undefined ? {} : { name });
+  const interruption = new Interruption();
+  try {
+    const { lsn, durationMs } = await rebuildDocument(options.store, projection, key, {
+      encryption: encryptionOf(options),
+      schemas: schema ?? [],
+      signal: interruption.signal,
+      ...(onError !== undefined && { onError }),
+      onReport: (report) => tellReport(context, report),
+    }).catch((error: unknown) => {
+      if (error instanceof TypeError) throw new UsageError(error.message, { cause: error });
+      throw error;
+    });
+    const { version } = projection;
+    await context.output.print(
+      { projection: projection.name, version, document: key, lsn, durationMs },
+      () =>
+        `"${key}" of ${projection.name} v${version} is rebuilt as of LSN ${formatCount(lsn)}, in ${formatCount(durationMs)} ms`,
+    );
+  } catch (error) {
+    if (!interruption.signal.aborted) throw error;
+    context.exitCode = interruption.exitCode;
+    context.stderr.write("varve: interrupted; nothing was changed\n");
+  } finally {
+    interruption.dispose();
+  }
+}
+
+function tellReport({ stderr }: CommandContext, report: ProjectionReport): void {
+  if (report.kind === "checkpoint-refused") stderr.write(`varve: ${report.file} is not used: ${report.message}\n`);
+  if (report.kind === "checkpoint-failed") stderr.write(`varve: ${report.error.message}\n`);
 }
 
 async function rebuild(context: CommandContext, options: RebuildArguments): Promise<void> {
@@ -98,11 +154,7 @@ async function rebuild(context: CommandContext, options: RebuildArguments): Prom
           () =>
             `rebuilding ${projection.name}: LSN ${formatCount(at.lsn)} of ${formatCount(at.watermark)}, ${formatCount(at.eventsPerSecond)} per second`,
         ),
-      onReport: (report) => {
-        if (report.kind === "checkpoint-refused")
-          stderr.write(`varve: ${report.file} is not used: ${report.message}\n`);
-        if (report.kind === "checkpoint-failed") stderr.write(`varve: ${report.error.message}\n`);
-      },
+      onReport: (report) => tellReport(context, report),
     });
     progress.stop();
     const { version } = projection;

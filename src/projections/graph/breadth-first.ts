@@ -131,10 +131,11 @@ export class BreadthFirst {
   }
 
   #isVisible(edge: number): boolean {
-    const { label } = this.#walk.over;
+    const { label, match } = this.#walk.over;
     const { edges } = this.#tables;
     if (label !== null && edges.label(edge) !== label) return false;
-    return edges.timelines.rowAt(edge, this.#view.validAt, this.#view.lsn) !== 0;
+    const row = edges.timelines.rowAt(edge, this.#view.validAt, this.#view.lsn);
+    return row !== 0 && (match === null || match.holdsContent(edges.timelines.content(edge, row)));
   }
 
   #add(edge: number, other: number, from: number): void {

@@ -10,7 +10,7 @@ import type { GraphEdge, GraphNode } from "./entity.js";
 import { checkId, checkRecord } from "./graph-input.js";
 import type { EdgeDirection, GraphTables } from "./graph-tables.js";
 import type { GraphView } from "./graph-view.js";
-import { NodeFilter, type NodeQuery } from "./node-filter.js";
+import { NodeFilter, type NodeQuery, type PropertyConditions } from "./node-filter.js";
 
 /** One way through the pattern: `edges[i]` is the one between `nodes[i]` and `nodes[i + 1]`. */
 export interface MatchRow {
@@ -88,19 +88,23 @@ export class GraphMatch<Row extends MatchRow = MatchRow> implements Iterable<Row
     return this.#narrowed({ where: Object.assign(Object.create(null), known, properties) });
   }
 
-  /** On over an edge that leaves the node. @throws TypeError for what is no label */
-  out(label?: string): GraphMatch<Row> {
-    return this.#step("out", label);
+  /**
+   * On over an edge that leaves the node, with this label and these properties of its own.
+   *
+   * @throws TypeError for what is no label; as `find`
+   */
+  out(label?: string, edgeWhere?: PropertyConditions): GraphMatch<Row> {
+    return this.#step("out", label, edgeWhere);
   }
 
   /** On over an edge that reaches the node. */
-  in(label?: string): GraphMatch<Row> {
-    return this.#step("in", label);
+  in(label?: string, edgeWhere?: PropertyConditions): GraphMatch<Row> {
+    return this.#step("in", label, edgeWhere);
   }
 
   /** On over an edge in either direction. */
-  both(label?: string): GraphMatch<Row> {
-    return this.#step("both", label);
+  both(label?: string, edgeWhere?: PropertyConditions): GraphMatch<Row> {
+    return this.#step("both", label, edgeWhere);
   }
 
   /** At most so many rows. @throws TypeError for what is no positive integer */
@@ -137,8 +141,13 @@ export class GraphMatch<Row extends MatchRow = MatchRow> implements Iterable<Row
     return new GraphMatch(this.#tables, this.#rows, pattern, bounds);
   }
 
-  #step(direction: EdgeDirection, label: string | undefined): GraphMatch<Row> {
-    const over = edgeFilterOf(this.#tables, { direction, ...(label !== undefined && { label }) });
+  #step(
+    direction: EdgeDirection,
+    label: string | undefined,
+    edgeWhere: PropertyConditions | undefined,
+  ): GraphMatch<Row> {
+    const query = { ...(label !== undefined && { label }), ...(edgeWhere !== undefined && { edgeWhere }) };
+    const over = edgeFilterOf(this.#tables, { direction, ...query });
     const step = { over, query: {}, onto: new NodeFilter(this.#tables, {}) };
     return this.#with({ ...this.#pattern, steps: [...this.#pattern.steps, step] });
   }

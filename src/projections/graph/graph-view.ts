@@ -26,7 +26,8 @@ import { type GraphPath, type PathQuery, shortestPath } from "./shortest-path.js
 import { type Subgraph, type SubgraphQuery, subgraph } from "./subgraph.js";
 import { nodeQueryOf, type TraverseQuery, type TraverseStep, traverse } from "./traversal.js";
 
-const STEP_KEYS = ["direction", "label", "nodeLabel", "where"];
+const EDGE_KEYS = ["direction", "label", "edgeWhere"];
+const STEP_KEYS = [...EDGE_KEYS, "nodeLabel", "where"];
 
 /** Made by `asOf`. */
 export class GraphView {
@@ -86,13 +87,13 @@ export class GraphView {
 
   /** The edges at a node; none when the node does not exist. */
   edges(nodeId: number, query: EdgeQuery = {}): Generator<GraphEdge, void, undefined> {
-    checkKnownKeys("edges", checkRecord("edges", query), ["direction", "label"]);
+    checkKnownKeys("edges", checkRecord("edges", query), EDGE_KEYS);
     return this.#edges(checkId("nodeId", nodeId), edgeFilterOf(this.tables, query));
   }
 
   /** How many edges there are at a node, a loop counted once; 0 when the node does not exist. */
   degree(nodeId: number, query: EdgeQuery = {}): number {
-    checkKnownKeys("degree", checkRecord("degree", query), ["direction", "label"]);
+    checkKnownKeys("degree", checkRecord("degree", query), EDGE_KEYS);
     const filter = edgeFilterOf(this.tables, query);
     const node = this.#slotOf(checkId("nodeId", nodeId));
     let count = 0;
@@ -102,7 +103,7 @@ export class GraphView {
 
   /** The nodes at the other ends of those edges, each once. */
   neighbors(nodeId: number, query: EdgeQuery = {}): Generator<GraphNode, void, undefined> {
-    checkKnownKeys("neighbors", checkRecord("neighbors", query), ["direction", "label"]);
+    checkKnownKeys("neighbors", checkRecord("neighbors", query), EDGE_KEYS);
     return this.#neighbors(checkId("nodeId", nodeId), edgeFilterOf(this.tables, query));
   }
 
@@ -164,7 +165,7 @@ export class GraphView {
    * ```
    */
   shortestPath(fromId: number, toId: number, query: PathQuery = {}): GraphPath | null {
-    checkKnownKeys("shortestPath", checkRecord("shortestPath", query), ["direction", "label", "maxDepth"]);
+    checkKnownKeys("shortestPath", checkRecord("shortestPath", query), [...EDGE_KEYS, "maxDepth"]);
     const maxDepth = query.maxDepth === undefined ? Number.POSITIVE_INFINITY : checkId("maxDepth", query.maxDepth);
     const over = edgeFilterOf(this.tables, query);
     return shortestPath(this, checkId("fromId", fromId), checkId("toId", toId), over, maxDepth);
@@ -257,11 +258,12 @@ export class GraphView {
    * The slots of visible edges at an existing node.
    * @internal
    */
-  *edgeSlots(node: number, { direction, label }: EdgeFilter): Generator<number, void, undefined> {
+  *edgeSlots(node: number, { direction, label, match }: EdgeFilter): Generator<number, void, undefined> {
     const { edges } = this.tables;
     for (const edge of this.tables.edgesOf(node, direction)) {
       if (label !== null && edges.label(edge) !== label) continue;
-      if (edges.timelines.rowAt(edge, this.validAt, this.lsn) === 0) continue;
+      const row = edges.timelines.rowAt(edge, this.validAt, this.lsn);
+      if (row === 0 || (match !== null && !match.holdsContent(edges.timelines.content(edge, row)))) continue;
       if (this.nodeRow(this.otherEnd(edge, node)) !== 0) yield edge;
     }
   }

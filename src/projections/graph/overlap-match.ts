@@ -123,10 +123,12 @@ function* waysOn(
     for (const piece of pieces) yield rowOf(tables, nodes, edges, piece);
     return;
   }
-  const { direction, label } = step.over;
+  const { direction, label, match } = step.over;
   for (const edge of tables.edgesOf(node, direction)) {
     if ((label !== null && tables.edges.label(edge) !== label) || edges.includes(edge)) continue;
-    const overEdge = inBoth(pieces, heldPeriods(tables, "edge", edge, lsn), (piece, rectangle) => ({
+    const periods = heldPeriods(tables, "edge", edge, lsn);
+    const held = match === null ? periods : periods.filter(({ rectangle }) => match.holdsContent(rectangle.content));
+    const overEdge = inBoth(pieces, held, (piece, rectangle) => ({
       nodes: piece.nodes,
       edges: [...piece.edges, rectangle],
     }));

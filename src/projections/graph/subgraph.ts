@@ -16,7 +16,7 @@ export interface SubgraphQuery extends StepQuery {
 export interface Subgraph {
   /** The start first, then nearest first; none when the start does not exist. */
   readonly nodes: readonly GraphNode[];
-  /** Every edge (with the label, where one was asked for) whose ends are both among the nodes, whatever its direction. */
+  /** Every edge (with the label and the properties, where such were asked for) whose ends are both among the nodes, whatever its direction. */
   readonly edges: readonly GraphEdge[];
   /** False when `limit` left nodes out. */
   readonly complete: boolean;
@@ -41,7 +41,7 @@ export function subgraph(
   const edges: GraphEdge[] = [];
   for (const slot of slots) {
     // Each edge leaves one node, so it comes once.
-    for (const edge of view.edgeSlots(slot, { direction: "out", label: over.label })) {
+    for (const edge of view.edgeSlots(slot, { ...over, direction: "out" })) {
       if (slots.has(view.otherEnd(edge, slot))) edges.push(view.edgeAt(edge) as GraphEdge); // `as`: it was just seen
     }
   }

@@ -209,6 +209,40 @@ test("ranges narrow patterns and walks as well", () => {
   assert.is(view.subgraph(4, { hops: 9, where: { n: { gt: 1 } } }).nodes.length, 3);
 });
 
+test("edges are followed by what they hold themselves, wherever a query follows edges", () => {
+  const state = new GraphState({ clock: () => 0 });
+  for (const id of [1, 2, 3]) {
+    state.apply(rawEvent({ lsn: id, recordedAt: 0, type: "NodeCreated", data: { id, label: "A", validFrom: 0 } }));
+  }
+  for (const [index, [source, target, weight]] of [
+    [1, 2, 5],
+    [2, 3, 7],
+    [1, 3, 9],
+  ].entries()) {
+    const data = { id: index + 1, label: "E", source, target, properties: { weight }, validFrom: 0 };
+    state.apply(rawEvent({ lsn: 4 + index, recordedAt: 0, type: "EdgeCreated", data }));
+  }
+  const view = state.asOf({ validAt: 1 });
+  const ids = (all: Iterable<{ readonly id: number }>): number[] => Array.from(all, ({ id }) => id);
+  const edgeWhere = { weight: { lt: 8 } };
+  assert.equal([ids(view.edges(1, { edgeWhere })), ids(view.edges(1, { edgeWhere: { weight: 9 } }))], [[1], [3]]);
+  assert.equal([ids(view.neighbors(1, { edgeWhere })), view.degree(3, { edgeWhere })], [[2], 1]);
+  assert.equal(
+    Array.from(view.traverse(1, { maxDepth: 2, edgeWhere }), ({ id, depth }) => [id, depth]),
+    [
+      [2, 1],
+      [3, 2],
+    ],
+  );
+  assert.equal(ids(view.shortestPath(1, 3, { edgeWhere })?.edges ?? []), [1, 2]);
+  assert.is(view.shortestPath(1, 3, { edgeWhere: { weight: { gt: 9 } } }), null);
+  assert.equal(ids(view.subgraph(1, { hops: 2, edgeWhere }).edges), [1, 2]);
+  assert.equal(ids(view.match().from(1).out("E", edgeWhere).ends()), [2]);
+  assert.equal(ids(state.during().match().from(1).out("E", { weight: 9 }).ends()), [3]);
+  assert.throws(() => view.edges(1, { edgeWhere: { weight: {} } }), /no bound/);
+  assert.throws(() => view.match().out("E", 7 as never), /where must be an object/);
+});
+
 test("a range of nothing is refused, and so is an option that is none", async () => {
   const view = new GraphState({ clock: () => 0 }).asOf();
   for (const range of [
