@@ -406,7 +406,7 @@ test("versions, windows, changes, overlaps, lineage and LSNs", async () => {
   const salary = await lineage("--property", "salary");
   assert.equal([salary["lsn"], (salary["event"] as JsonObject)["type"]], [lsns[1], "varve.v1.NodePatched"]);
   const unknown = await lineage("--recorded", `lsn:${first}`);
-  assert.equal(unknown, { version: null, lsn: null, event: null });
+  assert.equal(unknown, { version: null, lsn: null, event: null, provenance: null });
 
   const [at = {}] = await ask("lsn", "--of", String(lsns[8]));
   assert.equal(await ask("lsn", "--at", String(at["recordedAt"])), [at]);
