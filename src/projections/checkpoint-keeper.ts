@@ -12,6 +12,9 @@ import type { FeedEvent } from "./event-feed.js";
 import type { StatePieces } from "./state-pieces.js";
 import type { Track } from "./track.js";
 
+/** Processes that save the same projection at the same moment are few. */
+const SAVE_TRIES_MAX = 5;
+
 interface KeeperParts<State, Event extends FeedEvent> {
   readonly directory: CheckpointDirectory;
   readonly track: Track<State, Event>;
@@ -136,7 +139,7 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
   }
 
   async #write(): Promise<number> {
-    const { directory, track, storeId } = this.#parts;
+    const { directory, track } = this.#parts;
     const { projection } = track;
     await this.#parts.beforeSave?.();
     const { lsn } = track;
@@ -146,10 +149,7 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
       const isUnsaved = lsn !== this.#savedLsn || (lsn === 0 && this.#promoteTo !== null);
       if (isUnsaved || this.#isDirty) {
         this.#isDirty = true;
-        const { pieces } = projection;
-        if (pieces !== undefined) await this.#writePieces(pieces);
-        else
-          await writeCheckpoint(this.#file, track.facts(storeId), projection.encode(track.state), this.#parts.ciphers);
+        await this.#writeState();
         this.#savedLsn = lsn;
         this.#isDirty = false;
       }
@@ -173,6 +173,23 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
       const reason = cause instanceof Error ? cause.message : String(cause);
       const message = `the checkpoint of projection "${projection.name}" at LSN ${lsn} could not be written: ${reason}`;
       throw new StoreError("ERR_PROJECTION_CHECKPOINT", message, { projection: projection.name, lsn }, { cause });
+    }
+  }
+
+  /** Once more when another process, which saves the same projection, has taken the temporary file for its own, or for a leftover. */
+  async #writeState(): Promise<void> {
+    const { track, storeId, ciphers } = this.#parts;
+    const { projection } = track;
+    const { pieces } = projection;
+    for (let tries = 1; ; tries++) {
+      try {
+        if (pieces !== undefined) await this.#writePieces(pieces);
+        else await writeCheckpoint(this.#file, track.facts(storeId), projection.encode(track.state), ciphers);
+        return;
+      } catch (error) {
+        const { code, syscall } = error as NodeJS.ErrnoException;
+        if (code !== "ENOENT" || syscall !== "rename" || tries === SAVE_TRIES_MAX) throw error;
+      }
     }
   }
 
