@@ -11,6 +11,7 @@ import { benchGraphCommand } from "./bench-graph.js";
 import { benchRecoverCommand } from "./bench-recover.js";
 import { benchReplayCommand } from "./bench-replay.js";
 import { benchMergeCommand, benchOpenCommand } from "./bench-sealed.js";
+import { benchVectorsCommand } from "./bench-vectors.js";
 import { checkpointCommand } from "./checkpoint.js";
 import { compactCommand } from "./compact.js";
 import { coresCommand } from "./cores.js";
@@ -27,6 +28,7 @@ import { graphHistoryCommand } from "./graph-history.js";
 import { graphLineageCommand } from "./graph-lineage.js";
 import { graphLsnCommand } from "./graph-lsn.js";
 import { graphMatchCommand } from "./graph-match.js";
+import { graphNearestCommand } from "./graph-nearest.js";
 import { graphNeighborsCommand } from "./graph-neighbors.js";
 import { graphNodeCommand } from "./graph-node.js";
 import { graphOverlapsCommand } from "./graph-overlaps.js";
@@ -36,6 +38,7 @@ import { graphRankCommand } from "./graph-rank.js";
 import { graphSnapshotCommand } from "./graph-snapshot.js";
 import { graphSubgraphCommand } from "./graph-subgraph.js";
 import { graphTraverseCommand } from "./graph-traverse.js";
+import { graphVectorsCommand } from "./graph-vectors.js";
 import { graphVersionCommand } from "./graph-version.js";
 import { importGitCommand } from "./import-git.js";
 import { importNdjsonCommand } from "./import-ndjson.js";
@@ -74,6 +77,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
     graphSubgraphCommand,
     graphComponentsCommand,
     graphRankCommand,
+    graphNearestCommand,
     graphHistoryCommand,
     graphVersionCommand,
     graphDiffCommand,
@@ -83,6 +87,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
     graphLsnCommand,
     graphExportCommand,
     graphSnapshotCommand,
+    graphVectorsCommand,
     graphPurgeCommand,
   ]),
   group("projection", "look at read models, rebuild them, have them stand still", [
@@ -115,6 +120,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
     benchFollowCommand,
     benchReplayCommand,
     benchGraphCommand,
+    benchVectorsCommand,
     benchOpenCommand,
     benchMergeCommand,
   ]),

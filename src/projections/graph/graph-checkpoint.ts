@@ -1,6 +1,6 @@
 /**
- * The graph's checkpoint, format version 3. Version 1 knew no purges and version 2 no named snapshots: they are not read, the graph is built
- * anew.
+ * The graph's checkpoint, format version 4. Version 1 knew no purges, version 2 no named snapshots and version 3 no vectors: they are not read, the
+ * graph is built anew.
  *
  *     "VARVEGRF"              8 bytes
  *     byte order mark         u32 0x01020304 as the writing machine holds it; a reader of the other order refuses
@@ -21,8 +21,9 @@ import { GraphTables } from "./graph-tables.js";
 import type { NamedSnapshot } from "./named-snapshots.js";
 import type { Records } from "./records.js";
 import type { Rejection } from "./rejection-list.js";
+import { type DefinedVectors, isDefinedVectors } from "./vector-definition.js";
 
-const FORMAT_VERSION = 3;
+const FORMAT_VERSION = 4;
 const MAGIC = "VARVEGRF";
 const ORDER_MARK = 0x01020304;
 const PREAMBLE_BYTES = 16;
@@ -44,6 +45,8 @@ interface Header {
   readonly purged: { readonly before: number | null; readonly lsn: number; readonly removedCount: number };
   /** In the order in which they were named. */
   readonly snapshots: readonly NamedSnapshot[];
+  /** In the order in which they were defined. */
+  readonly vectors: readonly DefinedVectors[];
   readonly rows: readonly number[];
   readonly arena: { readonly filling: number; readonly sizes: readonly number[] };
 }
@@ -101,6 +104,7 @@ function headerOf(tables: GraphTables): Header {
     free: { node: nodes.timelines.free, edge: edges.timelines.free },
     purged: { before: purged.before, lsn: purged.lsn, removedCount: purged.removedCount },
     snapshots: tables.snapshots.list(),
+    vectors: tables.vectors.definitions.list(),
     rows: tablesOf(tables).map((table) => table.length),
     arena: { filling: contents.filling, sizes: Array.from(contents.used(), (chunk) => chunk.length) },
   };
@@ -127,7 +131,8 @@ function isCount(value: unknown): value is number {
 
 /** The file around it has a checksum: this is for one that lies, so that nothing is allocated for it. */
 function isHeader(header: Header): boolean {
-  const { lsn, time, rejectedCount, rejections, labels, labelled, free, purged, snapshots, rows, arena } = header;
+  const { lsn, time, rejectedCount, rejections, labels, labelled, free, purged, snapshots, vectors, rows, arena } =
+    header;
   return (
     isCount(lsn) &&
     (time === null || Number.isFinite(time)) &&
@@ -145,6 +150,8 @@ function isHeader(header: Header): boolean {
     isCount(purged.removedCount) &&
     Array.isArray(snapshots) &&
     snapshots.every(isSnapshot) &&
+    Array.isArray(vectors) &&
+    vectors.every(isDefinedVectors) &&
     Array.isArray(rows) &&
     rows.every(isCount) &&
     Number.isSafeInteger(arena?.filling) &&
@@ -174,6 +181,7 @@ function restoreSmallParts(tables: GraphTables, header: Header): void {
   }
   for (let label = 0; label < header.labelled; label += 1) tables.labelled.push(new Int32Column());
   for (const snapshot of header.snapshots) tables.snapshots.add(snapshot);
+  for (const defined of header.vectors) tables.vectors.definitions.add(defined);
   const { purged } = tables;
   purged.before = header.purged.before;
   purged.lsn = header.purged.lsn;

@@ -5,16 +5,33 @@
  * another command was faster, changes nothing there, and the command fails with the same code.
  */
 
+import { isStoreError } from "../../errors.js";
 import type { AppendResult, BufferedResult, EventInput } from "../../events/index.js";
-import { encodeGraphEvent, type GraphEventData, type GraphPurgedData } from "./graph-event-codec.js";
-import { type EntityKind, PURGED_TYPE, SNAPSHOT_NAMED_TYPE, SNAPSHOT_REMOVED_TYPE } from "./graph-event-kind.js";
+import { type AnyGraphData, encodeGraphEvent, type GraphEventData } from "./graph-event-codec.js";
+import {
+  type EntityKind,
+  PURGED_TYPE,
+  SNAPSHOT_NAMED_TYPE,
+  SNAPSHOT_REMOVED_TYPE,
+  VECTORS_DEFINED_TYPE,
+  VECTORS_REMOVED_TYPE,
+} from "./graph-event-kind.js";
 import { checkKnownKeys, checkRecord } from "./graph-input.js";
 import type { AsOf } from "./graph-point.js";
 import type { GraphState } from "./graph-state.js";
 import type { NamedSnapshot } from "./named-snapshots.js";
 import type { Properties } from "./property.js";
 import { refusal } from "./refusal.js";
-import { checkSnapshotName, type SnapshotNamedData, type SnapshotRemovedData } from "./snapshot-events.js";
+import { checkSnapshotName } from "./snapshot-events.js";
+import {
+  checkDefinition,
+  checkReference,
+  type DefinedVectors,
+  sameDefinition,
+  type VectorDefinition,
+  type VectorsDefinedData,
+  type VectorsReference,
+} from "./vector-definition.js";
 
 /** A valid period, half-open, in µs since 1970. Default: from the event's own recordedAt on, with an open end. */
 export interface ValidPeriod {
@@ -86,7 +103,10 @@ export interface GraphCommandStore {
 
 /** What commands need of the running projection. */
 export interface AppliedGraph {
-  readonly state: Pick<GraphState, "asOf" | "foresee" | "lsn" | "purgedVersions" | "rejectionAt" | "truncatedBefore">;
+  readonly state: Pick<
+    GraphState,
+    "asOf" | "foresee" | "lsn" | "purgedVersions" | "rejectionAt" | "truncatedBefore" | "vectors"
+  >;
   whenProcessed(lsn: number): Promise<void>;
 }
 
@@ -170,6 +190,23 @@ export class GraphCommands {
     return { lsn: await this.#write({ kind: "graph", id: 0 }, SNAPSHOT_REMOVED_TYPE, data) };
   }
 
+  async defineVectors(definition: VectorDefinition): Promise<DefinedVectors> {
+    const data = checkDefinition(definition);
+    try {
+      return { ...data, definedBy: await this.#write({ kind: "graph", id: 0 }, VECTORS_DEFINED_TYPE, data) };
+    } catch (error) {
+      const isSame = (each: VectorsDefinedData): boolean => sameDefinition(each, data);
+      const known = this.#applied.state.vectors.find(isSame);
+      if (known !== undefined && isStoreError(error, "ERR_GRAPH_VECTORS_EXISTS")) return known;
+      throw error;
+    }
+  }
+
+  async removeVectors(reference: VectorsReference): Promise<{ readonly lsn: number }> {
+    const data = checkReference("removeVectors", reference);
+    return { lsn: await this.#write({ kind: "graph", id: 0 }, VECTORS_REMOVED_TYPE, data) };
+  }
+
   async #run(
     kind: EntityKind,
     operation: Operation,
@@ -184,7 +221,7 @@ export class GraphCommands {
   async #write(
     { kind, id }: { readonly kind: EntityKind | "graph"; readonly id: number },
     type: string,
-    data: GraphEventData | GraphPurgedData | SnapshotNamedData | SnapshotRemovedData,
+    data: AnyGraphData,
     subject?: string,
   ): Promise<number> {
     const payload = encodeGraphEvent(type, data);

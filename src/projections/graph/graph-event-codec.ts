@@ -19,6 +19,8 @@ import {
   PURGED_TYPE,
   SNAPSHOT_NAMED_TYPE,
   SNAPSHOT_REMOVED_TYPE,
+  VECTORS_DEFINED_TYPE,
+  VECTORS_REMOVED_TYPE,
 } from "./graph-event-kind.js";
 import { checkId, checkKnownKeys, checkLabel, checkPeriod, checkRecord, checkTime } from "./graph-input.js";
 import { decodeProperties, type Properties, writeProperties } from "./property.js";
@@ -31,6 +33,14 @@ import {
   writeSnapshotRemoved,
 } from "./snapshot-events.js";
 import { decodeText } from "./text.js";
+import type { VectorsDefinedData, VectorsReference } from "./vector-definition.js";
+import {
+  isVectorsType,
+  readVectorsDefined,
+  readVectorsRemoved,
+  writeVectorsDefined,
+  writeVectorsRemoved,
+} from "./vector-events.js";
 import { WIRE_BYTES, WIRE_FIXED64, WIRE_VARINT, WireWriter } from "./wire.js";
 
 /** `data` of every `varve.v1.Node…` and `varve.v1.Edge…` event; each type has those fields of it that graph.proto says. */
@@ -60,7 +70,14 @@ export interface GraphPurgedData {
 }
 
 /** `data` of any type of graph.proto. */
-export type AnyGraphData = GraphEventData | IdsReservedData | GraphPurgedData | SnapshotNamedData | SnapshotRemovedData;
+export type AnyGraphData =
+  | GraphEventData
+  | IdsReservedData
+  | GraphPurgedData
+  | SnapshotNamedData
+  | SnapshotRemovedData
+  | VectorsDefinedData
+  | VectorsReference;
 
 export interface GraphEventCodec {
   encode(data: unknown): Uint8Array;
@@ -69,15 +86,21 @@ export interface GraphEventCodec {
 
 /** The codecs of all types of graph.proto, for the event store's registry. */
 export const graphEventCodecs: ReadonlyMap<string, GraphEventCodec> = new Map(
-  [...GRAPH_EVENT_KINDS.keys(), IDS_RESERVED_TYPE, PURGED_TYPE, SNAPSHOT_NAMED_TYPE, SNAPSHOT_REMOVED_TYPE].map(
-    (type) => [
-      type,
-      {
-        encode: (data: unknown) => encodeGraphEvent(type, data),
-        decode: (bytes: Uint8Array) => decodeGraphEvent(type, bytes),
-      },
-    ],
-  ),
+  [
+    ...GRAPH_EVENT_KINDS.keys(),
+    IDS_RESERVED_TYPE,
+    PURGED_TYPE,
+    SNAPSHOT_NAMED_TYPE,
+    SNAPSHOT_REMOVED_TYPE,
+    VECTORS_DEFINED_TYPE,
+    VECTORS_REMOVED_TYPE,
+  ].map((type) => [
+    type,
+    {
+      encode: (data: unknown) => encodeGraphEvent(type, data),
+      decode: (bytes: Uint8Array) => decodeGraphEvent(type, bytes),
+    },
+  ]),
 );
 
 // A property's getter may encode another event meanwhile, so the writer is taken while it is in use.
@@ -98,6 +121,8 @@ export function encodeGraphEvent(type: string, data: unknown): Uint8Array {
     else if (type === PURGED_TYPE) writePurge(writer, data);
     else if (type === SNAPSHOT_NAMED_TYPE) writeSnapshotNamed(writer, data);
     else if (type === SNAPSHOT_REMOVED_TYPE) writeSnapshotRemoved(writer, data);
+    else if (type === VECTORS_DEFINED_TYPE) writeVectorsDefined(writer, data);
+    else if (type === VECTORS_REMOVED_TYPE) writeVectorsRemoved(writer, data);
     else writeEvent(writer, kindOf(type), data);
     return writer.finish();
   } finally {
@@ -109,6 +134,12 @@ export function encodeGraphEvent(type: string, data: unknown): Uint8Array {
 export function decodeGraphEvent(type: string, bytes: Uint8Array): AnyGraphData {
   if (type === SNAPSHOT_NAMED_TYPE || type === SNAPSHOT_REMOVED_TYPE) {
     const read = type === SNAPSHOT_NAMED_TYPE ? readSnapshotNamed : readSnapshotRemoved;
+    const data = read(bytes, 0, bytes.length);
+    if (typeof data === "string") throw malformed(data, type);
+    return data;
+  }
+  if (isVectorsType(type)) {
+    const read = type === VECTORS_DEFINED_TYPE ? readVectorsDefined : readVectorsRemoved;
     const data = read(bytes, 0, bytes.length);
     if (typeof data === "string") throw malformed(data, type);
     return data;

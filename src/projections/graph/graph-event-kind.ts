@@ -17,6 +17,8 @@ export const IDS_RESERVED_TYPE = "varve.v1.GraphIdsReserved";
 export const PURGED_TYPE = "varve.v1.GraphPurged";
 export const SNAPSHOT_NAMED_TYPE = "varve.v1.GraphSnapshotNamed";
 export const SNAPSHOT_REMOVED_TYPE = "varve.v1.GraphSnapshotRemoved";
+export const VECTORS_DEFINED_TYPE = "varve.v1.GraphVectorsDefined";
+export const VECTORS_REMOVED_TYPE = "varve.v1.GraphVectorsRemoved";
 
 // Field numbers of graph.proto, the same in every message that has the field.
 export const FIELD_ID = 1;

@@ -6,8 +6,8 @@ import type { RawEvent } from "./raw-event.js";
 
 export const GRAPH_PROJECTION: Projection<GraphState, RawEvent> = {
   name: "graph",
-  // 2: purges. 3: named snapshots.
-  version: 3,
+  // 2: purges. 3: named snapshots. 4: vectors.
+  version: 4,
   // Every event moves the graph's LSN and time, whatever its type.
   handles: "all",
   init: () => new GraphState(),

@@ -3,6 +3,7 @@
 import type { Int32Column } from "./column.js";
 import { ContentArena } from "./content-arena.js";
 import type { EntityKind } from "./graph-event-kind.js";
+import { GraphVectors } from "./graph-vectors.js";
 import { IdIndex } from "./id-index.js";
 import { LabelTable } from "./label-table.js";
 import { NamedSnapshots } from "./named-snapshots.js";
@@ -124,6 +125,7 @@ export class GraphTables {
   readonly indexes: PropertyIndexes = new PropertyIndexes();
   readonly purged: PurgeHorizon = new PurgeHorizon();
   readonly snapshots: NamedSnapshots = new NamedSnapshots();
+  readonly vectors: GraphVectors = new GraphVectors();
 
   of(kind: EntityKind): NodeTable | EdgeTable {
     return kind === "node" ? this.nodes : this.edges;

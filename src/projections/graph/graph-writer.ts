@@ -35,13 +35,17 @@ export class GraphWriter {
     const exists = this.#slot !== 0 && timelines.overlaps(this.#slot, fields.period);
     if (kind.operation === "create" && exists) return "ERR_GRAPH_EXISTS";
     if (kind.operation === "create" || kind.operation === "put") {
-      return kind.entity === "edge" ? this.#judgeEnds(fields) : null;
+      return kind.entity === "edge" ? this.#judgeEnds(fields) : this.#judgeVectors(kind, fields);
     }
     if (!exists) return "ERR_GRAPH_NOT_FOUND";
     const removes = kind.operation === "delete" || kind.operation === "retract";
     if (removes && kind.entity === "node" && !fields.detach && this.countEdges(fields) > 0)
       return "ERR_GRAPH_HAS_EDGES";
-    return null;
+    return this.#judgeVectors(kind, fields);
+  }
+
+  #judgeVectors(kind: GraphEventKind, fields: GraphEventFields): StoreErrorCode | null {
+    return this.#tables.vectors.definitions.judge(kind, fields, this.#slot, this.#tables);
   }
 
   /** How many edges are in force at the judged node, somewhere in the period. */
@@ -100,6 +104,7 @@ export class GraphWriter {
     nodes.timelines.cut(this.#slot, fields.period, lsn);
     nodes.timelines.fill(this.#slot, fields.period, lsn, content);
     this.#tables.indexes.note(this.#slot, content, this.#tables);
+    this.#tables.vectors.note(this.#slot, content, this.#tables);
   }
 
   #putEdge(fields: GraphEventFields, lsn: number): void {
@@ -131,7 +136,10 @@ export class GraphWriter {
       if (!joins) filled.to = parts.to[index] as number;
       filled.from = parts.from[index] as number;
       content = changed;
-      if (kind.entity === "node") this.#tables.indexes.note(this.#slot, content, this.#tables);
+      if (kind.entity === "node") {
+        this.#tables.indexes.note(this.#slot, content, this.#tables);
+        this.#tables.vectors.note(this.#slot, content, this.#tables);
+      }
     }
     timelines.fill(this.#slot, filled, lsn, content);
   }

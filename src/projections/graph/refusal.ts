@@ -8,6 +8,9 @@ const REASONS: ReadonlyMap<StoreErrorCode, string> = new Map([
   ["ERR_GRAPH_SNAPSHOT_EXISTS", "a snapshot has that name"],
   ["ERR_GRAPH_SNAPSHOT_NOT_FOUND", "no snapshot has that name"],
   ["ERR_GRAPH_FULL", "there are as many as there can be"],
+  ["ERR_GRAPH_INVALID_VECTOR", "a vector of it has another size than is defined, is none, or cannot be compared"],
+  ["ERR_GRAPH_VECTORS_EXISTS", "vectors of that label and property are defined"],
+  ["ERR_GRAPH_VECTORS_NOT_FOUND", "no vectors of that label and property are defined"],
 ]);
 
 /** `lsn` is that of the event that was refused; null: it was not written. */
@@ -20,6 +23,11 @@ export function refusal(
 ): StoreError {
   const reason = REASONS.get(code) ?? (code === "ERR_GRAPH_HAS_EDGES" ? `${edges} edges are in force there` : code);
   const where = lsn === null ? "" : ` at LSN ${lsn}`;
-  const what = kind === "graph" ? (code === "ERR_GRAPH_HORIZON" ? "the purge" : "the snapshot") : `${kind} ${id}`;
+  const what = kind === "graph" ? changeOf(code) : `${kind} ${id}`;
   return new StoreError(code, `${what} was refused${where}: ${reason}`, { kind, id, lsn, edges });
+}
+
+function changeOf(code: StoreErrorCode): string {
+  if (code === "ERR_GRAPH_HORIZON") return "the purge";
+  return code.includes("SNAPSHOT") ? "the snapshot" : "the change";
 }
