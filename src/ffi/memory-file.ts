@@ -5,8 +5,8 @@
  * to be encrypted, or forgotten, can pass through it.
  */
 
-import { readSync, writeSync } from "node:fs";
-import { closeFd, createMemoryFile } from "./libc.js";
+import { closeSync, readSync, writeSync } from "node:fs";
+import { createMemoryFile } from "./libc.js";
 
 export class MemoryFile {
   readonly #fd: number;
@@ -39,6 +39,6 @@ export class MemoryFile {
   }
 
   close(): void {
-    closeFd(this.#fd);
+    closeSync(this.#fd);
   }
 }
