@@ -1,0 +1,40 @@
+/** A store in a process in which the package usearch is not to be had. Prints what was answered, as JSON. */
+
+import { register } from "node:module";
+import { isStoreError, openReader, openStore } from "../../../src/index.js";
+
+const HOOK = `export async function resolve(specifier, context, next) {
+  if (specifier === "usearch") throw Object.assign(new Error("Cannot find package 'usearch'"), { code: "ERR_MODULE_NOT_FOUND" });
+  return next(specifier, context);
+}`;
+register(`data:text/javascript,${encodeURIComponent(HOOK)}`);
+
+const [directory = ""] = process.argv.slice(2);
+const reference = { label: "Note", property: "embedding" };
+
+async function codeOf(work: () => unknown): Promise<string> {
+  try {
+    await work();
+    return "none";
+  } catch (error) {
+    return isStoreError(error) ? error.code : String(error);
+  }
+}
+
+const store = await openStore(directory);
+const graph = await store.graph();
+const query = { ...reference, vector: [1, 0] };
+const opening = await codeOf(() => graph.openVectors(reference));
+const again = await codeOf(() => graph.openVectors(reference));
+const many = await codeOf(() => graph.asOf().nearest(query));
+const exact = graph.asOf().nearest({ ...query, k: 2, exact: true });
+await graph.defineVectors({ label: "Few", property: "embedding", dimensions: 2 });
+const { id } = await graph.createNode({ label: "Few", properties: { embedding: Float32Array.of(0, 1) } });
+const few = graph.asOf().nearest({ ...query, label: "Few" });
+const wrong = await codeOf(() => graph.patchNode(id, { embedding: Float32Array.of(1) }));
+await store.checkpoint();
+await store.close();
+const reader = await openReader(directory);
+const read = (await reader.graph()).vectors.length;
+await reader.close();
+console.log(JSON.stringify({ opening, again, many, exact, few, wrong, read }));
