@@ -6,7 +6,8 @@ import { AlignedBuffer, type BlockIo, BufferPool, checkResult, DirectFile, Mappe
 import { PAGE_BYTES, roundUpToPage } from "./sealed-format.js";
 
 const OPEN_FILES_MAX = 64;
-const READS_MAX = 16;
+/** Reads in flight at once; more wait. */
+export const READS_MAX = 16;
 /** All blocks but those of large records, with the pages that they share with their neighbours: mapping memory for a read costs more than the read. */
 const POOLED_BYTES = 64 * 1024;
 

@@ -19,7 +19,7 @@ import { hashName, type NameHash, type NameHasher } from "./name-hash.js";
 import type { SealedBlock } from "./sealed-block.js";
 import { sealedDamage } from "./sealed-damage.js";
 import { entryOf, type SealedEntry } from "./sealed-entry.js";
-import { SealedFiles } from "./sealed-files.js";
+import { READS_MAX, SealedFiles } from "./sealed-files.js";
 import type { SealedRun } from "./sealed-format.js";
 import { sealedPath } from "./sealed-name.js";
 import { type Cached, type CachedBytes, SealedSegment, type SegmentReads } from "./sealed-segment.js";
@@ -30,10 +30,10 @@ const CACHE_BYTES_DEFAULT: number = 16 * MEBIBYTE;
 const FILTER_BYTES_DEFAULT: number = 32 * MEBIBYTE;
 /** Pages of the index by LSN kept in memory: those of about 20 million events of 100 bytes. */
 const LSN_PAGES_BYTES: number = 8 * MEBIBYTE;
-/** Segments that are opened, or asked for a stream, at once. */
-const SEGMENTS_AT_ONCE_MAX = 8;
+/** Segments that are opened, or asked for a stream, at once: as many as are read from at once, since a second round takes as long as the first. */
+const SEGMENTS_AT_ONCE_MAX: number = READS_MAX;
 /** Blocks that are read at once for the records of one stream. */
-const BLOCKS_AHEAD_MAX = 16;
+const BLOCKS_AHEAD_MAX: number = READS_MAX;
 
 export interface SealedLogOptions {
   readonly io: BlockIo;
