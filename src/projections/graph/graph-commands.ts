@@ -133,7 +133,7 @@ export class GraphCommands {
   async create(kind: EntityKind, input: NodeInput | EdgeInput): Promise<GraphCommandResult> {
     const { subject, ...data } = assertion(kind, input);
     // Before an id is taken: what is refused must cost none.
-    encodeGraphEvent(typeOf(kind, "Created"), { id: 1, ...data });
+    this.#refuseVectors(kind, encodeGraphEvent(typeOf(kind, "Created"), { id: Number.MAX_SAFE_INTEGER, ...data }));
     return this.#run(kind, "Created", { ...data, id: await this.#ids.take(kind) }, subject);
   }
 
@@ -205,6 +205,14 @@ export class GraphCommands {
   async removeVectors(reference: VectorsReference): Promise<{ readonly lsn: number }> {
     const data = checkReference("removeVectors", reference);
     return { lsn: await this.#write({ kind: "graph", id: 0 }, VECTORS_REMOVED_TYPE, data) };
+  }
+
+  /** Refuses what is going to be refused whatever the id is. */
+  #refuseVectors(kind: EntityKind, payload: Uint8Array): void {
+    const { state } = this.#applied;
+    if (state.vectors.length === 0 || state.lsn < this.#store.watermark) return;
+    const code = state.foresee(typeOf(kind, "Created"), payload)?.code;
+    if (code === "ERR_GRAPH_INVALID_VECTOR") throw refusal(code, kind, 0, 0, null);
   }
 
   async #run(

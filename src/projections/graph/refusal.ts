@@ -23,7 +23,7 @@ export function refusal(
 ): StoreError {
   const reason = REASONS.get(code) ?? (code === "ERR_GRAPH_HAS_EDGES" ? `${edges} edges are in force there` : code);
   const where = lsn === null ? "" : ` at LSN ${lsn}`;
-  const what = kind === "graph" ? changeOf(code) : `${kind} ${id}`;
+  const what = kind === "graph" ? changeOf(code) : id === 0 ? `the ${kind}` : `${kind} ${id}`;
   return new StoreError(code, `${what} was refused${where}: ${reason}`, { kind, id, lsn, edges });
 }
 
