@@ -5,6 +5,7 @@ import { AppendWindow } from "../append-window.js";
 import { jsonOption, wholeNumber } from "../arguments.js";
 import {
   ClusteredVectors,
+  cpuUsEach,
   definitionOf,
   type IndexFigures,
   measureSearches,
@@ -30,6 +31,8 @@ interface StorageFigures extends IndexFigures {
   readonly usearch: IndexFigures;
   /** How much longer inserting takes than by usearch alone, from the log to the index that answers: 0.1 is a tenth. */
   readonly addedShare: number;
+  /** The same of the processor's time. */
+  readonly addedCpuShare: number;
   /** What is wrong, or null. */
   readonly fault: string | null;
 }
@@ -157,29 +160,33 @@ function measureGraph(
   const { vectors } = data.set;
   return withReader({ store }, [], async (reader) => {
     const startedMs = performance.now();
+    const startedCpu = process.cpuUsage();
     const graph = await reader.graph();
     const { count } = await graph.openVectors({ label: VECTOR_LABEL, property: VECTOR_PROPERTY });
     const insertsPerSecond = perSecond(vectors, startedMs);
+    const insertCpuUs = cpuUsEach(vectors, startedCpu);
     const view = graph.asOf();
     const reference = { label: VECTOR_LABEL, property: VECTOR_PROPERTY };
     const searched = measureSearches(data, truth, (vector) =>
       view.nearest({ ...reference, vector, k: RECALLED }).map(({ id }) => id - 1),
     );
     const addedShare = usearch.insertsPerSecond / insertsPerSecond - 1;
+    const addedCpuShare = insertCpuUs / usearch.insertCpuUs - 1;
     const isWhole = count === vectors && graph.rejectedCount === 0;
     const fault = isWhole ? null : `the index holds ${count} vectors, and ${graph.rejectedCount} events were rejected`;
-    return { insertsPerSecond, ...searched, usearch, addedShare, fault };
+    return { insertsPerSecond, insertCpuUs, ...searched, usearch, addedShare, addedCpuShare, fault };
   });
 }
 
 function describe(set: VectorSet, measured: Measured): string {
   const { vectors, dimensions, clusters, spread } = set;
-  const one = ({ insertsPerSecond, searchesPerSecond, recallAt10 }: IndexFigures): string =>
-    `${formatCount(insertsPerSecond)} inserts/s, ${formatCount(searchesPerSecond)} searches/s, recall@10 ${recallAt10.toFixed(4)}`;
+  const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
+  const one = ({ insertsPerSecond, insertCpuUs, searchesPerSecond, recallAt10 }: IndexFigures): string =>
+    `${formatCount(insertsPerSecond)} inserts/s (${insertCpuUs} µs of processor), ${formatCount(searchesPerSecond)} searches/s, recall@10 ${recallAt10.toFixed(4)}`;
   return [
     `${formatCount(vectors)} vectors of ${dimensions} dimensions around ${formatCount(clusters)} centres, spread ${spread}`,
     ...Object.entries(measured).flatMap(([storage, figures]) => [
-      `${storage}: ${one(figures)}; inserting takes ${(figures.addedShare * 100).toFixed(1)} % more than usearch alone`,
+      `${storage}: ${one(figures)}; inserting takes ${percent(figures.addedShare)} more than usearch alone, ${percent(figures.addedCpuShare)} of processor`,
       `${storage}, usearch alone: ${one(figures.usearch)}`,
       ...(figures.fault === null ? [] : [`WRONG: ${figures.fault}`]),
     ]),
