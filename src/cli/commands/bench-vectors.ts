@@ -60,7 +60,9 @@ export function benchVectorsCommand(context: CommandContext): Command {
     .option("--dir, --store <dir>", "where to make the store", ".")
     .addOption(jsonOption())
     .addHelpText("after", DETAILS)
-    .action(async ({ storage, store, ...set }: BenchVectorsOptions) => {
+    .action(async ({ storage, store, ...options }: BenchVectorsOptions) => {
+      const { vectors, dimensions, clusters, spread, seed, queries } = options;
+      const set: VectorSet = { vectors, dimensions, clusters, spread, seed, queries };
       const progress = startProgress(context.stderr, "making the vectors");
       try {
         const measured = await withTemporaryDirectory(store, ".varve-bench-", (directory) =>
