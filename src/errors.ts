@@ -79,6 +79,7 @@ export const STORE_ERROR_CODES = {
   ERR_GRAPH_VECTORS_CLOSED: "there are too many nodes to compare their vectors one by one, and their index is not open",
   ERR_GRAPH_VECTORS_PEER:
     "the index of vectors needs the optional package usearch, which cannot be loaded; all else works without it",
+  ERR_GRAPH_INVALID_RANGE: "the range of a property has no bound, bounds of two kinds, or nothing in it",
   ERR_IMPORT_SOURCE: "the repository or file cannot be read as what it should be",
   ERR_IMPORT_DIVERGED: "the store holds an import of another or rewritten history under this name",
 } as const;

@@ -112,6 +112,12 @@ export function wholeNumber(min: number): (text: string) => number {
   };
 }
 
+/** A name that says something: of a label, of a property. */
+export function nonEmpty(text: string): string {
+  if (text === "") throw new InvalidArgumentError("It must not be empty.");
+  return text;
+}
+
 export function instant(text: string): number {
   const us = parseInstant(text);
   if (us === null)

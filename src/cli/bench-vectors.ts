@@ -6,6 +6,7 @@
  * from the seed, so that the same parameters give the same vectors.
  */
 
+import { createRequire } from "node:module";
 import type { DefinedVectors, VectorStorage } from "../index.js";
 
 export interface VectorSet {
@@ -101,13 +102,12 @@ export interface IndexFigures {
 }
 
 /** Inserts and searches as the graph has it done, by usearch alone. Throws where the package is not there. */
-export async function measureUsearch(
+export function measureUsearch(
   data: ClusteredVectors,
   storage: VectorStorage,
   truth: readonly ReadonlySet<number>[],
-): Promise<IndexFigures> {
-  const name: string = "usearch";
-  const { Index } = (await import(name)) as {
+): IndexFigures {
+  const { Index } = createRequire(import.meta.url)("usearch") as {
     Index: new (
       config: object,
     ) => {

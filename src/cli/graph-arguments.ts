@@ -2,9 +2,10 @@
 
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { AsOf, EdgeQuery, EntityReference, Graph, GraphView, RecordedAt, StepQuery } from "../index.js";
-import { type CommonOptions, instant, storeCommand, wholeNumber } from "./arguments.js";
+import { type CommonOptions, instant, nonEmpty, storeCommand, wholeNumber } from "./arguments.js";
 import { UsageError } from "./failure.js";
 import { type NodeSelection, selectNode, viewAt, type WhereClause } from "./graph-query.js";
+import { rangeClause } from "./range-clause.js";
 import { withReader } from "./stores.js";
 
 /** A point on both axes; what is left out is now. */
@@ -32,8 +33,13 @@ export function pointCommand(name: string, summary: string): Command {
 
 export function addSelection(command: Command): Command {
   return command
-    .option("--label <label>", "nodes with this label")
-    .option("--where <key=value>", "nodes with this property (may be repeated)", whereClause);
+    .option("--label <label>", "nodes with this label", nonEmpty)
+    .option("--where <key=value>", "nodes with this property (may be repeated)", whereClause)
+    .option(
+      "--range <bound>",
+      "nodes with a property in a range: age>=18, since<time:2025-01-01 (may be repeated)",
+      rangeClause,
+    );
 }
 
 export function addNodeSelection(command: Command): Command {
@@ -53,8 +59,8 @@ export function addEntitySelection(command: Command): Command {
 export function entityOf(view: GraphView, options: EntitySelection): EntityReference {
   const { edgeId } = options;
   if (edgeId === undefined) return { kind: "node", id: options.id ?? selectNode(view, options).id };
-  if ((options.id ?? options.label ?? options.where) !== undefined)
-    throw new UsageError("--edge-id goes without --id, --label and --where");
+  if ((options.id ?? options.label ?? options.where ?? options.range) !== undefined)
+    throw new UsageError("--edge-id goes without --id, --label, --where and --range");
   return { kind: "edge", id: edgeId };
 }
 
@@ -73,7 +79,7 @@ export function addEdgeOptions(command: Command): Command {
         .choices(DIRECTIONS)
         .default("both"),
     )
-    .option("--edge <label>", "only over edges with this label");
+    .option("--edge <label>", "only over edges with this label", nonEmpty);
 }
 
 export function edgeQueryOf({ direction, edge }: EdgeOptions): EdgeQuery & Pick<EdgeOptions, "direction"> {
@@ -87,7 +93,10 @@ export interface StepOptions extends EdgeOptions {
 }
 
 export function addStepOptions(command: Command): Command {
-  return addLimit(addEdgeOptions(command).option("--over <label>", "only over nodes with this label"), "nodes");
+  return addLimit(
+    addEdgeOptions(command).option("--over <label>", "only over nodes with this label", nonEmpty),
+    "nodes",
+  );
 }
 
 export function stepQueryOf(options: StepOptions): StepQuery & { readonly limit?: number } {

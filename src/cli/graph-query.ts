@@ -1,10 +1,11 @@
 /** What the graph commands are asked, and what they print. */
 
 import { StoreError } from "../errors.js";
-import type { AsOf, Graph, GraphEdge, GraphNode, GraphView } from "../index.js";
+import type { AsOf, FindQuery, Graph, GraphEdge, GraphNode, GraphView, PropertyConditions } from "../index.js";
 import { UsageError } from "./failure.js";
 import { formatInstant } from "./instant.js";
 import { type Output, stringify } from "./output.js";
+import { type RangeClause, rangesOf } from "./range-clause.js";
 
 type PropertyValue = GraphNode["properties"][string];
 
@@ -19,7 +20,11 @@ export interface NodeSelection {
   readonly id?: number;
   readonly label?: string;
   readonly where?: readonly WhereClause[];
+  readonly range?: readonly RangeClause[];
 }
+
+/** In which order nodes are listed. */
+export type NodeOrder = Pick<FindQuery, "orderBy" | "descending" | "limit">;
 
 /** A view at the point; a point outside what the log holds is a usage error. */
 export function viewAt(graph: Graph, point: AsOf): GraphView {
@@ -51,21 +56,42 @@ export function formatTruncation(truncatedBefore: number): string {
 }
 
 /** The nodes that the selection means, in the graph's own order. */
-export function* selectNodes(view: GraphView, { id, label, where = [] }: NodeSelection): Generator<GraphNode, void> {
+export function* selectNodes(
+  view: GraphView,
+  { id, label, where = [], range = [] }: NodeSelection,
+  order: NodeOrder = {},
+): Generator<GraphNode, void> {
   if (id !== undefined) {
     const node = view.node(id);
     if (node !== undefined) yield node;
     return;
   }
-  for (const properties of interpret(where)) {
-    yield* view.find({ ...(label !== undefined && { label }), ...(where.length > 0 && { where: properties }) });
+  const query = { ...(label !== undefined && { label }), ...order };
+  const all = conditionsOf(where, range);
+  // In an order, a value that reads as a number is one: what several readings find is in the order of each only.
+  const meant = order.orderBy === undefined ? all : all.slice(-1);
+  for (const conditions of meant) {
+    yield* view.find({ ...query, ...(Object.keys(conditions).length > 0 && { where: conditions }) });
   }
+}
+
+/** What `--where` can mean, each with what `--range` says. */
+export function conditionsOf(where: readonly WhereClause[], range: readonly RangeClause[]): PropertyConditions[] {
+  const ranges = rangesOf(range);
+  const both = where.find(({ key }) => key in ranges);
+  if (both !== undefined) throw new UsageError(`--where and --range are both about ${JSON.stringify(both.key)}`);
+  return interpret(where).map((properties) => Object.assign(properties, ranges));
 }
 
 /** The one node that the selection means. Throws ERR_GRAPH_NOT_FOUND for none, a usage error for several. */
 export function selectNode(view: GraphView, selection: NodeSelection): GraphNode {
-  if (selection.id === undefined && selection.label === undefined && selection.where === undefined)
-    throw new UsageError("say which node: --id, or --label and --where");
+  if (
+    selection.id === undefined &&
+    selection.label === undefined &&
+    selection.where === undefined &&
+    selection.range === undefined
+  )
+    throw new UsageError("say which node: --id, or --label, --where and --range");
   const [first, second] = selectNodes(view, selection);
   if (first === undefined) throw notFound(view);
   if (second !== undefined)
@@ -73,6 +99,14 @@ export function selectNode(view: GraphView, selection: NodeSelection): GraphNode
       `several nodes are like that, among them ${first.id} and ${second.id}: use graph find, or --id`,
     );
   return first;
+}
+
+/** Throws ERR_GRAPH_NOT_FOUND for an id that the graph never knew: an empty answer would look as if nothing had happened to it. */
+export function requireKnown(graph: Graph, kind: "node" | "edge", id: number): void {
+  const { length, truncatedBefore } = graph.history(kind, id);
+  // What was purged is not there any more, and says so.
+  if (length > 0 || truncatedBefore !== null) return;
+  throw new StoreError("ERR_GRAPH_NOT_FOUND", `the graph never had a ${kind} ${id}`, { kind, id });
 }
 
 function notFound({ validAt, lsn, truncatedBefore }: GraphView): StoreError {

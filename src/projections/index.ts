@@ -29,7 +29,7 @@ export type {
 export type { ComponentQuery, GraphComponent } from "./graph/components.js";
 export type { EdgeQuery } from "./graph/edge-filter.js";
 export type { EntityOf, GraphEdge, GraphNode } from "./graph/entity.js";
-export type { Graph, IndexDefinition } from "./graph/graph.js";
+export type { Graph } from "./graph/graph.js";
 export type {
   Detach,
   EdgeInput,
@@ -42,16 +42,20 @@ export type {
 } from "./graph/graph-commands.js";
 export type { GraphChange, GraphHistory, HistoryOptions } from "./graph/graph-history.js";
 export type { GraphMatch, MatchRow } from "./graph/graph-match.js";
-export type { AsOf, RecordedAt } from "./graph/graph-point.js";
+export type { AsOf, RecordedAt, ValidWindow } from "./graph/graph-point.js";
 export type { GraphView } from "./graph/graph-view.js";
+export type { IndexDefinition } from "./graph/indexed-property.js";
 export type { GraphLineage, LineageQuery } from "./graph/lineage.js";
 export type { NamedSnapshot } from "./graph/named-snapshots.js";
-export type { NodeQuery } from "./graph/node-filter.js";
+export type { NodeQuery, PropertyConditions } from "./graph/node-filter.js";
+export type { FindQuery } from "./graph/ordered-find.js";
+export type { During, GraphDuring, OverlapRow } from "./graph/overlap-match.js";
 export type { PageRank, PageRankQuery, RankedNode } from "./graph/page-rank.js";
 export type { Properties, PropertyValue } from "./graph/property.js";
 export type { GraphPath, PathQuery } from "./graph/shortest-path.js";
 export type { Subgraph, SubgraphQuery } from "./graph/subgraph.js";
 export type { StepQuery, TraverseQuery, TraverseStep } from "./graph/traversal.js";
+export type { PropertyRange, RangeBound } from "./graph/value-range.js";
 export type {
   DefinedVectors,
   VectorDefinition,

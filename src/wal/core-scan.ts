@@ -207,7 +207,8 @@ export class CoreScan {
     try {
       const byteLength = await file.byteLength();
       const preamble = await this.#readPreamble(file, byteLength, name);
-      if (typeof preamble === "object" && preamble.generation > this.#run.generation) {
+      const isNewWriters = typeof preamble === "object" && preamble.generation > this.#run.generation;
+      if (isNewWriters) {
         this.#beginRun(preamble.generation, { path: name.path, fileOffset: PREAMBLE_BYTES });
         this.position = { ...this.position, generation: preamble.generation, chainCrc: 0 };
       }
@@ -217,7 +218,9 @@ export class CoreScan {
       const offset = isResumed ? from.fileOffset : PREAMBLE_BYTES;
       this.bytesRead += byteLength - (isResumed ? offset : 0);
       const isRead = typeof preamble === "object" && this.#isRunning && this.stranger === null;
-      if (isRead && !isResumed) this.position = { ...this.position, segment: name.segment, fileOffset: offset };
+      // Not to one that its writer has only prepared: the next frame can still be written in the segment before.
+      if (isRead && !isResumed && (isNewWriters || isGap))
+        this.position = { ...this.position, segment: name.segment, fileOffset: offset };
       const place = this.#placeIn(name);
       const stream = isRead ? new FrameStream(file, pool, place, offset, byteLength, from !== null) : null;
       this.#open = { name, file, byteLength, preamble, stream, offset, frameCount: 0 };

@@ -362,7 +362,7 @@ export class LogView {
     }
     const manifest = await currentManifest(this.directory);
     const isSame = manifest.incarnations.at(-1)?.incarnation === incarnation;
-    if (!isSame || !(await this.#catchUp(changed, manifest, attestedLsn, wantedLsn))) await this.#scan();
+    if (!isSame || !(await this.#catchUp(changed, manifest, wantedLsn))) await this.#scan();
     else await this.#useManifest(manifest);
     this.#seenManifest = manifestName;
     this.#show();
@@ -380,18 +380,12 @@ export class LogView {
   }
 
   /** Reads what is new; false when something of what is attested does not turn up. */
-  async #catchUp(
-    changed: readonly CoreFiles[],
-    manifest: Manifest,
-    attestedLsn: number,
-    wantedLsn: number,
-  ): Promise<boolean> {
+  async #catchUp(changed: readonly CoreFiles[], manifest: Manifest, wantedLsn: number): Promise<boolean> {
     try {
       const facts = await this.#readOn(changed, manifest);
       if (facts.strangerAt !== null) return false;
-      const isThere = facts.lastLsn >= Math.max(facts.attestedLsn, wantedLsn);
-      if (isThere || (await this.#readOnTo(Math.max(facts.attestedLsn, wantedLsn), manifest))) return true;
-      return this.#position.lastLsn >= attestedLsn;
+      const attestedLsn = Math.max(facts.attestedLsn, wantedLsn);
+      return facts.lastLsn >= attestedLsn || (await this.#readOnTo(attestedLsn, manifest));
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== "ENOENT" && code !== "ERR_KEY_MISSING") throw error;

@@ -56,6 +56,58 @@ test("finds nodes by label and properties, at a valid and a recorded time", asyn
   assert.equal(await find("--where", "__proto__=x", ...at(2022)), [1]);
 });
 
+test("finds nodes by ranges, and in the order of a property", async () => {
+  const directory = join(temporaryDirectory(), "store");
+  {
+    await using store = await openStore(directory);
+    const graph = await store.graph();
+    for (const [n, since] of [
+      [30, year(2023)],
+      [4, year(2021)],
+      ["5", year(2022)],
+      [-1, year(2020)],
+    ] as const)
+      await graph.createNode({ label: "A", properties: { n, since }, validFrom: 0 });
+    await graph.createNode({ label: "A", properties: { since: year(2024) }, validFrom: 0 });
+  }
+  const values = async (...parameters: string[]): Promise<unknown[]> =>
+    (await runJson(["graph", "find", "--store", directory, ...parameters])).map(
+      ({ properties }) => (properties as JsonObject)["n"] ?? null,
+    );
+  assert.equal(await values("--range", "n>=4"), [30, 4]);
+  assert.equal(await values("--range", "n>4", "--range", "n<=30"), [30]);
+  assert.equal(await values("--range", 'n>="4"'), ["5"]);
+  assert.equal(await values("--range", "since<time:2022-06-01", "--label", "A"), [4, "5", -1]);
+  assert.equal(await values("--order-by", "n"), [-1, 4, 30, "5"]);
+  assert.equal(await values("--order-by", "n", "--descending", "--limit", "2"), ["5", 30]);
+  assert.equal(await values("--order-by", "n", "--limit", "0"), []);
+  assert.equal(await values("--order-by", "since", "--range", "n<100"), [-1, 4, 30]);
+  assert.equal(await values("--order-by", "since", "--where", "n=4"), [4]);
+  const rows = await runJson(["graph", "match", "--store", directory, "--range", "n>=4", "--range", "n<10"]);
+  assert.is(rows.length, 1);
+  const degree = await runCli(["graph", "degree", "--store", directory, "--json", "--range", "n<0"]);
+  assert.is((JSON.parse(degree.stdout) as JsonObject)["degree"], 0);
+  for (const [parameters, code] of [
+    [["--range", "n=4"], "ERR_USAGE"],
+    [["--range", ">=4"], "ERR_USAGE"],
+    [["--range", "n>="], "ERR_USAGE"],
+    [["--range", "n>=time:soon"], "ERR_USAGE"],
+    [["--range", "n>1", "--range", "n>2"], "ERR_USAGE"],
+    [["--range", "n>1", "--where", "n=2"], "ERR_USAGE"],
+    [["--descending"], "ERR_USAGE"],
+    [["--order-by", ""], "ERR_USAGE"],
+    [["--range", "n>=5", "--range", "n<5"], "ERR_GRAPH_INVALID_RANGE"],
+    [["--range", "n>5", "--range", "n<4"], "ERR_GRAPH_INVALID_RANGE"],
+    [["--range", "n>1", "--range", "n<a"], "ERR_GRAPH_INVALID_RANGE"],
+  ] as const) {
+    assert.is(
+      (await runFailing(["graph", "find", "--store", directory, ...parameters])).code,
+      code,
+      parameters.join(" "),
+    );
+  }
+});
+
 test("a node prints its seven fields, times in µs and null for an open end", async () => {
   const { store } = await makeStore();
   const run = await runCli(["graph", "node", "--json", "--id", "2", "--store", store]);
@@ -195,7 +247,6 @@ test("history shows every rectangle, of a node and of an edge", async () => {
   );
   const [edge] = await runJson(["graph", "history", "--edge-id", "3", "--store", store]);
   assert.equal([edge?.["label"], edge?.["source"], edge?.["target"]], ["OWNS", 3, 2]);
-  assert.equal(await runJson(["graph", "history", "--id", "77", "--store", store]), []);
   const failure = await runFailing(["graph", "history", "--id", "1", "--edge-id", "1", "--store", store]);
   assert.is(failure.code, "ERR_USAGE");
 });
@@ -221,12 +272,86 @@ test("a pattern gives every way through it", async () => {
   ]);
   assert.equal(await match("--id", "2", "--step", "both:OWNS"), [[[2, 3], [3]]]);
   assert.is((await match("--step", "both", "--limit", "2")).length, 2);
-  assert.equal(await match("--id", "99"), []);
   const code = async (...parameters: string[]) =>
     (await runFailing(["graph", "match", "--store", store, ...parameters])).code;
   assert.equal([await code("--step", "up"), await code("--step", "out:A:B:C")], ["ERR_USAGE", "ERR_USAGE"]);
   const run = await runCli(["graph", "match", "--id", "3", "--step", "out:OWNS", "--store", store]);
   assert.is(run.stdout.trimEnd().split("\n").length, 3);
+});
+
+test("an id that never was, and a name that says nothing, is an error of every command", async () => {
+  const { store } = await makeStore();
+  const codeOf = async (command: string): Promise<unknown> =>
+    (await runFailing(["graph", ...command.split(" ").map((part) => part.replace("''", "")), "--store", store])).code;
+  for (const command of [
+    ...[
+      "node --id 77",
+      "neighbors --id 77",
+      "degree --id 77",
+      "traverse --id 77 --depth 2",
+      "subgraph --id 77 --hops 2",
+    ],
+    ...["history --id 77", "history --edge-id 77", "version --id 77", "lineage --id 77", "lineage --edge-id 77"],
+    ...["match --id 77", "match --id 77 --ever", "path --from 77 --to 1", "path --from 1 --to 77"],
+    ...["overlaps node:77 node:1", "overlaps node:1 edge:77"],
+  ]) {
+    assert.is(await codeOf(command), "ERR_GRAPH_NOT_FOUND", command);
+  }
+  for (const command of [
+    ...["find --label ''", "find --order-by ''", "traverse --id 1", "subgraph --id 1", "components --edge ''"],
+    ...[
+      "traverse --id 1 --depth 0",
+      "traverse --id 1 --depth 2 --over ''",
+      "rank --edge ''",
+      "lineage --id 1 --property ''",
+    ],
+    ...["find --valid 9007199254740992", "find --recorded lsn:9999", "changes --after 9999", "lsn --of 9999"],
+  ]) {
+    assert.is(await codeOf(command), "ERR_USAGE", command);
+  }
+  for (const command of [
+    "history --id 1 --valid-from 2021-01-01 --valid-to 2020-01-01",
+    "history --id 1 --recorded-from 2021-01-01 --recorded-to 2021-01-01",
+    "changes --recorded-from 2021-01-01 --recorded-to 2020-01-01",
+  ]) {
+    assert.is(await codeOf(command), "ERR_GRAPH_INVALID_PERIOD", command);
+  }
+});
+
+test("a pattern over time says when each way held", async () => {
+  const { store, lsns } = await makeStore();
+  const periods = async (...parameters: string[]): Promise<unknown[]> => {
+    const command = [
+      "graph",
+      "match",
+      "--store",
+      store,
+      "--where",
+      "name=Bo",
+      "--step",
+      "out:WORKS_AT",
+      "--step",
+      "in:WORKS_AT",
+    ];
+    return (await runJson([...command, ...parameters])).map(({ validFrom, validTo }) => [validFrom, validTo]);
+  };
+  // Beside Ann, whose salary changes in 2021 and who is gone from 2023.
+  assert.equal(await periods("--ever"), [
+    [year(2020), year(2021)],
+    [year(2021), year(2023)],
+  ]);
+  assert.equal(await periods("--valid-from", "2022-01-01"), [[year(2022), year(2023)]]);
+  assert.equal(await periods("--valid-to", "2020-06-01"), [[year(2020), Date.UTC(2020, 5, 1) * 1_000]]);
+  assert.equal((await periods("--ever", "--recorded", `lsn:${lsns[7]}`)).at(-1), [year(2021), null]);
+  assert.equal(await periods("--ever", "--limit", "1"), [[year(2020), year(2021)]]);
+  const text = await runCli(["graph", "match", "--store", store, "--id", "3", "--step", "out:OWNS", "--ever"]);
+  assert.match(text.stdout, "2020-01-01T00:00:00Z … ");
+  const fails = async (...parameters: string[]) =>
+    (await runFailing(["graph", "match", "--store", store, ...parameters])).code;
+  assert.is(await fails("--valid-from", "2022-01-01", "--valid-to", "2022-01-01"), "ERR_GRAPH_INVALID_PERIOD");
+  assert.is(await fails("--valid-from", "2023-01-01", "--valid-to", "2022-01-01"), "ERR_GRAPH_INVALID_PERIOD");
+  assert.is(await fails("--ever", "--valid", "2022-01-01"), "ERR_USAGE");
+  assert.is(await fails("--valid-to", "9007199254740992"), "ERR_USAGE");
 });
 
 test("versions, windows, changes, overlaps, lineage and LSNs", async () => {

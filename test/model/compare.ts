@@ -13,14 +13,27 @@ import type { AsOf } from "../../src/projections/graph/graph-point.js";
 import type { GraphView } from "../../src/projections/graph/graph-view.js";
 import type { Properties } from "../../src/projections/graph/property.js";
 import type { TraverseQuery } from "../../src/projections/graph/traversal.js";
+import { duringQueries, matchQueries, overlapQueries } from "./axes-queries.js";
 import type { Choices } from "./model-history.js";
 import type { NaiveGraph } from "./naive-graph.js";
 import { NaiveView, naiveBetween, naiveChanges, naiveDiff, naiveHistory, naiveVersion } from "./naive-view.js";
+import { rangeQueries } from "./range-queries.js";
 
 /** A `GraphState`, or the graph of a store. */
 export type AskedGraph = Pick<
   Graph,
-  "asOf" | "counts" | "diff" | "history" | "lsn" | "purgedVersions" | "rejectedCount" | "rejections" | "truncatedBefore"
+  | "asOf"
+  | "counts"
+  | "diff"
+  | "during"
+  | "history"
+  | "lsn"
+  | "purgedVersions"
+  | "rejectedCount"
+  | "rejections"
+  | "snapshot"
+  | "snapshots"
+  | "truncatedBefore"
 >;
 
 /** What may be asked about. */
@@ -33,9 +46,9 @@ export interface Subjects {
 }
 
 /** What is asked along the axes: a state's `chronicle`, or the graph of a store. */
-export type AskedChronicle = Pick<Graph, "between" | "changes" | "versionAt">;
+export type AskedChronicle = Pick<Graph, "between" | "changes" | "overlaps" | "versionAt">;
 
-type Answer = readonly [question: string, found: unknown, expected: unknown];
+export type Answer = readonly [question: string, found: unknown, expected: unknown];
 type ViewQuery = (view: GraphView, naive: NaiveView, subjects: Subjects, random: Choices) => Iterable<Answer>;
 
 export class Difference extends Error {
@@ -96,6 +109,8 @@ const VIEW_QUERIES: Readonly<Record<string, ViewQuery>> = {
       yield [`traverse(${id}, ${textOf(query)})`, [...view.traverse(id, query)], naive.traverse(id, query)];
     }
   },
+  ranges: rangeQueries,
+  match: matchQueries,
   *degree(view, naive, { nodeIds, edgeLabels }, random) {
     for (const id of nodeIds) {
       const query = { direction: random.pick(DIRECTIONS), ...someLabel(random, edgeLabels) };
@@ -193,6 +208,14 @@ export class Comparison {
     this.same("rejectedCount", graph.rejectedCount, model.rejections.length);
     this.same("truncatedBefore", graph.truncatedBefore, model.horizon);
     this.same("purgedVersions", graph.purgedVersions, model.purgedVersions);
+    this.same("snapshots", graph.snapshots, [...model.snapshots.values()]);
+  }
+
+  /** What the named points answer. */
+  snapshots(): void {
+    const { model } = this;
+    for (const { name, validAt, lsn } of model.snapshots.values())
+      this.view(this.#graph.snapshot(name), new NaiveView(model, validAt, lsn, model.lsn), { lsn });
   }
 
   /** A view at a point and the same of the model; `clock` is what the wall clock shows. */
@@ -252,6 +275,10 @@ export class Comparison {
       const found = [...this.#chronicle.between(kind, id, window)];
       this.same(`between("${kind}", ${id}, ${textOf(window)})`, found, naiveBetween(model, kind, id, window));
     }
+    for (const [question, overlaps, expected] of overlapQueries(this.#chronicle, model, this.#subjects, random))
+      this.same(question, overlaps, expected);
+    for (const [question, rows, expected] of duringQueries(this.#graph, model, this.#subjects, validTimes, random))
+      this.same(question, rows, expected);
     const after = model.horizonLsn + random.integer(model.lsn - model.horizonLsn + 1);
     const page = this.#chronicle.changes({ after, limit: 10_000 });
     const changes = page.changes.map(({ lsn, kind, id, change }) => `${lsn} ${kind} ${id} ${change}`).sort();

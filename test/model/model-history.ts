@@ -1,5 +1,6 @@
 /** Random histories of few entities and few times, so that events meet, overlap, touch and contradict each other. */
 
+import type { PropertyValue } from "../../src/projections/graph/property.js";
 import type { TestEvent } from "../projections/graph/raw-events.js";
 
 /** Where the choices come from. */
@@ -22,10 +23,17 @@ export const EDGE_IDS: readonly number[] = [1, 2, 3, 4, 9_007_199_254_740_991];
 export const NODE_LABELS: readonly string[] = ["Person", "Place", "__proto__"];
 export const EDGE_LABELS: readonly string[] = ["KNOWS", "LIVES_IN"];
 export const KEYS: readonly string[] = ["name", "__proto__", "größe"];
-const VALUES: readonly unknown[] = [1, 2, "a", "ä", true, false, 0.5, -0, null, Uint8Array.of(1, 2)];
+export const VALUES: readonly PropertyValue[] = [
+  ...[1, 2, 0, -0, 0.5, -3, 1e300, Number.NaN, Number.NEGATIVE_INFINITY],
+  // Text whose order by code point is not that by UTF-16, and text that begins alike.
+  ...["", "a", "ä", "a\u0000", "abcdefg", "abcdef", "abcdeg", "abcdefg\u0000", "\u{1f600}", "\uffee"],
+  ...[true, false, null, Uint8Array.of(1, 2), Uint8Array.of(1, 2, 3, 4, 5, 6, 7), new Uint8Array()],
+];
 
 const NODE_TYPES = ["Created", "Created", "Put", "Patched", "Patched", "Replaced", "Deleted", "Retracted"];
 const EDGE_TYPES = ["Created", "Created", "Created", "Put", "Patched", "Patched", "Replaced", "Deleted", "Retracted"];
+
+const SNAPSHOT_NAMES: readonly string[] = ["closing", "__proto__", "größe"];
 
 /** Times are made of a few whole numbers: bounds of valid periods within these, and recorded times from 0 to `LAST_RECORDED`. */
 const FIRST_TIME = -4;
@@ -75,11 +83,19 @@ export function randomSteps(random: Choices): ModelStep[] {
 }
 
 export function someEvent(random: Choices, scale: TimeScale, latest: number): Pick<TestEvent, "type" | "data"> {
-  const shape = random.integer(24);
+  const shape = random.integer(26);
+  if (shape === 24) return { type: "GraphSnapshotNamed", data: snapshot(random, scale) };
+  if (shape === 25) return { type: "GraphSnapshotRemoved", data: { name: random.pick(SNAPSHOT_NAMES) } };
   // Of another stream's: it means nothing to the graph, but has an LSN and a time.
   if (shape === 0) return { type: "Other", data: {} };
   if (shape === 1) return { type: "GraphPurged", data: { recordedBefore: scale(random.integer(latest + 2)) } };
   return shape < 13 ? nodeEvent(random, scale) : edgeEvent(random, scale);
+}
+
+/** Now and then at an LSN that is still to come, which is refused. */
+function snapshot(random: Choices, scale: TimeScale): Record<string, unknown> {
+  const validAt = scale(FIRST_TIME + 1 + random.integer(LAST_TIME - FIRST_TIME - 1));
+  return { name: random.pick(SNAPSHOT_NAMES), validAt, lsn: random.integer(30) };
 }
 
 function nodeEvent(random: Choices, scale: TimeScale): Pick<TestEvent, "type" | "data"> {

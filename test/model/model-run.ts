@@ -3,6 +3,7 @@
 import { encodeGraphEvent } from "../../src/projections/graph/graph-event-codec.js";
 import { GraphState } from "../../src/projections/graph/graph-state.js";
 import type { GraphView } from "../../src/projections/graph/graph-view.js";
+import type { IndexDefinition } from "../../src/projections/graph/indexed-property.js";
 import type { RawEvent } from "../../src/projections/graph/raw-event.js";
 import { rawEvent, type TestEvent } from "../projections/graph/raw-events.js";
 import { chance } from "../simulation/chance.js";
@@ -33,6 +34,8 @@ export type Thoroughness = "some" | "all";
 
 const VIEWS_PER_HISTORY = 10;
 const DIFFS_PER_HISTORY = 4;
+/** Before one event in so many, an index is begun. */
+const INDEX_STRIDE = 4;
 /** Of the LSNs, every which is looked at along the whole valid axis. */
 const GRID_STRIDE = 2;
 
@@ -67,6 +70,7 @@ export function runHistory(
       comparison = new Comparison(state, state.chronicle, model, SUBJECTS, random);
       kept.length = 0; // They are views of the state before.
     }
+    if (random.integer(INDEX_STRIDE) === 0) buildSomeIndex(state, random);
     foresee(comparison, state, model, step.event, now);
     // A hint about any events, even such as are not next, must make no difference.
     if (random.integer(4) === 0) state.prepare(raw, index + random.integer(raw.length - index), raw.length);
@@ -84,6 +88,7 @@ export function runHistory(
   if (straight !== null) comparison.same("the checkpoint's bytes", bytesOf(state), bytesOf(straight));
   // What was made earlier is fixed: events that came later do not enter it, and a purge that touches it shows.
   for (const { view, naive, askedAt } of kept) comparison.view(view, naive, askedAt);
+  comparison.snapshots();
   comparison.histories(now);
   const points = pointsOf(model, steps);
   comparison.chronicle(points.valid);
@@ -98,6 +103,16 @@ export function runHistory(
   for (const recordedAt of points.recorded) comparison.views({ validAt: 0, recordedAt }, now);
   if (thoroughness === "all") askEverything(comparison, points, now);
   return compared + comparison.count;
+}
+
+/** Begins an index, or builds some more of it: what is asked must be the same with it. */
+function buildSomeIndex(state: GraphState, random: Choices): void {
+  state.buildIndex(someIndex(random), random.pick([1, 2, 100]));
+}
+
+export function someIndex(random: Choices): Required<IndexDefinition> {
+  const kind = random.pick(["equality", "range", "range"] as const);
+  return { label: random.pick(NODE_LABELS), property: random.pick(KEYS), kind };
 }
 
 interface KeptView {

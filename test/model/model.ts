@@ -2,6 +2,7 @@
 
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
+import { runLineage } from "./lineage-run.js";
 import { runHistory, stepsOf } from "./model-run.js";
 import { findingOf } from "./shrunk.js";
 import { runStoreHistory } from "./store-history.js";
@@ -52,6 +53,13 @@ async function main(): Promise<void> {
       console.log(
         `history ${number} of seed ${seed} differs (--seed ${seed} --history ${number}):\n${message}\n${history}`,
       );
+      process.exitCode = 1;
+      return;
+    }
+    try {
+      done.compared += await runLineage(steps, seed);
+    } catch (error) {
+      console.log(`history ${number} of seed ${seed} differs in its lineage:\n${(error as Error).stack}`);
       process.exitCode = 1;
       return;
     }

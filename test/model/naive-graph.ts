@@ -10,6 +10,7 @@
 
 import type { StoreErrorCode } from "../../src/errors.js";
 import type { EntityKind } from "../../src/projections/graph/graph-event-kind.js";
+import type { NamedSnapshot } from "../../src/projections/graph/named-snapshots.js";
 import type { PropertyValue } from "../../src/projections/graph/property.js";
 import type { Rejection } from "../../src/projections/graph/rejection-list.js";
 import type { TestEvent } from "../projections/graph/raw-events.js";
@@ -64,7 +65,10 @@ export class NaiveGraph {
   horizonLsn = 0;
   /** What was taken away at or before this LSN was purged. */
   purgedThrough = 0;
+  /** Points that have a name, in the order in which they were given it. */
+  readonly snapshots = new Map<string, NamedSnapshot>();
   readonly #accepted: Assertion[] = [];
+  readonly #events: TestEvent[] = [];
   /** Effective times by LSN − 1. */
   readonly #times: number[] = [];
   /** Whether an LSN is an event of the graph, by LSN − 1. */
@@ -96,17 +100,22 @@ export class NaiveGraph {
 
   /** The next event, whose LSN must be the next. */
   apply(event: TestEvent): void {
+    this.#events.push(event);
     this.#times.push(Math.max(this.timeOf(this.lsn), event.recordedAt));
-    const isHeeded = /^(Node|Edge)|^GraphPurged$/.test(event.type);
+    const isHeeded = /^(Node|Edge|Graph)/.test(event.type);
     this.#heeded.push(isHeeded);
     if (!isHeeded) return;
     const { lsn, type, data } = event;
     const refusal = this.refusalOf(event, this.timeOf(lsn), lsn - 1);
     if (refusal !== null) {
-      const kind = type === "GraphPurged" ? "graph" : kindOf(type);
+      const kind = type.startsWith("Graph") ? "graph" : kindOf(type);
       this.rejections.push({ lsn, kind, id: kind === "graph" ? 0 : (data["id"] as number), ...refusal });
     } else if (type === "GraphPurged") this.#purge(data["recordedBefore"] as number);
-    else this.#accept(this.#assertionOf(event, this.timeOf(lsn)));
+    else if (type === "GraphSnapshotRemoved") this.snapshots.delete(data["name"] as string);
+    else if (type === "GraphSnapshotNamed") {
+      const named = data as unknown as NamedSnapshot;
+      this.snapshots.set(named.name, { ...named, namedBy: lsn });
+    } else this.#accept(this.#assertionOf(event, this.timeOf(lsn)));
   }
 
   /** Why an event is refused that is recorded at that time, after the LSNs up to `after`; or null. */
@@ -116,10 +125,16 @@ export class NaiveGraph {
       const isWrong = horizon > recordedAt || (this.horizon !== null && horizon < this.horizon);
       return isWrong ? { code: "ERR_GRAPH_HORIZON", edges: 0 } : null;
     }
+    if (/^GraphSnapshot/.test(event.type)) return this.#snapshotRefusal(event, after);
     const asserted = this.#assertionOf(event, recordedAt);
     const code = this.#refusalCode(asserted, after);
     if (code === null) return null;
     return { code, edges: code === "ERR_GRAPH_HAS_EDGES" ? this.#edgesIn(asserted, after).length : 0 };
+  }
+
+  /** The event at an LSN. */
+  eventAt(lsn: number): TestEvent {
+    return this.#events[lsn - 1] as TestEvent;
   }
 
   /** Whether what is asked as of an LSN, or of a time that leads to it, lies before the horizon. */
@@ -164,6 +179,13 @@ export class NaiveGraph {
     const nodes = [...this.nodeIds].map((id) => this.rectangles("node", id, this.lsn));
     const edges = [...this.edgesById.keys()].map((id) => this.rectangles("edge", id, this.lsn));
     return [...nodes, ...edges].flat().filter(({ until }) => until <= this.purgedThrough).length;
+  }
+
+  #snapshotRefusal({ type, data }: TestEvent, after: number): Refusal | null {
+    const isNamed = this.snapshots.has(data["name"] as string);
+    if (type === "GraphSnapshotRemoved") return isNamed ? null : { code: "ERR_GRAPH_SNAPSHOT_NOT_FOUND", edges: 0 };
+    if (isNamed) return { code: "ERR_GRAPH_SNAPSHOT_EXISTS", edges: 0 };
+    return (data["lsn"] as number) > after ? { code: "ERR_EVENTS_SCHEMA", edges: 0 } : null;
   }
 
   #computeRectangles(kind: EntityKind, id: number, known: number): readonly NaiveRectangle[] {

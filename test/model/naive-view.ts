@@ -5,18 +5,13 @@ import type { GraphEdge, GraphNode } from "../../src/projections/graph/entity.js
 import type { EntityKind } from "../../src/projections/graph/graph-event-kind.js";
 import type { GraphChange, HistoryOptions } from "../../src/projections/graph/graph-history.js";
 import type { NodeQuery } from "../../src/projections/graph/node-filter.js";
+import type { FindQuery } from "../../src/projections/graph/ordered-find.js";
 import type { Properties } from "../../src/projections/graph/property.js";
 import type { PathQuery } from "../../src/projections/graph/shortest-path.js";
 import type { SubgraphQuery } from "../../src/projections/graph/subgraph.js";
 import type { TraverseQuery, TraverseStep } from "../../src/projections/graph/traversal.js";
-import {
-  type NaiveEdge,
-  type NaiveGraph,
-  type NaiveRectangle,
-  type NaiveValue,
-  sameContent,
-  samePropertyValue,
-} from "./naive-graph.js";
+import { type NaiveEdge, type NaiveGraph, type NaiveRectangle, type NaiveValue, sameContent } from "./naive-graph.js";
+import { naiveMatches, naiveOrder } from "./naive-range.js";
 
 /** A point of both axes. */
 export class NaiveView {
@@ -67,6 +62,15 @@ export class NaiveView {
   /** In the order of the nodes' creation. */
   find(query: NodeQuery): (GraphNode | undefined)[] {
     return [...this.model.nodeIds].filter((id) => this.#matches(id, query)).map((id) => this.node(id));
+  }
+
+  /** Those that have a property, in its order; of equal ones the first created first. The other way round is just that. */
+  findInOrder({ orderBy, descending = false, limit, ...query }: FindQuery & { orderBy: string }) {
+    const heldBy = (node: GraphNode | undefined) => node?.properties[orderBy];
+    const having = this.find(query).filter((node) => heldBy(node) !== undefined);
+    having.sort((a, b) => naiveOrder(heldBy(a) ?? null, heldBy(b) ?? null));
+    if (descending) having.reverse();
+    return having.slice(0, limit);
   }
 
   /** Breadth first. What does not match is not walked through either. */
@@ -153,12 +157,8 @@ export class NaiveView {
     return ranks;
   }
 
-  #matches(id: number, { label, where = {} }: NodeQuery): boolean {
-    const value = this.value("node", id);
-    if (value === null || (label !== undefined && value.label !== label)) return false;
-    return Object.entries(where).every(
-      ([key, wanted]) => value.properties.has(key) && samePropertyValue(value.properties.get(key), wanted),
-    );
+  #matches(id: number, query: NodeQuery): boolean {
+    return naiveMatches(this.value("node", id), query);
   }
 
   #rectangle(kind: EntityKind, id: number): NaiveRectangle {
@@ -274,7 +274,7 @@ function otherEnd({ source, target }: NaiveEdge, id: number): number {
   return source === id ? target : source;
 }
 
-function nodeOf(model: NaiveGraph, id: number, { from, to, value, until }: NaiveRectangle): GraphNode {
+export function nodeOf(model: NaiveGraph, id: number, { from, to, value, until }: NaiveRectangle): GraphNode {
   const properties: Properties = Object.create(null);
   for (const [key, each] of value.properties) properties[key] = each;
   const isOpen = until === Number.POSITIVE_INFINITY;
@@ -291,7 +291,7 @@ function nodeOf(model: NaiveGraph, id: number, { from, to, value, until }: Naive
   };
 }
 
-function edgeOf(model: NaiveGraph, id: number, rectangle: NaiveRectangle): GraphEdge {
+export function edgeOf(model: NaiveGraph, id: number, rectangle: NaiveRectangle): GraphEdge {
   const { source, target } = model.edgesById.get(id) as NaiveEdge;
   return { ...nodeOf(model, id, rectangle), source, target };
 }

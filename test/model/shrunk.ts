@@ -49,7 +49,11 @@ function lineOf({ event, reload, clock }: ModelStep): string {
   const plain = Object.entries(data).map(([key, value]) =>
     key === "properties" ? [key, Object.fromEntries(Object.entries(value as object))] : [key, value],
   );
-  const text = inspect(Object.fromEntries(plain), { depth: null, breakLength: Number.POSITIVE_INFINITY });
+  const text = inspect(Object.fromEntries(plain), {
+    depth: null,
+    breakLength: Number.POSITIVE_INFINITY,
+    compact: true,
+  });
   const notes = `clock ${clock}${reload ? ", from a checkpoint" : ""}`;
   return `{ lsn: ${lsn}, recordedAt: ${recordedAt}, type: "${type}", data: ${text} }, // ${notes}`;
 }

@@ -2,13 +2,13 @@
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Graph, isStoreError, openReader, openStore, type Store } from "../../src/index.js";
+import { type Graph, isStoreError, type NamedSnapshot, openReader, openStore, type Store } from "../../src/index.js";
 import type { TestEvent } from "../projections/graph/raw-events.js";
 import { type Chance, chance } from "../simulation/chance.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
 import { Comparison } from "./compare.js";
 import { someEvent, type TimeScale } from "./model-history.js";
-import { SUBJECTS } from "./model-run.js";
+import { SUBJECTS, someIndex } from "./model-run.js";
 import { NaiveGraph } from "./naive-graph.js";
 
 /** How many commands and batches. */
@@ -34,6 +34,7 @@ export async function runStoreHistory(
     for (let step = 0; step < length; step += 1) {
       const graph = await store.graph();
       await write(store, graph, model, random, scale);
+      if (random.integer(10) === 0) await graph.index(someIndex(random));
       if (random.integer(10) === 0) await store.checkpoint();
       if (random.integer(12) === 0) {
         await store.close();
@@ -57,7 +58,8 @@ export async function runStoreHistory(
 async function write(store: Store, graph: Graph, model: NaiveGraph, random: Chance, scale: TimeScale): Promise<void> {
   const draft = someEvent(random, scale, 10);
   // A creation by command takes an id of its own, which the questions would not know.
-  if (random.integer(3) > 0 || /Created$|^Other$/.test(draft.type)) {
+  const isToCome = ((draft.data["lsn"] as number | undefined) ?? 0) > model.lsn;
+  if (random.integer(3) > 0 || isToCome || /Created$|^Other$/.test(draft.type)) {
     const more = Array.from({ length: random.integer(BATCH_MAX) }, () => someEvent(random, scale, 10));
     const events = [draft, ...more].map(({ type, data }) =>
       type === "Other" ? { type, data: { note: 1 } } : { type: PACKAGE + type, data },
@@ -106,6 +108,12 @@ async function command(graph: Graph, { type, data }: Pick<TestEvent, "type" | "d
       return graph.retractEdge(id);
     case "GraphPurged":
       return graph.purge(data as never);
+    case "GraphSnapshotNamed": {
+      const { name, validAt, lsn } = data as unknown as NamedSnapshot;
+      return graph.nameSnapshot(name, { validAt, recordedAt: { lsn } });
+    }
+    case "GraphSnapshotRemoved":
+      return graph.removeSnapshot(data["name"] as string);
     default:
       throw new Error(`no command writes ${type}`);
   }
@@ -124,6 +132,7 @@ function askAll(graph: Graph, model: NaiveGraph, random: Chance): number {
   if (model.lsn === 0) return 0;
   const comparison = new Comparison(graph, graph, model, SUBJECTS, random);
   comparison.state();
+  comparison.snapshots();
   const bounds = [0, ...SUBJECTS.nodeIds.flatMap((id) => model.bounds("node", id))];
   const views = Array.from({ length: VIEWS }, () => {
     const validAt = random.pick(bounds) + random.integer(3) - 1;

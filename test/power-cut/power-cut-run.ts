@@ -6,26 +6,31 @@
  */
 
 import { spawn } from "node:child_process";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { isDeepStrictEqual } from "node:util";
-import { openReader, openStore } from "../../src/index.js";
-import { AppendOracle } from "../crash/append-oracle.js";
-import { type PlannedData, planOf } from "../crash/kill-plan.js";
-import { appendPlanned } from "../crash/planned-append.js";
 import { type SeededRandom, seededRandom } from "../support/seeded-random.js";
 import { allCuts, type Cut, type DiskEntry, decodeRecord, flushedBefore, someCuts, survivors } from "./disk-record.js";
-import { BACKUP, STORE } from "./power-cut-place.js";
+import { lookAtAppends } from "./look-at-appends.js";
+import { lookAtSubjects } from "./look-at-subjects.js";
+import type { Finding, Look, WorkName } from "./power-cut-place.js";
 import { type FileSystem, RecordingDisk } from "./recording-disk.js";
 
-const WRITER = fileURLToPath(new URL("./children/power-cut-writer.js", import.meta.url));
 const WRITER_DEADLINE_MS = 120_000;
-const SEGMENT_BYTES = 128 * 1024;
+/** What is done while the disk records, and how what it leaves is judged. */
+const WORKS: Readonly<Record<WorkName, { readonly writer: string; readonly look: Look }>> = {
+  appends: { writer: compiled("power-cut-writer"), look: lookAtAppends },
+  subjects: { writer: compiled("subject-writer"), look: lookAtSubjects },
+};
 /** Of a build that is known to be wrong some failures are enough. */
 const FAILURES_MAX = 20;
 
+function compiled(child: string): string {
+  return fileURLToPath(new URL(`./children/${child}.js`, import.meta.url));
+}
+
 export interface PowerCutOptions {
   readonly fileSystem: FileSystem;
+  /** Appends, checkpoints and backups, or subjects that are forgotten. The former unless told otherwise. */
+  readonly work?: WorkName;
   /** How many of all possible states are tried. */
   readonly states: number;
   readonly seed?: number;
@@ -36,6 +41,7 @@ export interface PowerCutOptions {
 
 export interface PowerCutReport {
   readonly fileSystem: FileSystem;
+  readonly work: WorkName;
   readonly writes: number;
   readonly flushes: number;
   readonly acknowledged: number;
@@ -63,81 +69,21 @@ function work(writer: string, directory: string, marksPath: string): Promise<voi
   });
 }
 
-interface Finding {
-  readonly isTorn: boolean;
-  readonly unacknowledgedCount: number;
-}
-
-async function read(events: AsyncIterable<{ lsn: number; stream: string; version: number; data: unknown }>) {
-  const found: { lsn: number; stream: string; version: number; data: PlannedData }[] = [];
-  for await (const { lsn, stream, version, data } of events)
-    found.push({ lsn, stream, version, data: data as PlannedData });
-  return found;
-}
-
-/** A backup that was made is there, and holds what the store does. */
-async function lookAtBackup(directory: string, lsn: number, events: readonly unknown[]): Promise<void> {
-  const reader = await openReader(directory);
-  try {
-    const saved = await read(reader.readAll());
-    if (saved.length < lsn) throw new Error(`the backup was made up to LSN ${lsn}, and ends with ${saved.length}`);
-    if (!isDeepStrictEqual(saved, events.slice(0, saved.length))) throw new Error("the backup holds other events");
-    await reader.verifySealed();
-  } finally {
-    await reader.close();
-  }
-}
-
-/** Opens the store, judges what is there, appends to it, and judges what a reader finds then. */
-async function look(place: string, acks: readonly Acknowledged[], again: string): Promise<Finding> {
-  const directory = join(place, STORE);
-  const backup = acks.findLast(({ name }) => name === BACKUP);
-  const oracle = new AppendOracle();
-  oracle.acknowledge(acks.filter(({ name }) => name !== BACKUP));
-  const store = await openStore(directory, { segmentBytes: SEGMENT_BYTES });
-  let finding: Finding;
-  try {
-    const events = await read(store.readAll());
-    const unacknowledgedCount = oracle.check(events);
-    if (backup !== undefined) await lookAtBackup(join(place, BACKUP), backup.lsn, events);
-    finding = { isTorn: store.recovery.tornAt !== null, unacknowledgedCount };
-    const plan = planOf(again);
-    oracle.acknowledge([{ name: plan.name, lsn: await appendPlanned(store, plan) }]);
-    oracle.check(await read(store.readAll()));
-  } finally {
-    await store.close();
-  }
-  const reader = await openReader(directory);
-  try {
-    oracle.check(await read(reader.readAll()));
-  } finally {
-    await reader.close();
-  }
-  return finding;
-}
-
-interface Acknowledged {
-  readonly name: string;
-  readonly lsn: number;
-}
-
-function acksBefore(entries: readonly DiskEntry[], at: number): Acknowledged[] {
-  return entries.slice(0, at).flatMap((entry) => {
-    if (entry.kind !== "mark") return [];
-    const [name, lsn] = entry.text.split(" ") as [string, string];
-    return [{ name, lsn: Number(lsn) }];
-  });
+function marksBefore(entries: readonly DiskEntry[], at: number): string[] {
+  return entries.slice(0, at).flatMap((entry) => (entry.kind === "mark" ? [entry.text] : []));
 }
 
 class Replay {
   readonly #disk: RecordingDisk;
+  readonly #look: Look;
   readonly #entries: readonly DiskEntry[];
   readonly #random: SeededRandom;
   /** What lies before this entry is on the disk. */
   #writtenThrough = 0;
 
-  constructor(disk: RecordingDisk, entries: readonly DiskEntry[], random: SeededRandom) {
+  constructor(disk: RecordingDisk, look: Look, entries: readonly DiskEntry[], random: SeededRandom) {
     this.#disk = disk;
+    this.#look = look;
     this.#entries = entries;
     this.#random = random;
   }
@@ -149,7 +95,7 @@ class Replay {
     this.#writtenThrough = flushed;
     try {
       this.#disk.enter(survivors(this.#entries, cut, this.#random));
-      return await look(this.#disk.mountPoint, acksBefore(this.#entries, cut.at), `9.0.${number}`);
+      return await this.#look(this.#disk.mountPoint, marksBefore(this.#entries, cut.at), number);
     } finally {
       this.#disk.leave();
     }
@@ -157,7 +103,8 @@ class Replay {
 }
 
 export async function runPowerCuts(options: PowerCutOptions): Promise<PowerCutReport> {
-  const { fileSystem, states, seed, writer = WRITER, onState } = options;
+  const { fileSystem, states, seed, work: name = "appends", onState } = options;
+  const { look, writer } = { ...WORKS[name], ...(options.writer === undefined ? {} : { writer: options.writer }) };
   const startedMs = performance.now();
   const random = seededRandom(seed);
   const disk = new RecordingDisk(fileSystem);
@@ -166,7 +113,7 @@ export async function runPowerCuts(options: PowerCutOptions): Promise<PowerCutRe
     const entries = decodeRecord(disk.end());
     const possible = allCuts(entries);
     const cuts = someCuts(possible, states, random);
-    const replay = new Replay(disk, entries, random);
+    const replay = new Replay(disk, look, entries, random);
     const failures: string[] = [];
     let done = 0;
     let tornTails = 0;
@@ -186,6 +133,7 @@ export async function runPowerCuts(options: PowerCutOptions): Promise<PowerCutRe
     const countOf = (kind: DiskEntry["kind"]): number => entries.filter((entry) => entry.kind === kind).length;
     return {
       fileSystem,
+      work: name,
       writes: countOf("write"),
       flushes: countOf("flush"),
       acknowledged: countOf("mark"),

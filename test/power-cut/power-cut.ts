@@ -1,4 +1,7 @@
-/** Power cuts by themselves: `npm run power-cut -- [--states 500] [--file-system ext4|xfs] [--seed N]`. Exit code 1 when anything fails. */
+/**
+ * Power cuts by themselves: `npm run power-cut -- [--states 500] [--file-system ext4|xfs] [--subjects] [--seed N]`. With `--subjects` the work is
+ * events of subjects, some of whom are forgotten. Exit code 1 when anything fails.
+ */
 
 import { parseArgs } from "node:util";
 import { runPowerCuts } from "./power-cut-run.js";
@@ -8,6 +11,7 @@ const { values } = parseArgs({
   options: {
     states: { type: "string", default: "500" },
     "file-system": { type: "string", default: "ext4" },
+    subjects: { type: "boolean", default: false },
     seed: { type: "string" },
     writer: { type: "string" },
   },
@@ -24,6 +28,7 @@ if (problem !== null) {
   const report = await runPowerCuts({
     fileSystem,
     states,
+    work: values.subjects ? "subjects" : "appends",
     ...(values.seed === undefined ? {} : { seed: Number(values.seed) }),
     ...(values.writer === undefined ? {} : { writer: values.writer }),
     onState: (done, of) => {

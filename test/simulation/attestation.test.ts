@@ -90,6 +90,21 @@ test("the lost rest of a short write takes its frame, and bit rot takes what not
   assert.is(rotten.mayBeGone(3, 1), true);
 });
 
+test("a whole frame is there until it is damaged, or a later incarnation had to begin without what is below it", () => {
+  const attestation = twoFrames();
+  lose(attestation, 3, { lsns: [5, 5], durable: 4 });
+  write(attestation, 4, { lsns: [6, 6], durable: 4 });
+  const isThere = (lsn: number): boolean => attestation.isThere(lsn, 1);
+  assert.equal([4, 5, 6, 7].map(isThere), [true, false, true, false]);
+  write(attestation, 5, { lsns: [5, 5], durable: 4, incarnation: 2 });
+  assert.equal([4, 5, 6].map(isThere), [true, false, false]);
+  assert.is(attestation.isThere(5, 2), true);
+  attestation.damaged(PATH, 2 * BLOCK_BYTES + 7, 2 * BLOCK_BYTES + 8);
+  assert.is(isThere(4), false);
+  attestation.wrote(PATH, 6 * BLOCK_BYTES, frameOf(6, { lsns: [6, 6], durable: 4, incarnation: 2 }).subarray(0, 512));
+  assert.is(attestation.isThere(6, 2), false);
+});
+
 test("it is known in which incarnation a record was written last", () => {
   const attestation = twoFrames();
   write(attestation, 3, { lsns: [4, 5], durable: 3, incarnation: 3 });

@@ -96,12 +96,41 @@ export class Attestation {
     return this.#lsnThrough(Number.POSITIVE_INFINITY);
   }
 
+  /**
+   * Whether the frame in which an incarnation wrote that LSN is on the disk, whole, and no later incarnation has begun without it: then nobody may
+   * drop it silently, whether or not anything attests it.
+   */
+  isThere(lsn: number, incarnation: number): boolean {
+    const isLatest = incarnation === this.#newestIncarnation;
+    return (
+      this.#frames.some(
+        (frame) =>
+          frame.incarnation === incarnation &&
+          frame.firstLsn <= lsn &&
+          lsn <= frame.lastLsn &&
+          frame.end >= frame.frameEnd,
+      ) &&
+      (isLatest || !this.mayBeGone(lsn, incarnation))
+    );
+  }
+
   #lsnThrough(incarnation: number): number {
     let highest = 0;
     for (const frame of this.#frames)
       if (frame.incarnation <= incarnation) highest = Math.max(highest, frame.durableLsn);
     for (const sealed of this.#sealed) if (sealed.incarnation <= incarnation) highest = Math.max(highest, sealed.lsn);
     return highest;
+  }
+
+  /** Where the first whole frame lies that has records, and of which nothing attests all; null where there is none. */
+  get firstUnattested(): { readonly path: string; readonly offset: number } | null {
+    const { lsn } = this;
+    let first: WrittenFrame | null = null;
+    for (const frame of this.#frames) {
+      const isOfEnd = frame.incarnation === this.#newestIncarnation && frame.lastLsn > lsn;
+      if (isOfEnd && frame.lastLsn >= frame.firstLsn && frame.firstLsn < (first?.firstLsn ?? Infinity)) first = frame;
+    }
+    return first;
   }
 
   /** In which incarnation a record was written last at that LSN; 0: in none that is known. */

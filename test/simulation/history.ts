@@ -57,6 +57,14 @@ interface Attempt {
   incarnation: number;
 }
 
+interface Seen {
+  readonly stream: string;
+  readonly version: number;
+  readonly identity: string;
+  /** As of an attempt. */
+  readonly incarnation: number;
+}
+
 export const EVENT_TYPE = "Simulated";
 
 function hashOf(name: string, index: number): number {
@@ -97,7 +105,7 @@ export const NOTHING_MISSING: Limits = { lostAbove: Number.POSITIVE_INFINITY, ho
 export class History {
   readonly #attempts = new Map<string, Attempt>();
   /** What was seen at each LSN. */
-  readonly #seen = new Map<number, { readonly stream: string; readonly version: number; readonly identity: string }>();
+  readonly #seen = new Map<number, Seen>();
   /** LSNs of events that are acknowledged, and not one of `EVENT_TYPE`. */
   readonly #acknowledgedLsns = new Set<number>();
   /** Of streams that somebody wished to forget, up to which version: that may be gone. */
@@ -184,14 +192,17 @@ export class History {
     readonly stream: string;
     readonly version: number;
     readonly what: string;
+    /** In which it was written; 0: nobody knows. */
+    readonly incarnation: number;
   }> {
-    for (const [lsn, { stream, version }] of this.#seen) yield { lsn, stream, version, what: "seen" };
-    for (const { name, status, parts, ends } of this.#attempts.values()) {
+    for (const [lsn, { stream, version, incarnation }] of this.#seen)
+      yield { lsn, stream, version, what: "seen", incarnation };
+    for (const { name, status, parts, ends, incarnation } of this.#attempts.values()) {
       if (status !== "acknowledged") continue;
       for (const [part, { lsn, version }] of ends.entries()) {
         const { stream, count } = parts[part] as Part;
         for (let back = 0; back < count; back++)
-          yield { lsn: lsn - back, stream, version: version - back, what: `acknowledged as ${name}` };
+          yield { lsn: lsn - back, stream, version: version - back, what: `acknowledged as ${name}`, incarnation };
       }
     }
   }
@@ -230,7 +241,7 @@ export class History {
     if (event.subject !== undefined) this.subjects.judge(event.subject, here);
     const identity = `${stream}@${version} ${type} ${JSON.stringify(data)}`;
     const before = this.#seen.get(lsn)?.identity;
-    if (before === undefined) this.#seen.set(lsn, { stream, version, identity });
+    if (before === undefined) this.#seen.set(lsn, { stream, version, identity, incarnation: this.#incarnationOf(lsn) });
     else if (before !== identity) violated(`P4: ${here} is ${identity.slice(0, 90)}, and was ${before.slice(0, 90)}`);
   }
 

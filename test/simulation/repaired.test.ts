@@ -6,6 +6,7 @@ import { checkRepaired } from "./repaired.js";
 
 const test = suite("simulation/repaired");
 const STREAM = "stream";
+const NOTHING_KNOWN = { attestedLsn: 0, isThere: (): boolean => false };
 
 /** The only event of an append, at the LSN and version. */
 function eventAt(lsn: number): SeenEvent {
@@ -26,8 +27,13 @@ function report(named: Partial<RepairReport>): RepairReport {
   return { lastLsn: 4, lost: [], dropped: [], unacknowledged: [], ...named } as unknown as RepairReport;
 }
 
-function check(lsns: readonly number[], named: Partial<RepairReport>, attestedLsn = 4): void {
-  checkRepaired(historyOfFour(), { events: lsns.map(eventAt), horizon: 0 }, report(named), attestedLsn);
+function check(
+  lsns: readonly number[],
+  named: Partial<RepairReport>,
+  attestedLsn = 4,
+  isThere: (lsn: number) => boolean = () => false,
+): void {
+  checkRepaired(historyOfFour(), { events: lsns.map(eventAt), horizon: 0 }, report(named), { attestedLsn, isThere });
 }
 
 const DROPPED = [{ stream: STREAM, fromVersion: 1, throughVersion: 2, events: 1 }];
@@ -46,10 +52,17 @@ test("what it does not name is found out when it is gone", () => {
   assert.throws(() => check([1, 2, 3], { lastLsn: 3 }), /LSN 4, .* is gone/);
 });
 
+test("a whole frame is kept or named, though nothing attests it", () => {
+  const isThere = (lsn: number): boolean => lsn === 4;
+  assert.throws(() => check([1, 2], { lastLsn: 2 }, 2, isThere), /LSN 4, .* is gone/);
+  check([1, 2], { lastLsn: 2, unacknowledged: [[4, 4]] }, 2, isThere);
+  check([1, 2], { lastLsn: 2 }, 2);
+});
+
 test("a stream with a hole and an event that is another one are found out", () => {
   assert.throws(() => check([1, 3, 4], { lost: [[2, 2]] }), /stream@3 follows version 1/);
   const history = historyOfFour();
   history.see(eventAt(1));
   const other = { ...eventAt(2), lsn: 1 };
-  assert.throws(() => checkRepaired(history, { events: [other], horizon: 0 }, report({}), 0), /P4: LSN 1/);
+  assert.throws(() => checkRepaired(history, { events: [other], horizon: 0 }, report({}), NOTHING_KNOWN), /P4: LSN 1/);
 });

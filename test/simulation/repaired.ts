@@ -4,12 +4,20 @@ import type { RepairReport } from "../../src/index.js";
 import { type History, Violation } from "./history.js";
 import type { Inspection } from "./inspection.js";
 
-/** @throws Violation. The history is a copy: the store begins another life. `attestedLsn`: the log says up to there what there was. */
+/** What the disk is known to hold, whatever a repair says. */
+export interface KnownOfDisk {
+  /** The log says up to there what there was. */
+  readonly attestedLsn: number;
+  /** Whether the frame of that LSN is there, whole and part of the log. */
+  readonly isThere: (lsn: number, incarnation: number) => boolean;
+}
+
+/** @throws Violation. The history is a copy: the store begins another life. */
 export function checkRepaired(
   history: History,
   { events, horizon }: Pick<Inspection, "events" | "horizon">,
   report: RepairReport,
-  attestedLsn: number,
+  { attestedLsn, isThere }: KnownOfDisk,
 ): void {
   const found = new Set<number>();
   const versions = new Map<string, number>();
@@ -27,9 +35,10 @@ export function checkRepaired(
   }
   const { lost, dropped, unacknowledged } = report;
   const named = [...lost, ...unacknowledged];
-  for (const { lsn, stream, version, what } of history.known()) {
+  for (const { lsn, stream, version, what, incarnation } of history.known()) {
     if (found.has(lsn) || lsn <= horizon || history.isForgettable(stream, version)) continue;
-    if (lsn > report.lastLsn && lsn > attestedLsn) continue;
+    // Of an end that is gone with all that says that it was, nobody knows; what is whole must be kept, or named.
+    if (lsn > report.lastLsn && lsn > attestedLsn && !isThere(lsn, incarnation)) continue;
     if (named.some(([from, through]) => from <= lsn && lsn <= through)) continue;
     const isDropped = dropped.some(
       (range) => range.stream === stream && range.fromVersion <= version && version <= range.throughVersion,

@@ -238,7 +238,9 @@ class Scenario {
   #rot(disk: SimulatedDisk): void {
     const { faults } = this.world;
     if (!faults.rotsBits(this.#plan.rates)) return;
-    const rotten = rotBit(disk, "/", this.#chance);
+    const { rotting } = this.#plan;
+    const below = rotting.length > 1 ? this.#chance.pick(rotting) : (rotting[0] ?? "/");
+    const rotten = rotBit(disk, below, this.#chance);
     if (rotten === null) return;
     const { path, offset } = rotten;
     faults.damages.push(`bit rot in ${path} at ${offset}`);

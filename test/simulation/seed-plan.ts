@@ -8,7 +8,13 @@ export const BACKUP_DIRECTORIES: readonly string[] = ["/backup-a", "/backup-b"];
 
 /** Above it seeds have events of subjects, who are forgotten. Those below do what they did before there were these. */
 export const SUBJECT_SEEDS = 1_000_000;
+/** Above it the log of such a store is damaged as well, and its end rots before it is repaired. */
+export const DAMAGED_SUBJECT_SEEDS = 2_000_000;
+/** Those above it are of others. */
+const OTHER_SEEDS = 3_000_000;
 export const SUBJECT_KEYS_FILE = "/subjects";
+/** Where bits rot in a store with subjects: the log, whatever is beside it. What is damaged of the key file is gone, as documented. */
+const LOG_FILES: readonly string[] = ["/store/wal/", "/store/log/", "/store/manifest-"];
 
 export interface SeedPlan {
   readonly generations: number;
@@ -36,6 +42,10 @@ export interface SeedPlan {
   readonly rekeyings: number;
   /** That a copy of the disk rots, and is repaired. */
   readonly repairs: number;
+  /** That of a copy which is repaired the first frame rots that nothing attests: whole ones can be behind it. */
+  readonly rottenEnds: number;
+  /** Where bits rot on the disk. */
+  readonly rotting: readonly string[];
   /** Of events in a store with subjects, that it is about one; 0: it has none. */
   readonly subjects: number;
   /** Of steps, that a subject is forgotten. */
@@ -60,8 +70,8 @@ const HARMLESS: readonly FaultName[] = ["shortWrite", "again", "slowWrite", "sta
 const FAILING: readonly FaultName[] = ["writeError", "syncError", "readError", "fullDisk"];
 const DAMAGING: readonly FaultName[] = ["lostWrite", "misdirectedWrite", "bitRot"];
 
-function ratesOf(names: readonly FaultName[], random: Chance): FaultRates {
-  const rates: Record<FaultName, number> = { ...NO_FAULTS };
+function ratesOf(names: readonly FaultName[], random: Chance): Record<FaultName, number> {
+  const rates = { ...NO_FAULTS };
   for (const name of names) if (random.integer(3) === 0) rates[name] = RATE_MAX[name] * random.next();
   return rates;
 }
@@ -103,9 +113,27 @@ function withSubjects(plan: SeedPlan, seed: number): SeedPlan {
   };
 }
 
+/** What a device does to the log of a store with subjects. */
+function withDamage(plan: SeedPlan, seed: number): SeedPlan {
+  const random = chance(seed, "damage");
+  const rates = { ...plan.rates, ...ratesOf(DAMAGING, random) };
+  const certain = random.pick(DAMAGING);
+  rates[certain] = RATE_MAX[certain] * (0.2 + 0.8 * random.next());
+  return {
+    ...plan,
+    isDamaging: true,
+    rates,
+    repairs: random.pick([0.5, 1]),
+    rottenEnds: random.pick([0, 0.5, 1]),
+    rotting: LOG_FILES,
+  };
+}
+
 export function planOf(seed: number): SeedPlan {
   const plan = plainPlanOf(seed);
-  return seed > SUBJECT_SEEDS ? withSubjects(plan, seed) : plan;
+  if (seed <= SUBJECT_SEEDS || seed > OTHER_SEEDS) return plan;
+  const subjects = withSubjects(plan, seed);
+  return seed > DAMAGED_SUBJECT_SEEDS ? withDamage(subjects, seed) : subjects;
 }
 
 function plainPlanOf(seed: number): SeedPlan {
@@ -136,6 +164,8 @@ function plainPlanOf(seed: number): SeedPlan {
     clockSkew: random.integer(3) === 0,
     steps: 4 + random.integer(20),
     ...secretsOf(seed),
+    rottenEnds: 0,
+    rotting: ["/"],
     subjects: 0,
     forgettings: 0,
   };

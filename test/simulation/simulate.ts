@@ -1,7 +1,7 @@
 /**
  * The simulation by itself: `npm run simulate -- --seeds 2000 [--first 1] [--processes 2] [--exhaustive]`. The processes share the seeds. `SEED=17 npm run simulate`
  * replays one and, when it fails, prints the last things that happened. Of seeds below a million every eighth is followed by one with subjects: itself
- * and a million. `--first 1000001` runs those alone.
+ * and a million, every sixteenth by one whose log is damaged as well: itself and two million. `--first 1000001` and `--first 2000001` run those alone.
  */
 
 import { fork } from "node:child_process";
@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { runExhaustively, SMALL_HISTORY } from "./exhaustive.js";
 import { runSeed, SeedFailure } from "./scenario.js";
-import { planOf, SUBJECT_SEEDS } from "./seed-plan.js";
+import { DAMAGED_SUBJECT_SEEDS, planOf, SUBJECT_SEEDS } from "./seed-plan.js";
 import { addReport, emptyTotal, type Total } from "./total.js";
 import { loadStores } from "./world.js";
 
@@ -17,6 +17,7 @@ const PART = "SIMULATE_PART";
 /** Every so many of the crash states is cut again, at each moment of its recovery. */
 const RECOVERY_EVERY = 60;
 const SUBJECTS_EVERY = 8;
+const DAMAGED_SUBJECTS_EVERY = 16;
 
 interface Part {
   readonly total: Total;
@@ -55,7 +56,9 @@ async function runPart(part: number, processes: number, first: number, seeds: nu
   for (let seed = first + part; seed < first + seeds; seed += processes) {
     await run(seed);
     const index = Math.floor((seed - first) / processes);
-    if (seed < SUBJECT_SEEDS && index % SUBJECTS_EVERY === 0) await run(SUBJECT_SEEDS + seed);
+    if (seed >= SUBJECT_SEEDS) continue;
+    if (index % SUBJECTS_EVERY === 0) await run(SUBJECT_SEEDS + seed);
+    if (index % DAMAGED_SUBJECTS_EVERY === 0) await run(DAMAGED_SUBJECT_SEEDS + seed);
   }
   return { total, failures };
 }

@@ -5,7 +5,7 @@
 
 import { type BackupReport, isStoreError, type RepairReport, type RestoreReport } from "../../src/index.js";
 import type { Attestation } from "./attestation.js";
-import { rotBit } from "./bit-rot.js";
+import { rotBit, rotPage } from "./bit-rot.js";
 import { type Chance, chance } from "./chance.js";
 import { type History, Violation } from "./history.js";
 import { type Inspection, inspectStore, STORE_DIRECTORY } from "./inspection.js";
@@ -185,6 +185,11 @@ export class Upkeep {
       const bit = rotBit(rotten, this.#chance.pick(ROTTING), this.#chance);
       if (bit !== null) attested.damaged(bit.path, bit.offset, bit.offset + 1);
     }
+    const end = this.#parts.plan.rottenEnds > 0 ? attested.firstUnattested : null;
+    if (end !== null && this.#chance.happens(this.#parts.plan.rottenEnds)) {
+      const bit = rotPage(rotten, end.path, end.offset, this.#chance);
+      if (bit !== null) attested.damaged(bit.path, bit.offset, bit.offset + 1);
+    }
     const planned = await this.#planRepair(rotten, STORE_DIRECTORY);
     if (planned === null) return;
     if (planned.status === "unrepairable") {
@@ -196,7 +201,11 @@ export class Upkeep {
     const found = await this.#inspect(left, STORE_DIRECTORY);
     // What was truncated before is not missing, though the manifest that says so may be.
     const horizon = Math.max(found.horizon, attested.horizonLsn);
-    checkRepaired(this.#parts.history.copy(), { ...found, horizon }, planned, attested.lsn);
+    // Of a store that opens the opening leaves the end out, and reports it. A recovery that could not read a block has begun an incarnation
+    // without frames that are there.
+    const isKnown = planned.status === "damaged" && !this.#parts.world.faults.counts.has("readError");
+    const isThere = (lsn: number, incarnation: number): boolean => isKnown && attested.isThere(lsn, incarnation);
+    checkRepaired(this.#parts.history.copy(), { ...found, horizon }, planned, { attestedLsn: attested.lsn, isThere });
   }
 
   /** Null where there is no store. */

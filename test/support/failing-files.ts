@@ -1,4 +1,4 @@
-/** Makes calls of node:fs fail, or last, for modules that import them by name too. */
+/** Makes calls of node:fs fail, last, or wait for something else, for modules that import them by name too. */
 
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
@@ -28,6 +28,33 @@ export async function withHeldFlushes<Result>(work: (release: () => void) => Pro
   } finally {
     release();
     replace("fdatasync", original);
+  }
+}
+
+/** While `work` runs: the first time that somebody lists the directory, `act` has come before. */
+export async function withActBeforeListing<Result>(
+  directory: string,
+  act: () => Promise<unknown>,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const original = fs.promises.readdir as (...args: unknown[]) => Promise<unknown>;
+  let isDue = true;
+  const replacement = async (...args: unknown[]): Promise<unknown> => {
+    if (isDue && args[0] === directory) {
+      isDue = false;
+      await act();
+    }
+    return original(...args);
+  };
+  const replaceBy = (readdir: unknown): void => {
+    Object.assign(fs.promises, { readdir });
+    syncBuiltinESMExports();
+  };
+  replaceBy(replacement);
+  try {
+    return await work();
+  } finally {
+    replaceBy(original);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Reading beside a writer, in the same process or another, and without one: nothing is written, nothing is locked. */
 
-import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { StoreError } from "../../src/errors.js";
@@ -11,6 +11,7 @@ import { assert, rejects } from "../support/assert.js";
 import { seededRandom } from "../support/seeded-random.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
+import { HERE } from "./backup/backup-fixture.js";
 import {
   damage,
   type HandFrame,
@@ -336,6 +337,21 @@ test("it goes on where it was: what was read is not read again", async () => {
   await view.close();
 });
 
+test("a segment that its writer has only prepared does not end the one before", async () => {
+  const log = new HandLog(4 * BLOCK);
+  log.begin(1);
+  const writer = log.writer(0);
+  writer.data(1, 1);
+  writer.prepare(2, writer.segment + 1);
+  const { view, delivered } = await viewOf(log);
+  for (let lsn = 2; lsn <= 8; lsn++) {
+    writer.data(lsn, 1, { durableLsn: lsn - 1 });
+    await view.refresh();
+    assert.equal(delivered, recordsThrough(lsn - 1));
+  }
+  await view.close();
+});
+
 test("it follows many cores whose writes land in any order, writers that come and die, and openings", async () => {
   const random = seededRandom();
   const log = new HandLog(5 * BLOCK);
@@ -441,4 +457,42 @@ test("files that a checkpoint drops under it do not disturb it", async () => {
   for await (const frame of view.frames(0, 20)) read.push(...recordsOf(frame));
   assert.equal(read, recordsThrough(20));
   await view.close();
+});
+
+test("a look during which another compaction has replaced the segments that its manifest lists looks again", async () => {
+  const { wal } = await openLog(directory, HERE);
+  const names = Array.from({ length: 12 }, (_, index) => `record ${index}`);
+  const appendThrough = async (count: number): Promise<void> => {
+    while (wal.watermark < count) await append(wal, [names[wal.watermark] as string], "now");
+  };
+  await appendThrough(4);
+  const seen = copyStore(directory);
+  await wal.checkpoint();
+  await appendThrough(8);
+  await wal.checkpoint();
+  const [listed, replaced] = [copyStore(directory), directory] as const;
+  await wal.checkpoint(true);
+  await appendThrough(12);
+  await wal.checkpoint(); // removes what was compacted
+  const become = (state: string): void => {
+    const isSealed = (name: string): boolean => name === "log" || name.startsWith("manifest-");
+    for (const name of readdirSync(seen)) if (isSealed(name)) rmSync(join(seen, name), { recursive: true });
+    for (const name of readdirSync(state))
+      if (isSealed(name)) cpSync(join(state, name), join(seen, name), { recursive: true });
+  };
+  const checkpoints: number[] = [];
+  const view = await LogView.open(seen, {
+    onFrame: () => {},
+    // Between reading the manifest and opening what it lists.
+    onCheckpoint: (checkpointLsn) => {
+      if (checkpoints.push(checkpointLsn) === 1) become(replaced);
+    },
+  });
+  become(listed);
+  await view.refresh();
+  assert.equal(checkpoints, [8, 12]);
+  assert.equal(await readLog(view), names.slice(0, view.watermark));
+  assert.is(view.watermark, 12);
+  await view.close();
+  await wal.close();
 });

@@ -79,12 +79,18 @@ export const BUGS: readonly Bug[] = [
     what: "an append is acknowledged when its own core is durable, not when W has passed it (P2)",
     edits: [
       {
-        file: "src/wal/core-writer.js",
-        find: `batch?.status === "durable" && batch.firstLsn + batch.recordCount - 1 <= watermark`,
-        replace: `batch?.status === "durable"`,
+        file: "src/wal/batches-in-flight.js",
+        find: `batch?.status !== "durable" || batch.firstLsn + batch.recordCount - 1 > watermark`,
+        replace: `batch?.status !== "durable"`,
       },
     ],
     caughtBy: tests("wal/company"),
+  },
+  {
+    name: "attestation-overtaken",
+    what: "what is written behind an attestation in flight counts as committed, with a hole in front of it that ends the file (P1)",
+    edits: [{ file: "src/wal/core-writer.js", find: "this.#inFlight.isAttesting || ", replace: "" }],
+    caughtBy: tests("wal/core-writer"),
   },
   {
     name: "counter-read-last",
@@ -235,6 +241,18 @@ export const BUGS: readonly Bug[] = [
     what: "the manifest of a backup lists segments that are not durable yet (P1: what was backed up is not there)",
     edits: [{ file: "src/wal/backup/copy-segments.js", find: "await target.dataSync();", replace: "" }],
     caughtBy: simulated(60),
+  },
+  {
+    name: "repair-drops-silently",
+    what: "a repair keeps what the log attests, and says nothing of whole frames behind that (P1)",
+    edits: [
+      {
+        file: "src/wal/salvage/salvage-log.js",
+        find: "if (piece.lastLsn > lsn)\n                lsn = piece.lastLsn;",
+        replace: "void piece;",
+      },
+    ],
+    caughtBy: ["simulation/simulate.js", "--first", "2000001", "--seeds", "20"],
   },
   {
     name: "tail-block-rewritten",

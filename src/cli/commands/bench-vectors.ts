@@ -107,7 +107,7 @@ async function measure(context: CommandContext, plan: VectorPlan, progress: Prog
     await withStore({ store }, context.stderr, {}, (open) => define(open, set, each, former !== null));
     former = each;
     progress.update(() => `inserting by usearch alone, ${each}`);
-    const usearch = await measureUsearch(data, each, truth);
+    const usearch = measureUsearch(data, each, truth);
     progress.update(() => `inserting into the graph, ${each}`);
     measured[each] = await measureGraph(store, data, truth, usearch);
   }

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { nonEmpty } from "../arguments.js";
 import { addLimit, graphCommand, type PointOptions, withGraph } from "../graph-arguments.js";
 import { printTruncation } from "../graph-query.js";
 import type { CommandContext } from "../program.js";
@@ -13,7 +14,7 @@ export function graphComponentsCommand({ output }: CommandContext): Command {
     graphCommand("components", "list which nodes hang together, the largest component first"),
     "components",
   )
-    .option("--edge <label>", "only over edges with this label")
+    .option("--edge <label>", "only over edges with this label", nonEmpty)
     .action(async ({ edge, limit, ...point }: ComponentsOptions) => {
       await withGraph(point, async (_graph, view) => {
         await printTruncation(output, view.truncatedBefore);

@@ -11,7 +11,7 @@ import {
   recordedAt,
   withGraph,
 } from "../graph-arguments.js";
-import { formatRectangle, printableRectangle, printTruncation, within } from "../graph-query.js";
+import { formatRectangle, printableRectangle, printTruncation, requireKnown, within } from "../graph-query.js";
 import type { CommandContext } from "../program.js";
 
 const AXES = ["valid", "recorded"] as const;
@@ -46,6 +46,7 @@ export function graphHistoryCommand({ output }: CommandContext): Command {
         if (window !== null && (at !== undefined || coalesce))
           throw new UsageError("a window goes without --at and --coalesce");
         const { kind, id } = entityOf(view, options);
+        requireKnown(graph, kind, id);
         const how = { ...(at !== undefined && { at }), ...(coalesce !== undefined && { coalesce }) };
         const rectangles =
           window === null ? graph.history(kind, id, how) : within(() => graph.between(kind, id, window));

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { nonEmpty } from "../arguments.js";
 import { formatEvent, printableEvent } from "../event-line.js";
 import {
   addEntitySelection,
@@ -9,17 +10,18 @@ import {
   pointOf,
   withGraph,
 } from "../graph-arguments.js";
-import { formatEntity, formatTruncation, printableRectangle } from "../graph-query.js";
+import { formatEntity, formatTruncation, printableRectangle, requireKnown } from "../graph-query.js";
 import type { CommandContext } from "../program.js";
 
 type LineageOptions = PointOptions & EntitySelection & { readonly property?: string };
 
 export function graphLineageCommand({ output }: CommandContext): Command {
   return addEntitySelection(graphCommand("lineage", "show which event made a version, or one property of it"))
-    .option("--property <key>", "the event that set or removed this property")
+    .option("--property <key>", "the event that set or removed this property", nonEmpty)
     .action(async (options: LineageOptions) => {
       await withGraph(options, async (graph, view) => {
         const { kind, id } = entityOf(view, options);
+        requireKnown(graph, kind, id);
         const { property } = options;
         const point = pointOf(view.validAt, options.recorded ?? { lsn: view.lsn });
         const { version, lsn, event, truncatedBefore } = await graph.lineage(kind, id, {

@@ -2,7 +2,14 @@ import { type Command, InvalidArgumentError } from "commander";
 import type { EntityReference, RecordedAt } from "../../index.js";
 import { type CommonOptions, storeCommand, wholeNumber } from "../arguments.js";
 import { recordedAt } from "../graph-arguments.js";
-import { formatEntity, formatPeriod, printableRectangle, printTruncation, within } from "../graph-query.js";
+import {
+  formatEntity,
+  formatPeriod,
+  printableRectangle,
+  printTruncation,
+  requireKnown,
+  within,
+} from "../graph-query.js";
 import type { CommandContext } from "../program.js";
 import { withReader } from "../stores.js";
 
@@ -22,6 +29,7 @@ export function graphOverlapsCommand({ output }: CommandContext): Command {
     .action(async (a: EntityReference, b: EntityReference, { recorded, ...place }: OverlapsOptions) => {
       await withReader(place, [], async (reader) => {
         const graph = await reader.graph();
+        for (const { kind, id } of [a, b]) requireKnown(graph, kind, id);
         const overlaps = within(() => graph.overlaps(a, b, recorded === undefined ? {} : { recordedAt: recorded }));
         await printTruncation(output, overlaps.truncatedBefore);
         for (const { validFrom, validTo, a: first, b: second } of overlaps) {

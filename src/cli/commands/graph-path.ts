@@ -8,7 +8,7 @@ import {
   type PointOptions,
   withGraph,
 } from "../graph-arguments.js";
-import { formatEntity, printableEdge, printableNode, printTruncation } from "../graph-query.js";
+import { formatEntity, printableEdge, printableNode, printTruncation, requireKnown } from "../graph-query.js";
 import type { CommandContext } from "../program.js";
 
 interface PathOptions extends PointOptions, EdgeOptions {
@@ -25,7 +25,8 @@ export function graphPathCommand({ output }: CommandContext): Command {
     .addHelpText("after", "\nWhere there is none, the path has no nodes.")
     .action(async (options: PathOptions) => {
       const { from, to, depth } = options;
-      await withGraph(options, async (_graph, view) => {
+      await withGraph(options, async (graph, view) => {
+        for (const id of [from, to]) requireKnown(graph, "node", id);
         await printTruncation(output, view.truncatedBefore);
         const query = { ...edgeQueryOf(options), ...(depth !== undefined && { maxDepth: depth }) };
         const { nodes, edges } = view.shortestPath(from, to, query) ?? { nodes: [], edges: [] };

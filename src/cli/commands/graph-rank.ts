@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { wholeNumber } from "../arguments.js";
+import { nonEmpty, wholeNumber } from "../arguments.js";
 import { UsageError } from "../failure.js";
 import { addLimit, graphCommand, type PointOptions, withGraph } from "../graph-arguments.js";
 import { formatEntity, printableNode, printTruncation } from "../graph-query.js";
@@ -15,7 +15,7 @@ interface RankOptions extends PointOptions {
 
 export function graphRankCommand({ output }: CommandContext): Command {
   return addLimit(graphCommand("rank", "list the nodes by PageRank, the highest first"), "nodes")
-    .option("--edge <label>", "only over edges with this label")
+    .option("--edge <label>", "only over edges with this label", nonEmpty)
     .option("--damping <share>", "the chance to go on along an edge (default: 0.85)", share)
     .option("--tolerance <change>", "ends when a round changes no more than this (default: 0.000001)", share)
     .option("--iterations <rounds>", "at most so many rounds (default: 100)", wholeNumber(1))

@@ -13,6 +13,8 @@ import {
   lsnOf,
   pointOf,
   type RecordedAt,
+  type ValidWindow,
+  validBounds,
 } from "./graph-point.js";
 import type { GraphTables } from "./graph-tables.js";
 import { heldPeriods, inBoth } from "./held-periods.js";
@@ -27,7 +29,7 @@ export interface GraphVersion<Entity> {
 /** A period of one axis or of both; what is left out, or null, is open. */
 export interface HistoryWindow {
   /** µs since 1970, half-open. */
-  readonly valid?: { readonly from?: number; readonly to?: number | null };
+  readonly valid?: ValidWindow;
   /** µs since 1970 or LSNs, half-open. */
   readonly recorded?: { readonly from?: RecordedAt; readonly to?: RecordedAt | null };
 }
@@ -118,8 +120,8 @@ export class Chronicle {
     if (window.valid === undefined && window.recorded === undefined) {
       throw new TypeError("between: say which window, valid or recorded");
     }
-    const { from, to } = validBounds(window.valid ?? {});
-    const { first, until, askedAt } = this.#recordedBounds(window.recorded ?? {});
+    const { from, to } = validBounds(window.valid);
+    const { first, until, askedAt } = this.#recordedBounds(window.recorded);
     const rectangles = slot === 0 ? [] : rectanglesOf(this.#tables, kind, slot);
     const inside = rectangles.filter(
       (each) => each.validFrom < to && each.validTo > from && each.lsn < until && each.until > first,
@@ -156,12 +158,12 @@ export class Chronicle {
   changes(query: ChangesQuery): ChangesPage {
     checkKnownKeys("changes", checkRecord("changes", query), ["after", "recordedFrom", "recordedTo", "limit"]);
     const { clock, purged } = this.#tables;
-    const limit = checkId("limit", query.limit ?? CHANGES_LIMIT_DEFAULT);
+    const limit = checkId("limit", query.limit === undefined ? CHANGES_LIMIT_DEFAULT : query.limit);
     if (limit > CHANGES_LIMIT_MAX) throw new TypeError(`limit must be at most ${CHANGES_LIMIT_MAX}`);
     const from = query.recordedFrom === undefined ? null : checkTime("recordedFrom", query.recordedFrom);
     const to = query.recordedTo === undefined ? null : checkTime("recordedTo", query.recordedTo);
     if (from !== null && to !== null && from >= to) throw emptyPeriod("the recorded window", from, to);
-    const begin = checkApplied(clock, "after", query.after ?? 0);
+    const begin = checkApplied(clock, "after", query.after === undefined ? 0 : query.after);
     const after = Math.max(begin, from === null ? 0 : clock.lsnAt(from - 1));
     const last = to === null ? clock.lsn : clock.lsnAt(to - 1);
     const { changes, through, hasMore } = changedEntities(this.#tables, after, last, limit);
@@ -189,11 +191,13 @@ export class Chronicle {
     return this.#slotOf(reference.kind, reference.id);
   }
 
-  #recordedBounds({ from, to }: NonNullable<HistoryWindow["recorded"]>): {
+  #recordedBounds(window: NonNullable<HistoryWindow["recorded"]> = {}): {
     first: number;
     until: number;
     askedAt: number | null;
   } {
+    checkKnownKeys("recorded", checkRecord("recorded", window), ["from", "to"]);
+    const { from, to } = window;
     const first = from === undefined ? 0 : this.#firstLsn(from);
     const until = to === undefined || to === null ? Number.POSITIVE_INFINITY : this.#lsnAfter(to);
     const reversed = typeof from === "number" && typeof to === "number" ? from >= to : first >= until;
@@ -223,11 +227,4 @@ export class Chronicle {
       kind === "node" ? nodeOf(this.#tables, slot, rectangle) : edgeOf(this.#tables, slot, rectangle);
     return entity as EntityOf[Kind]; // an edge has the ends besides
   }
-}
-
-function validBounds({ from, to }: NonNullable<HistoryWindow["valid"]>): { from: number; to: number } {
-  const start = from === undefined ? Number.NEGATIVE_INFINITY : checkTime("valid.from", from);
-  const end = to === undefined || to === null ? Number.POSITIVE_INFINITY : checkTime("valid.to", to);
-  if (start >= end) throw emptyPeriod("the valid window", from ?? null, to ?? null);
-  return { from: start, to: end };
 }

@@ -8,7 +8,7 @@
 import { type EdgeFilter, edgeFilterOf } from "./edge-filter.js";
 import type { GraphEdge, GraphNode } from "./entity.js";
 import { checkId, checkRecord } from "./graph-input.js";
-import type { EdgeDirection } from "./graph-tables.js";
+import type { EdgeDirection, GraphTables } from "./graph-tables.js";
 import type { GraphView } from "./graph-view.js";
 import { NodeFilter, type NodeQuery } from "./node-filter.js";
 
@@ -18,42 +18,57 @@ export interface MatchRow {
   readonly edges: readonly GraphEdge[];
 }
 
-/** A node of the pattern, and how one comes to it; the first has no edge. */
-interface MatchStep {
-  readonly over: EdgeFilter | null;
-  readonly query: NodeQuery;
+/** A step over an edge onto a node. */
+export interface MatchStep {
+  readonly over: EdgeFilter;
   readonly onto: NodeFilter;
+  readonly query: NodeQuery;
+}
+
+/** What was asked for. */
+export interface MatchPattern {
+  readonly start: NodeFilter;
+  readonly steps: readonly MatchStep[];
+  /** Null: at whichever node the start holds for. */
+  readonly startId: number | null;
 }
 
 interface MatchBounds {
-  readonly startId: number | null;
+  readonly query: NodeQuery;
   readonly limit: number;
 }
 
 /**
- * A pattern over one view. Every method gives a new pattern, which can be iterated as often as one likes; `label` and `where` are about the node that
- * was named last. Made by `view.match()`.
+ * A pattern over one view, or over a stretch of valid time (`graph.during`). Every method gives a new pattern, which can be iterated as often as one likes;
+ * `label` and `where` are about the node that was named last. Made by `view.match()` and `during.match()`.
  */
-export class GraphMatch implements Iterable<MatchRow> {
-  readonly #view: GraphView;
-  readonly #steps: readonly MatchStep[];
+export class GraphMatch<Row extends MatchRow = MatchRow> implements Iterable<Row> {
+  readonly #tables: GraphTables;
+  readonly #rows: (pattern: MatchPattern) => Iterable<Row>;
+  readonly #pattern: MatchPattern;
   readonly #bounds: MatchBounds;
 
   /** @internal Use `view.match()`. */
-  constructor(view: GraphView, steps: readonly MatchStep[] = [anyNode(view, null)], bounds: MatchBounds = UNBOUNDED) {
-    this.#view = view;
-    this.#steps = steps;
+  constructor(
+    tables: GraphTables,
+    rows: (pattern: MatchPattern) => Iterable<Row>,
+    pattern: MatchPattern = { start: new NodeFilter(tables, {}), steps: [], startId: null },
+    bounds: MatchBounds = UNBOUNDED,
+  ) {
+    this.#tables = tables;
+    this.#rows = rows;
+    this.#pattern = pattern;
     this.#bounds = bounds;
   }
 
   /** Begins at this node instead of looking for one. @throws TypeError for what is no id */
-  from(id: number): GraphMatch {
-    return new GraphMatch(this.#view, this.#steps, { ...this.#bounds, startId: checkId("id", id) });
+  from(id: number): GraphMatch<Row> {
+    return this.#with({ ...this.#pattern, startId: checkId("id", id) });
   }
 
   /** The node has this label. @throws TypeError for what is no label, and when another was said */
-  label(label: string): GraphMatch {
-    const known = this.#steps.at(-1)?.query.label ?? label;
+  label(label: string): GraphMatch<Row> {
+    const known = this.#lastQuery.label ?? label;
     if (known !== label) throw new TypeError(`label: the node has the label ${JSON.stringify(known)} already`);
     return this.#narrowed({ label });
   }
@@ -63,8 +78,8 @@ export class GraphMatch implements Iterable<MatchRow> {
    *
    * @throws as `find`; TypeError for a key that was given another value before
    */
-  where(properties: NonNullable<NodeQuery["where"]>): GraphMatch {
-    const known = this.#steps.at(-1)?.query.where ?? {};
+  where(properties: NonNullable<NodeQuery["where"]>): GraphMatch<Row> {
+    const known = this.#lastQuery.where ?? {};
     for (const [key, value] of Object.entries(checkRecord("where", properties))) {
       if (Object.hasOwn(known, key) && known[key] !== value)
         throw new TypeError(`where: the node has another ${JSON.stringify(key)} already`);
@@ -74,42 +89,38 @@ export class GraphMatch implements Iterable<MatchRow> {
   }
 
   /** On over an edge that leaves the node. @throws TypeError for what is no label */
-  out(label?: string): GraphMatch {
+  out(label?: string): GraphMatch<Row> {
     return this.#step("out", label);
   }
 
   /** On over an edge that reaches the node. */
-  in(label?: string): GraphMatch {
+  in(label?: string): GraphMatch<Row> {
     return this.#step("in", label);
   }
 
   /** On over an edge in either direction. */
-  both(label?: string): GraphMatch {
+  both(label?: string): GraphMatch<Row> {
     return this.#step("both", label);
   }
 
   /** At most so many rows. @throws TypeError for what is no positive integer */
-  limit(count: number): GraphMatch {
-    return new GraphMatch(this.#view, this.#steps, { ...this.#bounds, limit: checkId("limit", count) });
+  limit(count: number): GraphMatch<Row> {
+    return this.#with(this.#pattern, { ...this.#bounds, limit: checkId("limit", count) });
   }
 
-  *[Symbol.iterator](): Generator<MatchRow, void, undefined> {
-    const [start, ...steps] = this.#steps;
-    if (start === undefined) return;
+  *[Symbol.iterator](): Generator<Row, void, undefined> {
     let left = this.#bounds.limit;
-    for (const slot of this.#starts(start.onto)) {
-      for (const row of waysOn(this.#view, steps, [slot], [])) {
-        yield row;
-        left -= 1;
-        if (left === 0) return;
-      }
+    for (const row of this.#rows(this.#pattern)) {
+      yield row;
+      left -= 1;
+      if (left === 0) return;
     }
   }
 
-  /** The nodes at the end of the rows, each once: as many are remembered as there are. */
+  /** The nodes at the end of the rows, each once, as the first row has it: as many are remembered as there are. */
   *ends(): Generator<GraphNode, void, undefined> {
     const given = new Set<number>();
-    for (const { nodes } of new GraphMatch(this.#view, this.#steps, { ...this.#bounds, limit: UNBOUNDED.limit })) {
+    for (const { nodes } of this.#rows(this.#pattern)) {
       const end = nodes.at(-1);
       if (end === undefined || given.has(end.id)) continue;
       given.add(end.id);
@@ -118,35 +129,45 @@ export class GraphMatch implements Iterable<MatchRow> {
     }
   }
 
-  #starts(onto: NodeFilter): Iterable<number> {
-    const { startId } = this.#bounds;
-    if (startId === null) return this.#view.nodeSlots(onto);
-    const slot = this.#view.tables.nodes.ids.slotOf(startId);
-    const row = slot === 0 ? 0 : this.#view.nodeRow(slot);
-    return row !== 0 && onto.holds(slot, row) ? [slot] : [];
+  get #lastQuery(): NodeQuery {
+    return this.#pattern.steps.at(-1)?.query ?? this.#bounds.query;
   }
 
-  #step(direction: EdgeDirection, label: string | undefined): GraphMatch {
-    const over = edgeFilterOf(this.#view.tables, { direction, ...(label !== undefined && { label }) });
-    return new GraphMatch(this.#view, [...this.#steps, anyNode(this.#view, over)], this.#bounds);
+  #with(pattern: MatchPattern, bounds: MatchBounds = this.#bounds): GraphMatch<Row> {
+    return new GraphMatch(this.#tables, this.#rows, pattern, bounds);
   }
 
-  #narrowed(more: NodeQuery): GraphMatch {
-    const steps = this.#steps.slice();
-    const { over, query: known } = steps.pop() ?? anyNode(this.#view, null);
-    const query = { ...known, ...more };
-    return new GraphMatch(
-      this.#view,
-      [...steps, { over, query, onto: new NodeFilter(this.#view.tables, query) }],
-      this.#bounds,
-    );
+  #step(direction: EdgeDirection, label: string | undefined): GraphMatch<Row> {
+    const over = edgeFilterOf(this.#tables, { direction, ...(label !== undefined && { label }) });
+    const step = { over, query: {}, onto: new NodeFilter(this.#tables, {}) };
+    return this.#with({ ...this.#pattern, steps: [...this.#pattern.steps, step] });
+  }
+
+  #narrowed(more: NodeQuery): GraphMatch<Row> {
+    const query = { ...this.#lastQuery, ...more };
+    const filter = new NodeFilter(this.#tables, query);
+    const steps = this.#pattern.steps.slice();
+    const last = steps.pop();
+    if (last === undefined) return this.#with({ ...this.#pattern, start: filter }, { ...this.#bounds, query });
+    return this.#with({ ...this.#pattern, steps: [...steps, { ...last, query, onto: filter }] });
   }
 }
 
-const UNBOUNDED: MatchBounds = { startId: null, limit: Number.POSITIVE_INFINITY };
+const UNBOUNDED: MatchBounds = { query: {}, limit: Number.POSITIVE_INFINITY };
 
-function anyNode(view: GraphView, over: EdgeFilter | null): MatchStep {
-  return { over, query: {}, onto: new NodeFilter(view.tables, {}) };
+/** The rows at one point. */
+export function* rowsAt(
+  view: GraphView,
+  { start, steps, startId }: MatchPattern,
+): Generator<MatchRow, void, undefined> {
+  for (const slot of startsOf(view, start, startId)) yield* waysOn(view, steps, [slot], []);
+}
+
+function startsOf(view: GraphView, start: NodeFilter, startId: number | null): Iterable<number> {
+  if (startId === null) return view.nodeSlots(start);
+  const slot = view.tables.nodes.ids.slotOf(startId);
+  const row = slot === 0 ? 0 : view.nodeRow(slot);
+  return row !== 0 && start.holds(slot, row) ? [slot] : [];
 }
 
 /** The slots that were walked over so far are `nodes` and `edges`. */
@@ -158,7 +179,7 @@ function* waysOn(
 ): Generator<MatchRow, void, undefined> {
   const step = steps[edges.length];
   const node = nodes.at(-1) as number; // `as`: there is the start at least
-  if (step === undefined || step.over === null) {
+  if (step === undefined) {
     yield {
       nodes: nodes.map((slot) => view.nodeAt(slot) as GraphNode), // `as`: it was walked over, so it exists
       edges: edges.map((slot) => view.edgeAt(slot) as GraphEdge),

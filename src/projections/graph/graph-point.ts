@@ -15,6 +15,12 @@ export interface AsOf {
   readonly recordedAt?: RecordedAt;
 }
 
+/** A stretch of valid time, µs since 1970, half-open. What is left out, or null, is open. */
+export interface ValidWindow {
+  readonly from?: number;
+  readonly to?: number | null;
+}
+
 export interface GraphPoint {
   readonly validAt: number;
   readonly lsn: number;
@@ -54,4 +60,14 @@ export function emptyPeriod(what: string, from: RecordedAt | null, to: RecordedA
     from: start ?? null,
     to: end ?? null,
   });
+}
+
+/** The bounds of a stretch of valid time, perhaps infinite. Throws ERR_GRAPH_INVALID_PERIOD for one that holds nothing. */
+export function validBounds(window: ValidWindow = {}): { from: number; to: number } {
+  checkKnownKeys("valid", checkRecord("valid", window), ["from", "to"]);
+  const { from, to } = window;
+  const start = from === undefined ? Number.NEGATIVE_INFINITY : checkTime("valid.from", from);
+  const end = to === undefined || to === null ? Number.POSITIVE_INFINITY : checkTime("valid.to", to);
+  if (start >= end) throw emptyPeriod("the valid window", from ?? null, to ?? null);
+  return { from: start, to: end };
 }

@@ -19,7 +19,9 @@ import { type AsOf, pointOf } from "./graph-point.js";
 import { GraphTables } from "./graph-tables.js";
 import { GraphView } from "./graph-view.js";
 import { GraphWriter } from "./graph-writer.js";
+import type { IndexDefinition } from "./indexed-property.js";
 import type { NamedSnapshot } from "./named-snapshots.js";
+import { type During, GraphDuring } from "./overlap-match.js";
 import type { RawEvent } from "./raw-event.js";
 import type { Rejection } from "./rejection-list.js";
 import { checkSnapshotName } from "./snapshot-events.js";
@@ -180,11 +182,16 @@ export class GraphState {
     return new GraphView(this.#tables, pointOf(this.#tables.clock, this.#clock(), "asOf", point));
   }
 
+  /** A stretch of valid time at one recorded point. Throws as `asOf`. */
+  during(during: During = {}): GraphDuring {
+    return new GraphDuring(this.#tables, during);
+  }
+
   /** Builds some of an index of nodes; true when it is there. */
-  buildIndex(label: string, property: string, slotCountMax: number): boolean {
+  buildIndex(definition: IndexDefinition, slotCountMax: number): boolean {
     const { indexes } = this.#tables;
-    const index = indexes.of(label, property);
-    return index.isComplete || indexes.build(index, this.#tables, slotCountMax);
+    const index = indexes.of(definition);
+    return index.of.isComplete || indexes.build(index, this.#tables, slotCountMax);
   }
 
   /** Everything the graph knows or knew about a node or an edge: its rectangles in the order (recordedFrom, validFrom). */
@@ -208,7 +215,8 @@ export class GraphState {
 
   /** What is different in the second view: entities that exist in one only, or hold something else. One at a time. */
   diff(before: GraphView, after: GraphView): Generator<GraphChange, void, undefined> {
-    if (before.tables !== this.#tables || after.tables !== this.#tables) {
+    const isView = (view: unknown): boolean => view instanceof GraphView && view.tables === this.#tables;
+    if (!isView(before) || !isView(after)) {
       throw new TypeError("diff: both views must be of this graph");
     }
     return differences(before, after);

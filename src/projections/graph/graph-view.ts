@@ -6,7 +6,7 @@
  * be left lying while events are applied. Only a purge takes something from views that lie before its horizon, and they say so.
  *
  * Nodes and edges come out in an order that is the same for the same log: edges and neighbours with the last created
- * first, `find` with the first created first, `traverse` breadth first.
+ * first, `find` with the first created first unless another order is asked for, `traverse` breadth first.
  *
  * Whatever walks along edges comes to each node once, but for `match`, which goes as many steps as its pattern has: no question runs in
  * circles. An id that the view does not have is no error: there is nothing at it.
@@ -16,10 +16,11 @@ import { type ComponentQuery, components, type GraphComponent } from "./componen
 import { type EdgeFilter, type EdgeQuery, edgeFilterOf } from "./edge-filter.js";
 import { edgeOf, type GraphEdge, type GraphNode, nodeOf, rectangleKnownAt } from "./entity.js";
 import { checkId, checkKnownKeys, checkRecord, checkShare } from "./graph-input.js";
-import { GraphMatch } from "./graph-match.js";
+import { GraphMatch, rowsAt } from "./graph-match.js";
 import type { GraphPoint } from "./graph-point.js";
 import type { GraphTables } from "./graph-tables.js";
-import { NodeFilter, type NodeQuery } from "./node-filter.js";
+import { NodeFilter } from "./node-filter.js";
+import { type FindOrder, type FindQuery, findOrderOf, slotsInOrder } from "./ordered-find.js";
 import { PAGE_RANK_DEFAULTS, PAGE_RANK_ITERATIONS_MAX, PageRank, type PageRankQuery } from "./page-rank.js";
 import { type GraphPath, type PathQuery, shortestPath } from "./shortest-path.js";
 import { type Subgraph, type SubgraphQuery, subgraph } from "./subgraph.js";
@@ -107,17 +108,24 @@ export class GraphView {
   }
 
   /**
-   * The nodes with this label and these properties. With an index of one of these (`graph.index`) it looks at those that ever held the value, in
-   * the order of their creation; without one at all nodes that ever bore the label.
+   * The nodes with this label and these properties: equal, or in a range. In the order of their creation, or of a property. One at a time.
+   *
+   * With an index of one of these (`graph.index`) it looks at the nodes that ever held such a value; without one at all nodes that ever bore the label.
+   * In the order of a property, it goes along a "range" index of that; without one it sorts what it found before it gives the first, and remembers as
+   * many as there are, or about twice the limit.
+   *
+   * @throws TypeError for a wrong option; StoreError `ERR_GRAPH_INVALID_RANGE` for a range without bounds, of two kinds, empty or reversed,
+   *   `ERR_GRAPH_INVALID_PROPERTY` for a value that no property can have
    *
    * @example
    * ```ts
    * for (const file of view.find({ label: "File", where: { path: "src/index.ts" } })) …
+   * const [richest] = view.find({ label: "Person", where: { salary: { gt: 0 } }, orderBy: "salary", descending: true, limit: 1 });
    * ```
    */
-  find(query: NodeQuery): Generator<GraphNode, void, undefined> {
-    checkKnownKeys("find", checkRecord("find", query), ["label", "where"]);
-    return this.#find(new NodeFilter(this.tables, query));
+  find(query: FindQuery): Generator<GraphNode, void, undefined> {
+    const order = findOrderOf(query);
+    return this.#find(new NodeFilter(this.tables, query), order, limitOf(query));
   }
 
   /**
@@ -130,7 +138,7 @@ export class GraphView {
    * ```
    */
   match(): GraphMatch {
-    return new GraphMatch(this);
+    return new GraphMatch(this.tables, (pattern) => rowsAt(this, pattern));
   }
 
   /**
@@ -333,8 +341,16 @@ export class GraphView {
     }
   }
 
-  *#find(filter: NodeFilter): Generator<GraphNode, void, undefined> {
-    for (const slot of this.nodeSlots(filter)) yield this.#nodeOf(slot, this.nodeRow(slot));
+  *#find(filter: NodeFilter, order: FindOrder | null, limit: number): Generator<GraphNode, void, undefined> {
+    let left = limit;
+    for (const slot of order === null ? this.nodeSlots(filter) : slotsInOrder(this, filter, order, limit)) {
+      const row = this.nodeRow(slot);
+      // Of what was sorted, a purge meanwhile may have taken something.
+      if (row === 0) continue;
+      yield this.#nodeOf(slot, row);
+      left -= 1;
+      if (left === 0) return;
+    }
   }
 }
 

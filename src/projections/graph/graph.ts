@@ -26,24 +26,19 @@ import type {
 } from "./graph-commands.js";
 import type { EntityKind } from "./graph-event-kind.js";
 import type { GraphChange, GraphHistory, HistoryOptions } from "./graph-history.js";
-import { checkKnownKeys, checkLabel, checkRecord } from "./graph-input.js";
+import { checkChoice, checkKnownKeys, checkLabel, checkRecord } from "./graph-input.js";
 import type { AsOf, RecordedAt } from "./graph-point.js";
 import type { GraphState } from "./graph-state.js";
 import type { GraphView } from "./graph-view.js";
+import { INDEX_KINDS, type IndexDefinition } from "./indexed-property.js";
 import { type EventLog, type GraphLineage, type LineageQuery, lineageOf } from "./lineage.js";
 import type { NamedSnapshot } from "./named-snapshots.js";
+import type { During, GraphDuring } from "./overlap-match.js";
 import type { Properties } from "./property.js";
 import type { RawEvent } from "./raw-event.js";
 import type { Rejection } from "./rejection-list.js";
 import type { DefinedVectors, VectorDefinition, VectorsReference } from "./vector-definition.js";
 import type { OpenedVectors, OpenVectorsOptions, VectorKeeper } from "./vector-keeper.js";
-
-/** What `graph.index` keeps. */
-export interface IndexDefinition {
-  /** Of the nodes. */
-  readonly label: string;
-  readonly property: string;
-}
 
 /** So many nodes are entered within a few milliseconds. */
 const NODES_PER_SLICE = 10_000;
@@ -127,33 +122,55 @@ export class Graph {
   }
 
   /**
-   * Has this process keep an index of a property of the nodes with a label: `find({ label, where: { [property]: value } })` looks it up from then on,
-   * whatever time the view is of. Resolves when it is built, in slices between which the event loop turns. It takes about 20 bytes for each
-   * value that a node gets, is not in the checkpoint, and is there until the store closes; asking again changes nothing.
+   * A stretch of valid time, the whole of it by default, as the store knew it at one recorded point: for patterns whose nodes and edges held at the same
+   * time, and when they did. Later events do not enter it.
    *
-   * @throws TypeError for a label or a property that is none
+   * @throws TypeError for a wrong option; RangeError for an LSN that was not applied yet; StoreError `ERR_GRAPH_INVALID_PERIOD` for an empty or reversed
+   *   stretch, or a time outside ±(2^53 − 1) µs
+   *
+   * @example
+   * ```ts
+   * const colleagues = graph.during({ valid: { from: Date.UTC(2020, 0) * 1000 } }).match().from(ann.id).out("WORKS_AT").in("WORKS_AT");
+   * for (const { nodes, validFrom, validTo } of colleagues) console.log(nodes[2]?.id, validFrom, validTo);
+   * ```
+   */
+  during(during: During = {}): GraphDuring {
+    return this.#state.during(during);
+  }
+
+  /**
+   * Has this process keep an index of a property of the nodes with a label: `find({ label, where: { [property]: value } })` looks it up from then on,
+   * whatever time the view is of. Of kind "range" it also answers ranges of values, and gives nodes in their order (`orderBy`). Resolves when it is
+   * built, in slices between which the event loop turns. It takes about 20 bytes for each value that a node gets, is not in the checkpoint, and is
+   * there until the store closes; asking again changes nothing.
+   *
+   * @throws TypeError for a label, a property or a kind that is none
    *
    * @example
    * ```ts
    * await graph.index({ label: "Person", property: "email" });
    * const [ann] = graph.asOf().find({ label: "Person", where: { email: "ann@example.org" } });
+   *
+   * await graph.index({ label: "Person", property: "salary", kind: "range" });
+   * for (const person of graph.asOf().find({ label: "Person", where: { salary: { gte: 100, lt: 200 } }, orderBy: "salary" })) …
    * ```
    */
   async index(definition: IndexDefinition): Promise<void> {
-    checkKnownKeys("index", checkRecord("index", definition), ["label", "property"]);
+    checkKnownKeys("index", checkRecord("index", definition), ["label", "property", "kind"]);
     const { property } = definition;
+    const kind = checkChoice("kind", definition.kind ?? "equality", INDEX_KINDS);
     const label = checkLabel(definition.label);
     if (typeof property !== "string" || property === "") throw new TypeError("property must be a non-empty string");
-    while (!this.#runner.state.buildIndex(label, property, NODES_PER_SLICE)) await nextTurn();
-    this.#indexes.set(`${label}\u0000${property}`, { label, property });
+    const index = { label, property, kind };
+    while (!this.#runner.state.buildIndex(index, NODES_PER_SLICE)) await nextTurn();
+    this.#indexes.set(`${kind}\u0000${label}\u0000${property}`, index);
   }
 
   /** The state that serves, with the indexes: one that was built anew has none yet. */
   get #state(): GraphState {
     const { state } = this.#runner;
     if (state !== this.#indexed) {
-      for (const { label, property } of this.#indexes.values())
-        state.buildIndex(label, property, Number.POSITIVE_INFINITY);
+      for (const index of this.#indexes.values()) state.buildIndex(index, Number.POSITIVE_INFINITY);
       this.#indexed = state;
       this.#vectors.follow();
     }

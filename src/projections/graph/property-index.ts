@@ -12,8 +12,8 @@
  */
 
 import type { ContentArena } from "./content-arena.js";
+import { IndexedProperty } from "./indexed-property.js";
 import type { LabelTable } from "./label-table.js";
-import { PropertyCursor } from "./property-cursor.js";
 import { Records } from "./records.js";
 import { SlotSet } from "./slot-set.js";
 
@@ -23,25 +23,13 @@ const HASH = 1;
 const BEFORE = 2;
 const PLACES_MIN = 1024;
 
-const cursor = new PropertyCursor();
-
 export class PropertyIndex {
-  readonly label: string;
-  readonly property: string;
-  /** The property's name as it stands in what nodes hold. */
-  readonly key: Uint8Array;
+  readonly of: IndexedProperty;
   readonly #entries = new Records(ENTRY_BYTES);
   #places = new Int32Array(PLACES_MIN);
-  /** The label's number, −1 while nothing bears it. */
-  #label = -1;
-  /** Nodes up to this slot are in it; it is used when that is all of them. */
-  builtThrough = 0;
-  isComplete = false;
 
   constructor(label: string, property: string) {
-    this.label = label;
-    this.property = property;
-    this.key = Buffer.from(property);
+    this.of = new IndexedProperty(label, property, "equality");
   }
 
   get entryCount(): number {
@@ -50,14 +38,8 @@ export class PropertyIndex {
 
   /** Enters what a node holds, if it bears the label and has the property. */
   note(slot: number, content: number, contents: ContentArena, labels: LabelTable): void {
-    contents.open(content);
-    if (contents.label !== this.#label) {
-      if (this.#label >= 0 || labels.name(contents.label) !== this.label) return;
-      this.#label = contents.label;
-    }
-    cursor.open(contents.bytes, contents.start, contents.end);
-    if (!cursor.find(this.key, 0, this.key.length)) return;
-    this.#enter(slot, hashOf(cursor.bytes, cursor.valueStart, cursor.next));
+    const held = this.of.heldIn(content, contents, labels);
+    if (held !== null) this.#enter(slot, hashOf(held.bytes, held.valueStart, held.next));
   }
 
   /** The slots under which the value `bytes[start, end)` was entered, ascending and each once. Of another value of the same hash there can be some. */

@@ -1,49 +1,97 @@
 /** The indexes of a graph, kept in step with what is written. */
 
 import type { GraphTables } from "./graph-tables.js";
+import type { IndexDefinition } from "./indexed-property.js";
+import { OrderedIndex } from "./ordered-index.js";
 import { PropertyIndex } from "./property-index.js";
 import type { PropertyMatch } from "./property-match.js";
+import { OrderedValue } from "./value-order.js";
+import { ValueRange } from "./value-range.js";
+
+/** An index of either kind. */
+export type NodeIndex = PropertyIndex | OrderedIndex;
+
+/** Of all nodes with a label, or of a few nodes: that many entries are looked up rather than going over all of them. */
+const LOOKED_UP_SHARE = 4;
+const LOOKED_UP_MIN = 1024;
 
 export class PropertyIndexes {
-  readonly #all: PropertyIndex[] = [];
+  readonly #equality: PropertyIndex[] = [];
+  readonly #ordered: OrderedIndex[] = [];
 
   /** The index, which may have to be built yet. */
-  of(label: string, property: string): PropertyIndex {
-    let index = this.#all.find((each) => each.label === label && each.property === property);
-    if (index === undefined) {
-      index = new PropertyIndex(label, property);
-      this.#all.push(index);
+  of({ label, property, kind = "equality" }: IndexDefinition): NodeIndex {
+    const all: readonly NodeIndex[] = kind === "range" ? this.#ordered : this.#equality;
+    const known = all.find(({ of }) => of.label === label && of.property === property);
+    if (known !== undefined) return known;
+    if (kind === "range") {
+      const ordered = new OrderedIndex(label, property);
+      this.#ordered.push(ordered);
+      return ordered;
     }
-    return index;
+    const equality = new PropertyIndex(label, property);
+    this.#equality.push(equality);
+    return equality;
   }
 
   /** Must be told of every content that a node gets. */
   note(slot: number, content: number, { contents, labels }: GraphTables): void {
-    for (const index of this.#all) {
-      if (slot <= index.builtThrough || index.isComplete) index.note(slot, content, contents, labels);
+    for (const index of this.#equality) {
+      if (slot <= index.of.builtThrough || index.of.isComplete) index.note(slot, content, contents, labels);
+    }
+    for (const index of this.#ordered) {
+      if (slot <= index.of.builtThrough || index.of.isComplete) index.note(slot, content, contents, labels);
     }
   }
 
   /** Enters some more nodes that were there before the index was; true when that was the last of them. */
-  build(index: PropertyIndex, tables: GraphTables, slotCountMax: number): boolean {
+  build(index: NodeIndex, tables: GraphTables, slotCountMax: number): boolean {
     const { records, timelines } = tables.nodes;
-    const end = Math.min(records.length, index.builtThrough + 1 + slotCountMax);
-    for (let slot = index.builtThrough + 1; slot < end; slot += 1) {
+    const { of } = index;
+    const end = Math.min(records.length, of.builtThrough + 1 + slotCountMax);
+    for (let slot = of.builtThrough + 1; slot < end; slot += 1) {
       for (const row of timelines.rows(slot))
         index.note(slot, timelines.content(slot, row), tables.contents, tables.labels);
     }
-    index.builtThrough = end - 1;
-    index.isComplete = end === records.length;
-    return index.isComplete;
+    of.builtThrough = end - 1;
+    of.isComplete = end === records.length;
+    return of.isComplete;
   }
 
-  /** The slots that can hold what is asked for, ascending; null when no index says. */
+  /** The slots that can hold the values that are asked for, ascending; null when no index says. */
   candidates(label: string, match: PropertyMatch): readonly number[] | null {
-    for (const index of this.#all) {
-      if (!index.isComplete || index.label !== label) continue;
-      const value = match.valueOf(index.key);
+    for (const index of this.#equality) {
+      if (!index.of.isComplete || index.of.label !== label) continue;
+      const value = match.valueOf(index.of.key);
       if (value !== null) return index.slotsOf(value.bytes, value.valueStart, value.next);
     }
+    for (const index of this.#ordered) {
+      if (!index.of.isComplete || index.of.label !== label) continue;
+      const value = match.valueOf(index.of.key);
+      if (value === null) continue;
+      const one = ValueRange.of(new OrderedValue().read(value.bytes, value.valueStart, value.next));
+      return index.slotsIn(one, Number.POSITIVE_INFINITY);
+    }
     return null;
+  }
+
+  /**
+   * The slots that can hold a value in one of the ranges, ascending; null when no index says, or they are so many of the `labelled` ones that
+   * looking at all of those is no slower.
+   */
+  candidatesIn(label: string, ranges: ReadonlyMap<string, ValueRange>, labelled: number): readonly number[] | null {
+    const entryCountMax = Math.max(LOOKED_UP_MIN, labelled / LOOKED_UP_SHARE);
+    for (const index of this.#ordered) {
+      const range = ranges.get(index.of.property);
+      if (range === undefined || !index.of.isComplete || index.of.label !== label) continue;
+      const slots = index.slotsIn(range, entryCountMax);
+      if (slots !== null) return slots;
+    }
+    return null;
+  }
+
+  /** The index that has the order of a property, or null. */
+  inOrderOf(label: string, property: string): OrderedIndex | null {
+    return this.#ordered.find(({ of }) => of.isComplete && of.label === label && of.property === property) ?? null;
   }
 }

@@ -145,7 +145,7 @@ export class VectorKeeper {
   }
 
   async #open(opened: Opened): Promise<OpenedVectors> {
-    const peer = await loadVectorPeer();
+    const peer = loadVectorPeer();
     this.#peer = peer;
     let from: OpenedVectors["from"] = "nodes";
     for (;;) {

@@ -27,24 +27,26 @@ type PeerModule = { readonly Index: new (config: object) => PeerIndex };
 
 const METRICS: Readonly<Record<VectorMetric, string>> = { cosine: "cos", l2: "l2sq", dot: "ip" };
 
-let loading: Promise<VectorPeer> | null = null;
+let loaded: VectorPeer | null = null;
 
 /** Throws ERR_GRAPH_VECTORS_PEER where it is not installed, or cannot be loaded. */
-export function loadVectorPeer(): Promise<VectorPeer> {
-  loading ??= load().catch((cause: unknown) => {
-    loading = null;
-    const message = `the index of vectors needs the package ${PEER}, which cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}`;
+export function loadVectorPeer(): VectorPeer {
+  try {
+    loaded ??= load();
+    return loaded;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message = `the index of vectors needs the package ${PEER}, which cannot be loaded: ${reason}`;
     throw new StoreError("ERR_GRAPH_VECTORS_PEER", message, { package: PEER }, { cause });
-  });
-  return loading;
+  }
 }
 
-async function load(): Promise<VectorPeer> {
-  // By a name that the compiler does not follow: users without the package have no types of it.
-  const name: string = PEER;
-  const { Index } = (await import(name)) as PeerModule;
+function load(): VectorPeer {
+  const require = createRequire(import.meta.url);
+  // Not by import: as a module it looks for its binary by the stack, and does not find it wherever it is loaded from.
+  const { Index } = require(PEER) as PeerModule;
   return {
-    version: versionOf(createRequire(import.meta.url).resolve(name)),
+    version: versionOf(require.resolve(PEER)),
     create: ({ dimensions, metric, storage, connectivity, expansionAdd, expansionSearch }) =>
       new Index({
         dimensions,

@@ -1,13 +1,16 @@
 /** A store in a process in which the package usearch is not to be had. Prints what was answered, as JSON. */
 
-import { register } from "node:module";
+import Module from "node:module";
 import { isStoreError, openReader, openStore } from "../../../src/index.js";
 
-const HOOK = `export async function resolve(specifier, context, next) {
-  if (specifier === "usearch") throw Object.assign(new Error("Cannot find package 'usearch'"), { code: "ERR_MODULE_NOT_FOUND" });
-  return next(specifier, context);
-}`;
-register(`data:text/javascript,${encodeURIComponent(HOOK)}`);
+type Resolve = (request: string, ...rest: unknown[]) => string;
+const loader = Module as unknown as { _resolveFilename: Resolve };
+const resolve = loader._resolveFilename;
+loader._resolveFilename = (request, ...rest) => {
+  if (request === "usearch")
+    throw Object.assign(new Error("Cannot find module 'usearch'"), { code: "MODULE_NOT_FOUND" });
+  return resolve.call(loader, request, ...rest);
+};
 
 const [directory = ""] = process.argv.slice(2);
 const reference = { label: "Note", property: "embedding" };

@@ -43,7 +43,7 @@ test("a walk without a bound, or with an unknown option, is refused before it be
     [{ maxDepth: 0 }, "maxDepth must be a positive safe integer, not 0"],
     [{ maxDepth: 1, limit: 0 }, "limit must be a positive safe integer, not 0"],
     [{ maxDepth: 1, nodeLabel: "" }, "label must be a non-empty string of well-formed text"],
-    [{ maxDepth: 1, where: [] }, "properties must be an object of keys and values"],
+    [{ maxDepth: 1, where: [] }, "where must be an object"],
     [{ maxDepth: 1, deep: 1 }, 'traverse: unknown option "deep"'],
     [{ maxDepth: 1, direction: "up" }, 'direction must be "out" or "in" or "both"'],
   ] as const) {

@@ -152,7 +152,7 @@ const definedIn = (state: GraphState): DefinedVectors => only(state.vectors);
 
 async function openIndex(state: GraphState): Promise<VectorIndex> {
   const definition = definedIn(state);
-  const index = new VectorIndex(definition, (await loadVectorPeer()).create(definition), 1);
+  const index = new VectorIndex(definition, loadVectorPeer().create(definition), 1);
   state.tables.vectors.open(index);
   return index;
 }
@@ -382,6 +382,6 @@ test("many nodes are not compared one by one unless that is asked for, while no 
     { id: 2, distance: 0 },
   ]);
   assert.is(view.nearest({ ...REFERENCE, vector: embedding, among: [20_001, 5] }).length, 2);
-  while (!state.buildIndex("Doc", "group", 10_000));
+  while (!state.buildIndex({ label: "Doc", property: "group" }, 10_000));
   assert.equal(view.nearest({ ...REFERENCE, vector: embedding, k: 1, where: { group: 3 } }), [{ id: 3, distance: 0 }]);
 });

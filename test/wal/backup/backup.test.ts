@@ -8,6 +8,7 @@ import { currentManifest } from "../../../src/wal/manifest-change.js";
 import { type SealWork, sealLog } from "../../../src/wal/seal-log.js";
 import type { Wal } from "../../../src/wal/wal.js";
 import { assert, rejects } from "../../support/assert.js";
+import { withActBeforeListing } from "../../support/failing-files.js";
 import { suite } from "../../support/suite.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
 import { type FaultyIo, faultyIo } from "../support/faulty-io.js";
@@ -388,6 +389,23 @@ test("two at once into one directory make one after the other, and into two dire
   );
   assert.is((reports[0]?.copiedSegments ?? 0) + (reports[1]?.copiedSegments ?? 0), 1);
   for (const directory of [backup, second]) assert.equal(await recordsIn(directory), recordsUpTo(60));
+  await wal.close();
+  await other.close();
+});
+
+test("a backup that another writer's overtakes between its looks at the store and at the directory goes on", async () => {
+  const { store, backup } = places();
+  const { wal } = await openLog(store, HERE);
+  const { wal: other } = await openLog(store, HERE);
+  await fill(wal, 0, 10);
+  await other.backup(backup);
+  const overtake = async (): Promise<void> => {
+    await fill(other, 10, 10);
+    await other.backup(backup);
+  };
+  const report = await withActBeforeListing(backup, overtake, () => wal.backup(backup));
+  assert.equal([report.lsn, report.copiedSegments], [20, 0]);
+  assert.equal(await recordsIn(backup), recordsUpTo(20));
   await wal.close();
   await other.close();
 });

@@ -1,0 +1,175 @@
+/** Every query and command against periods that hold nothing, times beyond the safe range, ids that are none, and walks without a bound. */
+
+import { join } from "node:path";
+import { type Graph, openStore, type Store } from "../../../src/index.js";
+import { assert, rejects } from "../../support/assert.js";
+import { suite } from "../../support/suite.js";
+import { temporaryDirectory } from "../../support/temporary-directory.js";
+
+const test = suite("projections/graph/bad-input");
+
+const PERIOD = "ERR_GRAPH_INVALID_PERIOD";
+const isTypeError = (error: Error): boolean => error instanceof TypeError;
+const isRangeError = (error: Error): boolean => error instanceof RangeError;
+
+/** Two nodes, 1 and 2, with an edge each way: walks could run in circles. */
+async function filled(): Promise<{ store: Store; graph: Graph; edge: number }> {
+  const store = await openStore(join(temporaryDirectory(), "store"));
+  const graph = await store.graph();
+  const ids: number[] = [];
+  for (const n of [1, 2]) ids.push((await graph.createNode({ label: "A", properties: { n }, validFrom: 0 })).id);
+  assert.equal(ids, [1, 2]);
+  const { id } = await graph.createEdge({ label: "E", source: 1, target: 2, validFrom: 0 });
+  await graph.createEdge({ label: "E", source: 2, target: 1, validFrom: 0 });
+  return { store, graph, edge: id };
+}
+
+test("no command takes a period that holds nothing or lies beyond the safe range, and nothing is written", async () => {
+  const { store, graph, edge } = await filled();
+  await using _ = store;
+  const before = store.watermark;
+  const periods: readonly object[] = [
+    ...[{ validFrom: 5, validTo: 5 }, { validFrom: 6, validTo: 5 }, { validFrom: 2 ** 53 }, { validFrom: -(2 ** 53) }],
+    // The default begin is now.
+    ...[{ validTo: 5 }, { validTo: 2 ** 53 }, { validFrom: 0.5 }, { validFrom: Number.NaN }],
+  ];
+  const properties = { n: 3 };
+  for (const period of periods) {
+    for (const [name, run] of Object.entries({
+      createNode: () => graph.createNode({ label: "A", properties, ...period }),
+      createEdge: () => graph.createEdge({ label: "E", source: 1, target: 2, ...period }),
+      putNode: () => graph.putNode(1, { label: "A", properties, ...period }),
+      putEdge: () => graph.putEdge(edge, { label: "E", source: 1, target: 2, ...period }),
+      patchNode: () => graph.patchNode(1, properties, period),
+      patchEdge: () => graph.patchEdge(edge, properties, period),
+      replaceNode: () => graph.replaceNode(1, properties, period),
+      replaceEdge: () => graph.replaceEdge(edge, properties, period),
+      deleteNode: () => graph.deleteNode(1, { ...period, detach: true }),
+      deleteEdge: () => graph.deleteEdge(edge, period),
+    })) {
+      await rejects(run, PERIOD).catch((error: Error) => {
+        throw new Error(`${name} ${JSON.stringify(period)}: ${error.message}`);
+      });
+    }
+  }
+  assert.is(store.watermark, before);
+});
+
+test("no query takes such a time, nor a window that holds nothing", async () => {
+  const { store, graph } = await filled();
+  await using _ = store;
+  const node = { kind: "node", id: 1 } as const;
+  for (const time of [2 ** 53, -(2 ** 53), 0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+    for (const ask of [
+      ...[() => graph.asOf({ validAt: time }), () => graph.asOf({ recordedAt: time })],
+      ...[() => graph.versionAt("node", 1, { validAt: time }), () => graph.versionAt("node", 1, { recordedAt: time })],
+      () => graph.between("node", 1, { valid: { from: time } }),
+      () => graph.between("node", 1, { valid: { to: time } }),
+      () => graph.between("node", 1, { recorded: { from: time } }),
+      () => graph.between("node", 1, { recorded: { to: time } }),
+      ...[() => graph.during({ valid: { from: time } }), () => graph.during({ recordedAt: time })],
+      () => graph.overlaps(node, node, { recordedAt: time }),
+      ...[() => graph.changes({ recordedFrom: time }), () => graph.changes({ recordedTo: time })],
+      ...[() => graph.lsnAt(time), () => graph.lineage("node", 1, { validAt: time })],
+      ...[() => graph.nameSnapshot("x", { validAt: time }), () => graph.purge({ recordedBefore: time })],
+    ]) {
+      await rejects(ask, PERIOD);
+    }
+  }
+  for (const [from, to] of [
+    [5, 5],
+    [6, 5],
+  ] as const) {
+    await rejects(() => graph.between("node", 1, { valid: { from, to } }), PERIOD);
+    await rejects(() => graph.between("node", 1, { recorded: { from, to } }), PERIOD);
+    await rejects(() => graph.during({ valid: { from, to } }), PERIOD);
+    await rejects(() => graph.changes({ recordedFrom: from, recordedTo: to }), PERIOD);
+  }
+  await rejects(() => graph.between("node", 1, { recorded: { from: { lsn: 2 }, to: { lsn: 2 } } }), PERIOD);
+  await rejects(() => graph.between("node", 1, { recorded: { from: { lsn: 2 }, to: { lsn: 1 } } }), PERIOD);
+  for (const ask of [
+    ...[() => graph.between("node", 1, {}), () => graph.between("node", 1, { valid: { form: 1 } as never })],
+    () => graph.between("node", 1, { recorded: { form: 1 } as never }),
+    () => graph.between("node", 1, { recorded: null as never }),
+    ...[() => graph.changes({ after: null as never }), () => graph.changes({ limit: null as never })],
+  ]) {
+    await rejects(ask, isTypeError);
+  }
+});
+
+test("an LSN that is still to come is out of range everywhere", async () => {
+  const { store, graph } = await filled();
+  await using _ = store;
+  const recordedAt = { lsn: graph.lsn + 1 };
+  const node = { kind: "node", id: 1 } as const;
+  for (const ask of [
+    ...[() => graph.asOf({ recordedAt }), () => graph.during({ recordedAt })],
+    ...[() => graph.versionAt("node", 1, { recordedAt }), () => graph.overlaps(node, node, { recordedAt })],
+    () => graph.between("node", 1, { recorded: { from: recordedAt } }),
+    ...[() => graph.changes({ after: recordedAt.lsn }), () => graph.recordedAtOf(recordedAt.lsn)],
+    ...[() => graph.lineage("node", 1, { recordedAt }), () => graph.nameSnapshot("x", { recordedAt })],
+  ]) {
+    await rejects(ask, isRangeError);
+  }
+});
+
+test("a command on an id that never was is refused, a query of one finds nothing, and what is no id is misuse", async () => {
+  const { store, graph } = await filled();
+  await using _ = store;
+  const before = store.watermark;
+  const commands = (id: number): (() => Promise<unknown>)[] => [
+    ...[() => graph.patchNode(id, {}), () => graph.replaceNode(id, {}), () => graph.deleteNode(id)],
+    ...[() => graph.retractNode(id), () => graph.patchEdge(id, {}), () => graph.replaceEdge(id, {})],
+    ...[() => graph.deleteEdge(id), () => graph.retractEdge(id)],
+  ];
+  const edges = (id: number): (() => Promise<unknown>)[] => [
+    () => graph.createEdge({ label: "E", source: id, target: 1 }),
+    () => graph.putEdge(99, { label: "E", source: 1, target: id }),
+  ];
+  const view = graph.asOf();
+  const queries = (id: number): (() => unknown)[] => [
+    ...[() => view.node(id), () => view.edge(id), () => view.edges(id), () => view.degree(id)],
+    ...[() => view.neighbors(id), () => view.traverse(id, { maxDepth: 2 }), () => view.shortestPath(id, 1)],
+    ...[() => view.shortestPath(1, id), () => view.subgraph(id, { hops: 1 }).nodes, () => view.match().from(id)],
+    ...[() => graph.during().match().from(id), () => graph.history("node", id), () => graph.history("edge", id)],
+    ...[() => graph.versionAt("edge", id).version, () => graph.between("node", id, { valid: {} })],
+    () => graph.overlaps({ kind: "node", id }, { kind: "edge", id: 1 }),
+  ];
+  for (const run of commands(77)) await rejects(run, "ERR_GRAPH_NOT_FOUND");
+  for (const run of edges(77)) await rejects(run, "ERR_GRAPH_NO_ENDS");
+  for (const ask of queries(77)) {
+    const found = ask() as Iterable<unknown> | number | null | undefined;
+    assert.equal(typeof found === "object" && found !== null ? [...found] : (found ?? 0) || [], []);
+  }
+  assert.is((await graph.lineage("node", 77)).version, null);
+  for (const wrong of [0, -1, 1.5, 2 ** 53, "1", null, undefined] as never[]) {
+    for (const run of [...commands(wrong), ...edges(wrong), ...queries(wrong)]) await rejects(run, isTypeError);
+    await rejects(() => graph.lineage("node", wrong), isTypeError);
+  }
+  await rejects(() => graph.history("nodes" as never, 1), isTypeError);
+  await rejects(() => graph.diff(view, null as never), isTypeError);
+  await rejects(() => graph.diff({} as never, view), isTypeError);
+  assert.is(store.watermark, before);
+});
+
+test("no walk goes round in circles: those that could ask for a bound", async () => {
+  const { store, graph } = await filled();
+  await using _ = store;
+  const view = graph.asOf();
+  for (const ask of [
+    ...[() => view.traverse(1, {} as never), () => view.traverse(1, undefined as never)],
+    ...[() => view.subgraph(1, {} as never), () => view.subgraph(1, undefined as never)],
+    ...[() => view.traverse(1, { maxDepth: Number.POSITIVE_INFINITY }), () => view.subgraph(1, { hops: 0 })],
+    () => view.shortestPath(1, 2, { maxDepth: 0 }),
+  ]) {
+    await rejects(ask, isTypeError);
+  }
+  const far = 2 ** 31;
+  assert.equal(
+    Array.from(view.traverse(1, { maxDepth: far }), ({ id }) => id),
+    [2],
+  );
+  assert.is(view.subgraph(1, { hops: far }).edges.length, 2);
+  assert.is(view.shortestPath(1, 2)?.edges.length, 1);
+  assert.is([...view.match().out().out().out()].length, 0, "each edge once in a row");
+});
