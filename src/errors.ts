@@ -78,6 +78,15 @@ export const STORE_ERROR_CODES = {
   ERR_GRAPH_BATCH_LIMIT: "the batch has more items, or is larger, than a batch may be",
   ERR_GRAPH_INVALID_PERIOD: "the period is empty, reversed or outside the safe range",
   ERR_GRAPH_INVALID_PROPERTY: "the property cannot be stored as given",
+  ERR_GRAPH_INVALID_VECTOR:
+    "a vector has another size than its definition, or cannot be compared: it is no vector, not finite, or without direction",
+  ERR_GRAPH_VECTORS_DEFINITION:
+    "vectors cannot be kept like that: an unknown metric or storage, or a number out of range",
+  ERR_GRAPH_VECTORS_EXISTS: "vectors of this label and property are defined already, and otherwise",
+  ERR_GRAPH_VECTORS_NOT_FOUND: "no vectors of this label and property are defined",
+  ERR_GRAPH_VECTORS_CLOSED: "there are too many nodes to compare their vectors one by one, and their index is not open",
+  ERR_GRAPH_VECTORS_PEER:
+    "the index of vectors needs the optional package usearch, which cannot be loaded; all else works without it",
   ERR_GRAPH_INVALID_RANGE: "the range of a property has no bound, bounds of two kinds, or nothing in it",
   ERR_IMPORT_SOURCE: "the repository or file cannot be read as what it should be",
   ERR_IMPORT_DIVERGED: "the store holds an import of another or rewritten history under this name",

@@ -187,7 +187,7 @@ export function recordedAt(text: string): RecordedAt {
   return text.startsWith("lsn:") ? { lsn: wholeNumber(0)(text.slice("lsn:".length)) } : instant(text);
 }
 
-function whereClause(text: string, before: readonly WhereClause[] = []): readonly WhereClause[] {
+export function whereClause(text: string, before: readonly WhereClause[] = []): readonly WhereClause[] {
   const at = text.indexOf("=");
   if (at < 1) throw new InvalidArgumentError("It must be key=value.");
   return [...before, { key: text.slice(0, at), text: text.slice(at + 1) }];

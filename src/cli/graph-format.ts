@@ -11,8 +11,9 @@ export interface GraphFormat {
 
 type PropertyValue = GraphNode["properties"][string];
 
-/** A property's value as text: bytes are base64. */
+/** A property's value as text: bytes are base64, a vector is a JSON array. */
 export function propertyText(value: PropertyValue): string {
+  if (value instanceof Float32Array) return JSON.stringify([...value]);
   return value instanceof Uint8Array
     ? Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64")
     : String(value);

@@ -185,7 +185,7 @@ export function formatPeriod(from: number, to: number | null): string {
  *
  * The keys are the user's, so the objects have no prototype to fall over.
  */
-function interpret(where: readonly WhereClause[]): Record<string, PropertyValue>[] {
+export function interpret(where: readonly WhereClause[]): Record<string, PropertyValue>[] {
   let queries: Record<string, PropertyValue>[] = [Object.create(null)];
   for (const { key, text } of where) {
     queries = queries.flatMap((query) =>

@@ -68,7 +68,7 @@ export class Output {
 }
 
 /**
- * JSON of anything an event or a property can hold: bytes are base64, 64-bit integers and the numbers that JSON lacks are
+ * JSON of anything an event or a property can hold: bytes are base64, vectors are arrays, 64-bit integers and the numbers that JSON lacks are
  * strings, as protobuf's own JSON has them.
  */
 export function stringify(value: unknown): string {
@@ -84,5 +84,6 @@ function replaceValue(this: unknown, key: string, value: unknown): unknown {
   const original = (this as Record<string, unknown>)[key];
   if (original instanceof Uint8Array)
     return Buffer.from(original.buffer, original.byteOffset, original.byteLength).toString("base64");
+  if (original instanceof Float32Array) return [...original];
   return value;
 }

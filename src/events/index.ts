@@ -40,6 +40,7 @@ export {
   isEncrypted,
   isStore,
   largeMemory,
+  MemoryFile,
 } from "../wal/index.js";
 export { checkExpectedVersion, judge } from "./append-request.js";
 export type { AppendOptions, StreamAppend } from "./appender.js";

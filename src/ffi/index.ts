@@ -9,6 +9,7 @@ export { FileLock } from "./file-lock.js";
 export { largeMemory } from "./large-memory.js";
 export { flockExclusive } from "./libc.js";
 export { MappedFile } from "./mapped-file.js";
+export { MemoryFile } from "./memory-file.js";
 export { fileSystemName, type IoDemand, isNetworkFileSystem, openIo } from "./open-io.js";
 export type { Completion } from "./ring.js";
 export { Ring } from "./ring.js";

@@ -112,6 +112,20 @@ export function futexWakeAll(address: bigint): void {
   cSyscall(SYS_FUTEX, address, FUTEX_WAKE, INT_MAX, 0, null, 0);
 }
 
+/** memfd_create(2), by its number: older C libraries have no function for it. */
+const SYS_MEMFD_CREATE = process.arch === "x64" ? 319 : 279;
+const MFD_CLOEXEC = 1;
+const NAME_BYTES = 128;
+
+/** A file without a directory, that no child inherits: its descriptor, or a negative errno. The name shows in /proc only. */
+export function createMemoryFile(name: string): number {
+  // Large enough to have an address that stays, and ended by zeros.
+  const bytes = new Uint8Array(NAME_BYTES);
+  bytes.set(Buffer.from(name));
+  const fd = Number(cSyscall(SYS_MEMFD_CREATE, addressOf(bytes), MFD_CLOEXEC, 0, 0, null, 0));
+  return fd >= 0 ? fd : -koffi.errno();
+}
+
 export function closeFd(fd: number): void {
   cClose(fd);
 }

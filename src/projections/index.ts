@@ -80,6 +80,15 @@ export type { GraphPath, PathQuery } from "./graph/shortest-path.js";
 export type { Subgraph, SubgraphQuery } from "./graph/subgraph.js";
 export type { StepQuery, TraverseQuery, TraverseStep } from "./graph/traversal.js";
 export type { PropertyRange, RangeBound } from "./graph/value-range.js";
+export type {
+  DefinedVectors,
+  VectorDefinition,
+  VectorMetric,
+  VectorStorage,
+  VectorsReference,
+} from "./graph/vector-definition.js";
+export type { OpenedVectors, OpenVectorsOptions } from "./graph/vector-keeper.js";
+export type { NearestQuery, NearNode } from "./graph/vector-search.js";
 export type { ProjectOptions } from "./inline-projections.js";
 export type { WaitOptions } from "./lsn-waiters.js";
 export { openReader, openStore, type ReaderOptions } from "./open-store.js";

@@ -21,7 +21,7 @@
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { isStoreError, StoreError } from "../errors.js";
-import type { ParkedEvent } from "./checkpoint-format.js";
+import type { CheckpointFacts, ParkedEvent } from "./checkpoint-format.js";
 import type { CheckpointKeeper } from "./checkpoint-keeper.js";
 import { ControlWatch } from "./control-watch.js";
 import type { EventFeed, FeedEvent } from "./event-feed.js";
@@ -143,6 +143,11 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   /** The version of the definition that serves now. */
   get version(): number {
     return this.#serving.projection.version;
+  }
+
+  /** @internal What a checkpoint of this moment says beside `state`. */
+  get facts(): CheckpointFacts {
+    return this.#serving.facts(this.#feed.storeId ?? null);
   }
 
   /** How far the newest version is. */
@@ -355,8 +360,8 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   }
 
   #goesOn(track: Track<State, Event>): boolean {
-    if (this.#stopping.signal.aborted) return false;
-    return track === this.#current || (track === this.#serving && !this.#handingOver);
+    const isFed = track === this.#current || (track === this.#serving && !this.#handingOver);
+    return isFed && !this.#stopping.signal.aborted;
   }
 
   #isHeldUp(track: Track<State, Event>): boolean {
@@ -410,7 +415,6 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
    * nothing of the subject any more. An older version that serves goes with it. Killed in between, the next start believes no such checkpoint.
    */
   async #startOver({ lsn }: { readonly lsn: number }): Promise<void> {
-    const { report } = this.#parts;
     const tracks = new Set([this.#current, this.#serving]);
     // What is being written is of the former state, and is removed then.
     while (this.#keeper !== null && this.#keeper.saving !== null) await settled(this.#keeper.saving);
@@ -426,7 +430,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
       throw new StoreError("ERR_PROJECTION_FAILED", message, { projection: this.#name, lsn }, { cause });
     }
     this.#milestones.hear(lsn);
-    report({ kind: "started-over", lsn });
+    this.#parts.report({ kind: "started-over", lsn });
   }
 
   #applySlice(track: Track<State, Event>, events: readonly Event[], from: number, untilMs: number): number {
@@ -537,8 +541,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
 
   #requireWritable(what: string): void {
     if (this.#closed !== null) throw closedError(this.#name);
-    if (this.#keeper !== null) return;
-    throw readOnlyError(this.#name, what);
+    if (this.#keeper === null) throw readOnlyError(this.#name, what);
   }
 
   #fail(track: Track<State, Event>, cause: unknown): void {
@@ -572,6 +575,4 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   }
 }
 
-async function settled(work: Promise<unknown>): Promise<void> {
-  await Promise.allSettled([work]);
-}
+const settled = (work: Promise<unknown>): Promise<unknown> => Promise.allSettled([work]);

@@ -1,6 +1,6 @@
 /** What events may use of the log: bytes in, LSNs out, durable order. */
 
-export { FileLock, type IoDemand, type IoDescription, largeMemory } from "../ffi/index.js";
+export { FileLock, type IoDemand, type IoDescription, largeMemory, MemoryFile } from "../ffi/index.js";
 export type { Anchor } from "./anchor/anchor.js";
 export type { Ed25519Key } from "./anchor/anchor-signature.js";
 export { type AnchorOptions, checkAnchorOptions, makeAnchor } from "./anchor/make-anchor.js";

@@ -134,6 +134,20 @@ test("measures the graph beside others, each of which gives the same answers", a
   assert.equal((alone["peers"] as JsonObject)["map"], { fault: "was not asked" });
 });
 
+test("measures vectors beside usearch alone, with the share of the nearest that are found", async () => {
+  const size = ["--vectors", "1500", "--dimensions", "16", "--queries", "20", "--clusters", "30"];
+  const [result = {}] = await runJson(["bench", "vectors", ...size], { ownProcess: true });
+  assert.is(result["fault"], null);
+  for (const storage of ["f32", "i8"]) {
+    const figures = result[storage] as JsonObject;
+    for (const each of [figures, figures["usearch"] as JsonObject]) {
+      for (const figure of ["insertsPerSecond", "searchesPerSecond"]) assert.ok(Number(each[figure]) > 0, figure);
+    }
+    assert.ok(Number.isFinite(figures["addedShare"]));
+    assert.ok(Number(figures["recallAt10"]) > 0.9, `${storage}: ${figures["recallAt10"]}`);
+  }
+});
+
 test("measures reading, replaying and the graph's memory, on a log that can be used again", async () => {
   const store = join(temporaryDirectory(), "store");
   const parameters = ["bench", "replay", "--nodes", "2000", "--edges", "6000", "--store", store];

@@ -12,6 +12,7 @@ import { benchRebuildCommand } from "./bench-rebuild.js";
 import { benchRecoverCommand } from "./bench-recover.js";
 import { benchReplayCommand } from "./bench-replay.js";
 import { benchMergeCommand, benchOpenCommand } from "./bench-sealed.js";
+import { benchVectorsCommand } from "./bench-vectors.js";
 import { checkpointCommand } from "./checkpoint.js";
 import { compactCommand } from "./compact.js";
 import { coresCommand } from "./cores.js";
@@ -29,6 +30,7 @@ import { graphHistoryCommand } from "./graph-history.js";
 import { graphLineageCommand } from "./graph-lineage.js";
 import { graphLsnCommand } from "./graph-lsn.js";
 import { graphMatchCommand } from "./graph-match.js";
+import { graphNearestCommand } from "./graph-nearest.js";
 import { graphNeighborsCommand } from "./graph-neighbors.js";
 import { graphNodeCommand } from "./graph-node.js";
 import { graphOverlapsCommand } from "./graph-overlaps.js";
@@ -38,6 +40,7 @@ import { graphRankCommand } from "./graph-rank.js";
 import { graphSnapshotCommand } from "./graph-snapshot.js";
 import { graphSubgraphCommand } from "./graph-subgraph.js";
 import { graphTraverseCommand } from "./graph-traverse.js";
+import { graphVectorsCommand } from "./graph-vectors.js";
 import { graphVersionCommand } from "./graph-version.js";
 import { importGitCommand } from "./import-git.js";
 import { importNdjsonCommand } from "./import-ndjson.js";
@@ -76,6 +79,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
     graphSubgraphCommand,
     graphComponentsCommand,
     graphRankCommand,
+    graphNearestCommand,
     graphHistoryCommand,
     graphVersionCommand,
     graphDiffCommand,
@@ -86,6 +90,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
     graphExportCommand,
     graphSnapshotCommand,
     graphConstraintCommand,
+    graphVectorsCommand,
     graphPurgeCommand,
   ]),
   group("projection", "look at read models, rebuild them, have them stand still", [
@@ -119,6 +124,7 @@ export const COMMANDS: readonly CommandBuilder[] = [
     benchFollowCommand,
     benchReplayCommand,
     benchGraphCommand,
+    benchVectorsCommand,
     benchOpenCommand,
     benchMergeCommand,
   ]),

@@ -37,6 +37,7 @@ export class BatchRehearsal {
   constructor(real: GraphTables) {
     this.#real = real;
     this.found = this.#found;
+    for (const defined of real.vectors.definitions.list()) this.tables.vectors.definitions.add(defined);
     this.#writer = new GraphWriter(this.tables, (label, property, value, period) =>
       real.constraints.isUnique(label, property) ? this.#copiedHolders(label, property, value, period) : null,
     );

@@ -12,9 +12,11 @@ import {
   type PropertyValue,
   TEXT_TAG,
   VALUE_TAG,
+  VECTOR_TAG,
   writeProperty,
 } from "./property.js";
 import { decodeText } from "./text.js";
+import { isVector, readVector } from "./vector-bytes.js";
 import { copyOf, MALFORMED, WireReader, WireWriter } from "./wire.js";
 
 /** The event's properties as canonical bytes, or null when they are malformed. The event's own fields parse already. */
@@ -72,6 +74,7 @@ function readAnyValue(bytes: Uint8Array, start: number, end: number): PropertyVa
     else if (tag === NUMBER_TAG) value = reader.double() ?? undefined;
     else if (tag === TEXT_TAG) value = readText(reader) ?? undefined;
     else if (tag === BLOB_TAG) value = readBlob(reader);
+    else if (tag === VECTOR_TAG) value = readFloats(reader);
     else if (tag === MALFORMED || !reader.skip(tag & 7)) value = undefined;
   }
   return value;
@@ -93,4 +96,11 @@ function readBlob(reader: WireReader): Uint8Array | undefined {
   if (length === MALFORMED) return undefined;
   reader.at += length;
   return copyOf(reader.bytes, reader.at - length, reader.at);
+}
+
+function readFloats(reader: WireReader): Float32Array | undefined {
+  const length = reader.length();
+  if (length === MALFORMED || !isVector(reader.bytes, reader.at, reader.at + length)) return undefined;
+  reader.at += length;
+  return readVector(reader.bytes, reader.at - length, reader.at);
 }

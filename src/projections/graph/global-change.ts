@@ -1,4 +1,7 @@
-/** Events about the graph as a whole: a purge, names of points, constraints, and batches of changes. Each is judged at its own LSN, by the same lines as a command that is about to append it. */
+/**
+ * Events about the graph as a whole: a purge, names of points, constraints, vectors, and batches of changes. Each is judged at its own LSN, by the same
+ * lines as a command that is about to append it.
+ */
 
 import type { StoreErrorCode } from "../../errors.js";
 import { readBatch } from "./batch-events.js";
@@ -14,11 +17,14 @@ import {
   PURGED_TYPE,
   SNAPSHOT_NAMED_TYPE,
   SNAPSHOT_REMOVED_TYPE,
+  VECTORS_DEFINED_TYPE,
+  VECTORS_REMOVED_TYPE,
 } from "./graph-event-kind.js";
 import { judgePurge, purge } from "./graph-purge.js";
 import type { GraphTables } from "./graph-tables.js";
 import type { Refused } from "./refusal.js";
 import { readSnapshotNamed, readSnapshotRemoved } from "./snapshot-events.js";
+import { isVectorsType, readVectorsDefined, readVectorsRemoved } from "./vector-events.js";
 
 export interface GlobalChange {
   /** Why it is refused when it is recorded at that time, behind that LSN, or null. */
@@ -34,6 +40,8 @@ export const GLOBAL_TYPES: ReadonlySet<string> = new Set([
   BATCH_TYPE,
   CONSTRAINT_ADDED_TYPE,
   CONSTRAINT_REMOVED_TYPE,
+  VECTORS_DEFINED_TYPE,
+  VECTORS_REMOVED_TYPE,
 ]);
 
 /** What an event of `GLOBAL_TYPES` says, or why its bytes say nothing. */
@@ -53,6 +61,7 @@ export function readGlobalChange(
       : constraintRemoval(tables, constraint);
   }
   const { snapshots } = tables;
+  if (isVectorsType(type)) return readVectorsChange(tables, type, bytes, start, end);
   if (type === PURGED_TYPE) {
     const recordedBefore = readPurge(bytes, start, end);
     if (typeof recordedBefore === "string") return recordedBefore;
@@ -105,5 +114,28 @@ function constraintRemoval({ constraints }: GraphTables, constraint: GraphConstr
   return {
     judge: () => constraints.judgeRemoval(constraint),
     write: () => constraints.remove(constraint),
+  };
+}
+
+function readVectorsChange(
+  { vectors }: GraphTables,
+  type: string,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): GlobalChange | StoreErrorCode {
+  if (type === VECTORS_DEFINED_TYPE) {
+    const defined = readVectorsDefined(bytes, start, end);
+    if (typeof defined === "string") return defined;
+    return {
+      judge: () => vectors.definitions.judgeAdding(defined),
+      write: (lsn) => vectors.definitions.add({ ...defined, definedBy: lsn }),
+    };
+  }
+  const removed = readVectorsRemoved(bytes, start, end);
+  if (typeof removed === "string") return removed;
+  return {
+    judge: () => vectors.definitions.judgeRemoval(removed),
+    write: () => vectors.remove(removed),
   };
 }

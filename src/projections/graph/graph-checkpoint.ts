@@ -1,6 +1,6 @@
 /**
- * The graph's checkpoint, format version 4. Versions 1 to 3 knew no purges, no named snapshots, and no constraints and saved ids: they are
- * not read, the graph is built anew.
+ * The graph's checkpoint, format version 4. Versions 1 to 3 knew no purges, no named snapshots, and no constraints, vectors and saved ids: they
+ * are not read, the graph is built anew.
  *
  *     "VARVEGRF"              8 bytes
  *     byte order mark         u32 0x01020304 as the writing machine holds it; a reader of the other order refuses
@@ -36,6 +36,7 @@ import { GraphTables } from "./graph-tables.js";
 import type { NamedSnapshot } from "./named-snapshots.js";
 import type { Rejection } from "./rejection-list.js";
 import { PAGE_ROWS, pageCount, type SavedTable } from "./saved-table.js";
+import { type DefinedVectors, isDefinedVectors } from "./vector-definition.js";
 
 const FORMAT_VERSION = 4;
 const MAGIC = "VARVEGRF";
@@ -65,6 +66,8 @@ interface Header {
   readonly snapshots: readonly NamedSnapshot[];
   /** In the order in which they were added. */
   readonly constraints: readonly AddedConstraint[];
+  /** In the order in which they were defined. */
+  readonly vectors: readonly DefinedVectors[];
   readonly rows: readonly number[];
   readonly arena: { readonly filling: number; readonly sizes: readonly number[] };
   /** How many ids of nodes and of edges are in the hash tables of their indexes. */
@@ -269,6 +272,7 @@ function headerOf(tables: GraphTables): Header {
     purged: { before: purged.before, lsn: purged.lsn, removedCount: purged.removedCount },
     snapshots: tables.snapshots.list(),
     constraints: tables.constraints.list(),
+    vectors: tables.vectors.definitions.list(),
     rows: tablesOf(tables).map((table) => table.length),
     arena: { filling: contents.filling, sizes: contents.sizes },
     hashed: { node: nodes.ids.hashedCount, edge: edges.ids.hashedCount },
@@ -311,7 +315,7 @@ function areCounts(values: unknown): boolean {
 /** The file around it has a checksum: this is for one that lies, so that nothing is allocated for it. */
 function isHeader(header: Header): boolean {
   const { lsn, time, rejectedCount, rejections, labels, labelled, free, purged, snapshots, rows, arena } = header;
-  const { constraints, hashed, since } = header;
+  const { constraints, vectors, hashed, since } = header;
   return (
     isCount(lsn) &&
     (time === null || Number.isFinite(time)) &&
@@ -331,6 +335,8 @@ function isHeader(header: Header): boolean {
     snapshots.every(isSnapshot) &&
     Array.isArray(constraints) &&
     constraints.every(isConstraint) &&
+    Array.isArray(vectors) &&
+    vectors.every(isDefinedVectors) &&
     areCounts(rows) &&
     Number.isSafeInteger(arena?.filling) &&
     areCounts(arena.sizes) &&
@@ -378,6 +384,7 @@ function restoreSmallParts(tables: GraphTables, header: Header): void {
   }
   for (const snapshot of header.snapshots) tables.snapshots.add(snapshot);
   for (const constraint of header.constraints) tables.constraints.add(constraint);
+  for (const defined of header.vectors) tables.vectors.definitions.add(defined);
   const { purged } = tables;
   purged.before = header.purged.before;
   purged.lsn = header.purged.lsn;

@@ -5,6 +5,7 @@
  * another command was faster, changes nothing there, and the command fails with the same code.
  */
 
+import { isStoreError } from "../../errors.js";
 import type { AppendResult, BufferedResult, EventInput } from "../../events/index.js";
 import { type BatchBuilder, BatchDraft, type BatchReference } from "./batch-builder.js";
 import {
@@ -32,6 +33,8 @@ import {
   PURGED_TYPE,
   SNAPSHOT_NAMED_TYPE,
   SNAPSHOT_REMOVED_TYPE,
+  VECTORS_DEFINED_TYPE,
+  VECTORS_REMOVED_TYPE,
 } from "./graph-event-kind.js";
 import { checkKnownKeys, checkRecord } from "./graph-input.js";
 import type { AsOf } from "./graph-point.js";
@@ -41,6 +44,15 @@ import type { Properties } from "./property.js";
 import { provenanceMetadata } from "./provenance.js";
 import { refusal } from "./refusal.js";
 import { checkSnapshotName } from "./snapshot-events.js";
+import {
+  checkDefinition,
+  checkReference,
+  type DefinedVectors,
+  sameDefinition,
+  type VectorDefinition,
+  type VectorsDefinedData,
+  type VectorsReference,
+} from "./vector-definition.js";
 
 /** Up to where superseded versions are purged. */
 export interface PurgeOptions extends AboutChange {
@@ -94,7 +106,7 @@ export interface GraphCommandStore {
 export interface AppliedGraph {
   readonly state: Pick<
     GraphState,
-    "asOf" | "foresee" | "lsn" | "purgedVersions" | "rejectionAt" | "truncatedBefore" | "upserted"
+    "asOf" | "foresee" | "lsn" | "purgedVersions" | "rejectionAt" | "truncatedBefore" | "upserted" | "vectors"
   >;
   whenProcessed(lsn: number): Promise<void>;
 }
@@ -126,8 +138,7 @@ export class GraphCommands {
 
   async create(kind: EntityKind, input: NodeInput | EdgeInput): Promise<GraphCommandResult> {
     const change = changeOf(kind, "Created", input);
-    // Before an id is taken: what is refused must cost none.
-    encodeGraphEvent(change.type, { ...change.data, id: 1 });
+    this.#refuseAtOnce(kind, change);
     return await this.#run(kind, await this.#ids.take(kind), change);
   }
 
@@ -141,7 +152,7 @@ export class GraphCommands {
 
   async upsert(input: UpsertInput): Promise<GraphUpsertResult> {
     const change = changeOf("node", "Upserted", input);
-    encodeGraphEvent(change.type, { ...change.data, id: 1 });
+    this.#refuseAtOnce("node", change);
     const given = await this.#ids.take("node");
     const { lsn } = await this.#run("node", given, change);
     const id = this.#applied.state.upserted(given);
@@ -210,6 +221,33 @@ export class GraphCommands {
   async removeConstraint(constraint: GraphConstraint, about: AboutChange): Promise<{ readonly lsn: number }> {
     const data = checkConstraint(constraint);
     return { lsn: await this.#writeGlobal("the constraint", CONSTRAINT_REMOVED_TYPE, data, about) };
+  }
+
+  async defineVectors(definition: VectorDefinition, about: AboutChange): Promise<DefinedVectors> {
+    const data = checkDefinition(definition);
+    try {
+      return { ...data, definedBy: await this.#writeGlobal("the change", VECTORS_DEFINED_TYPE, data, about) };
+    } catch (error) {
+      const isSame = (each: VectorsDefinedData): boolean => sameDefinition(each, data);
+      const known = this.#applied.state.vectors.find(isSame);
+      if (known !== undefined && isStoreError(error, "ERR_GRAPH_VECTORS_EXISTS")) return known;
+      throw error;
+    }
+  }
+
+  async removeVectors(reference: VectorsReference, about: AboutChange): Promise<{ readonly lsn: number }> {
+    const data = checkReference("removeVectors", reference);
+    return { lsn: await this.#writeGlobal("the change", VECTORS_REMOVED_TYPE, data, about) };
+  }
+
+  /** Before an id is taken: what is refused whatever the id is must cost none. */
+  #refuseAtOnce(kind: EntityKind, { type, data }: Change): void {
+    const payload = encodeGraphEvent(type, { ...data, id: Number.MAX_SAFE_INTEGER });
+    const { state } = this.#applied;
+    if (state.vectors.length === 0 || state.lsn < this.#store.watermark) return;
+    const foreseen = state.foresee(type, payload);
+    if (foreseen?.code === "ERR_GRAPH_INVALID_VECTOR")
+      throw refusal(foreseen, { kind, id: 0, text: `the ${kind}` }, null);
   }
 
   async #run(kind: EntityKind, id: number, { type, data, about }: Change): Promise<GraphCommandResult> {

@@ -32,6 +32,8 @@ import {
   PURGED_TYPE,
   SNAPSHOT_NAMED_TYPE,
   SNAPSHOT_REMOVED_TYPE,
+  VECTORS_DEFINED_TYPE,
+  VECTORS_REMOVED_TYPE,
 } from "./graph-event-kind.js";
 import { checkId, checkKnownKeys, checkLabel, checkPeriod, checkRecord, checkTime } from "./graph-input.js";
 import { decodeProperties, type Properties, writeProperties } from "./property.js";
@@ -44,6 +46,14 @@ import {
   writeSnapshotRemoved,
 } from "./snapshot-events.js";
 import { decodeText } from "./text.js";
+import type { VectorsDefinedData, VectorsReference } from "./vector-definition.js";
+import {
+  isVectorsType,
+  readVectorsDefined,
+  readVectorsRemoved,
+  writeVectorsDefined,
+  writeVectorsRemoved,
+} from "./vector-events.js";
 import { WIRE_BYTES, WIRE_FIXED64, WIRE_VARINT, WireWriter } from "./wire.js";
 
 /** `data` of every `varve.v1.Node…` and `varve.v1.Edge…` event; each type has those fields of it that graph.proto says. */
@@ -84,7 +94,9 @@ export type AnyGraphData =
   | SnapshotNamedData
   | SnapshotRemovedData
   | GraphBatchData
-  | GraphConstraint;
+  | GraphConstraint
+  | VectorsDefinedData
+  | VectorsReference;
 
 export interface GraphEventCodec {
   encode(data: unknown): Uint8Array;
@@ -102,6 +114,8 @@ export const graphEventCodecs: ReadonlyMap<string, GraphEventCodec> = new Map(
     BATCH_TYPE,
     CONSTRAINT_ADDED_TYPE,
     CONSTRAINT_REMOVED_TYPE,
+    VECTORS_DEFINED_TYPE,
+    VECTORS_REMOVED_TYPE,
   ].map((type) => [
     type,
     {
@@ -131,6 +145,8 @@ export function encodeGraphEvent(type: string, data: unknown): Uint8Array {
     else if (type === SNAPSHOT_REMOVED_TYPE) writeSnapshotRemoved(writer, data);
     else if (type === BATCH_TYPE) writeBatch(writer, data, encodeGraphEvent);
     else if (type === CONSTRAINT_ADDED_TYPE || type === CONSTRAINT_REMOVED_TYPE) writeConstraint(writer, data);
+    else if (type === VECTORS_DEFINED_TYPE) writeVectorsDefined(writer, data);
+    else if (type === VECTORS_REMOVED_TYPE) writeVectorsRemoved(writer, data);
     else writeEvent(writer, kindOf(type), data);
     return writer.finish();
   } finally {
@@ -151,6 +167,12 @@ export function decodeGraphEvent(type: string, bytes: Uint8Array): AnyGraphData 
       type === BATCH_TYPE
         ? decodeBatch(bytes, (each, item) => decodeGraphEvent(each, item))
         : readConstraint(bytes, 0, bytes.length);
+    if (typeof data === "string") throw malformed(data, type);
+    return data;
+  }
+  if (isVectorsType(type)) {
+    const read = type === VECTORS_DEFINED_TYPE ? readVectorsDefined : readVectorsRemoved;
+    const data = read(bytes, 0, bytes.length);
     if (typeof data === "string") throw malformed(data, type);
     return data;
   }

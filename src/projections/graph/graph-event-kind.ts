@@ -20,6 +20,8 @@ export const SNAPSHOT_REMOVED_TYPE = "varve.v1.GraphSnapshotRemoved";
 export const BATCH_TYPE = "varve.v1.GraphBatch";
 export const CONSTRAINT_ADDED_TYPE = "varve.v1.GraphConstraintAdded";
 export const CONSTRAINT_REMOVED_TYPE = "varve.v1.GraphConstraintRemoved";
+export const VECTORS_DEFINED_TYPE = "varve.v1.GraphVectorsDefined";
+export const VECTORS_REMOVED_TYPE = "varve.v1.GraphVectorsRemoved";
 
 // Field numbers of graph.proto, the same in every message that has the field.
 export const FIELD_ID = 1;

@@ -6,7 +6,7 @@ import type { RawEvent } from "./raw-event.js";
 
 export const GRAPH_PROJECTION: Projection<GraphState, RawEvent> = {
   name: "graph",
-  // 2: purges. 3: named snapshots. 4: constraints, expected versions, upserts and batches.
+  // 2: purges. 3: named snapshots. 4: constraints, expected versions, upserts, batches and vectors.
   version: 4,
   // Every event moves the graph's LSN and time, whatever its type.
   handles: "all",

@@ -31,6 +31,7 @@ export function purge(tables: GraphTables, recordedBefore: number): void {
     for (const { timelines } of [nodes, edges]) timelines.moveContents(newPlaceOf);
   });
   for (const label of tables.labelled.keys()) dropPostings(tables, label);
+  tables.vectors.dropStale(tables);
 }
 
 /**

@@ -28,6 +28,7 @@ import type { RawEvent } from "./raw-event.js";
 import type { Refused } from "./refusal.js";
 import type { Rejection } from "./rejection-list.js";
 import { checkSnapshotName } from "./snapshot-events.js";
+import type { DefinedVectors } from "./vector-definition.js";
 
 // As many as a processor can usefully fetch for; their lines fit its first-level cache.
 const EVENTS_AHEAD_MAX = 64;
@@ -56,6 +57,16 @@ export class GraphState {
     this.#writer = new GraphWriter(tables);
     this.#clock = options.clock ?? (() => Date.now() * 1000);
     this.chronicle = new Chronicle(tables, this.#clock);
+  }
+
+  /** @internal */
+  get tables(): GraphTables {
+    return this.#tables;
+  }
+
+  /** The vectors that are defined, in the order in which they were. */
+  get vectors(): readonly DefinedVectors[] {
+    return this.#tables.vectors.definitions.list();
   }
 
   /** The last LSN applied, 0 before the first. */

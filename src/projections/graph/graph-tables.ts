@@ -4,6 +4,7 @@ import { Int32Column } from "./column.js";
 import { ConstraintList } from "./constraint-list.js";
 import { ContentArena } from "./content-arena.js";
 import type { EntityKind } from "./graph-event-kind.js";
+import { GraphVectors } from "./graph-vectors.js";
 import { IdIndex } from "./id-index.js";
 import { LabelTable } from "./label-table.js";
 import { NamedSnapshots } from "./named-snapshots.js";
@@ -129,6 +130,7 @@ export class GraphTables {
   readonly constraints: ConstraintList = new ConstraintList();
   /** Not part of a checkpoint: only who waits for an upsert asks. */
   readonly upserts: UpsertOutcomes = new UpsertOutcomes();
+  readonly vectors: GraphVectors = new GraphVectors();
 
   of(kind: EntityKind): NodeTable | EdgeTable {
     return kind === "node" ? this.nodes : this.edges;

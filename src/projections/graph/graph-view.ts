@@ -25,6 +25,7 @@ import { PAGE_RANK_DEFAULTS, PAGE_RANK_ITERATIONS_MAX, PageRank, type PageRankQu
 import { type GraphPath, type PathQuery, shortestPath } from "./shortest-path.js";
 import { type Subgraph, type SubgraphQuery, subgraph } from "./subgraph.js";
 import { nodeQueryOf, type TraverseQuery, type TraverseStep, traverse } from "./traversal.js";
+import { type NearestQuery, type NearNode, nearest } from "./vector-search.js";
 
 const EDGE_KEYS = ["direction", "label", "edgeWhere"];
 const STEP_KEYS = [...EDGE_KEYS, "nodeLabel", "where"];
@@ -151,6 +152,27 @@ export class GraphView {
     const onto = new NodeFilter(this.tables, nodeQueryOf(query));
     const bounds = { maxDepth: checkId("maxDepth", query.maxDepth), limit: limitOf(query) };
     return traverse(this, checkId("startId", startId), edgeFilterOf(this.tables, query), onto, bounds);
+  }
+
+  /**
+   * The nodes whose vectors are nearest to one, the nearest first, as their vectors were at the view's point; ties by id. Vectors are defined by
+   * `graph.defineVectors`. A node without one is not among them.
+   *
+   * Few nodes are compared one by one, which is exact: up to 1,000 of the label, up to 20,000 while the vectors are not open
+   * (`graph.openVectors`), and those of `among`. Of more the index finds nearly all; that what it finds is in the view is certain.
+   *
+   * @throws TypeError for a wrong option
+   * @throws StoreError `ERR_GRAPH_VECTORS_NOT_FOUND`, `ERR_GRAPH_VECTORS_CLOSED`; `ERR_GRAPH_INVALID_VECTOR` for one of another size, with a number that
+   *   is not finite, or without direction where the metric is the cosine
+   *
+   * @example
+   * ```ts
+   * const reached = [...view.traverse(ann.id, { maxDepth: 3 })].map(({ id }) => id);
+   * for (const { id, distance } of view.nearest({ label: "Note", property: "embedding", vector, k: 5, among: reached })) …
+   * ```
+   */
+  nearest(query: NearestQuery): NearNode[] {
+    return nearest(this, query);
   }
 
   /**

@@ -66,21 +66,26 @@ export class GraphWriter {
       const expected = fields.expectedVersion;
       if (actual !== expected) return this.#refuse("ERR_GRAPH_VERSION_CONFLICT", { expected, actual });
     }
-    if (kind.operation === "upsert") return this.#judgeUpsert(fields);
+    if (kind.operation === "upsert") return this.#judgeUpsert(kind, fields);
     const exists = this.#slot !== 0 && timelines.overlaps(this.#slot, fields.period);
     if (kind.operation === "create" && exists) return this.#refuse("ERR_GRAPH_EXISTS");
     if (kind.operation === "create" || kind.operation === "put") {
-      return kind.entity === "edge" ? this.#judgeEnds(fields) : null;
+      return kind.entity === "edge" ? this.#judgeEnds(fields) : this.#judgeVectors(kind, fields);
     }
     if (!exists) return this.#refuse("ERR_GRAPH_NOT_FOUND");
     const removes = kind.operation === "delete" || kind.operation === "retract";
     if (removes && kind.entity === "node" && !fields.detach && this.countEdges(fields) > 0)
       return this.#refuse("ERR_GRAPH_HAS_EDGES");
-    return null;
+    return this.#judgeVectors(kind, fields);
+  }
+
+  #judgeVectors(kind: GraphEventKind, fields: GraphEventFields): StoreErrorCode | null {
+    const code = this.#tables.vectors.definitions.judge(kind, fields, this.#slot, this.#tables);
+    return code === null ? null : this.#refuse(code);
   }
 
   /** The node that is found becomes the judged one. */
-  #judgeUpsert(fields: GraphEventFields): StoreErrorCode | null {
+  #judgeUpsert(kind: GraphEventKind, fields: GraphEventFields): StoreErrorCode | null {
     const { bytes, labelStart, labelEnd, keyStart, keyEnd, period } = fields;
     const label = decodeText(bytes, labelStart, labelEnd);
     const property = decodeText(bytes, keyStart, keyEnd);
@@ -94,7 +99,7 @@ export class GraphWriter {
     if (found !== undefined) this.#slot = found;
     else if (this.#slot !== 0 && this.#tables.nodes.timelines.overlaps(this.#slot, period))
       return this.#refuse("ERR_GRAPH_EXISTS");
-    return null;
+    return this.#judgeVectors(kind, fields);
   }
 
   #judgeConstraints(kind: GraphEventKind, fields: GraphEventFields): StoreErrorCode | null {
@@ -171,6 +176,7 @@ export class GraphWriter {
     nodes.timelines.cut(this.#slot, fields.period, lsn);
     nodes.timelines.fill(this.#slot, fields.period, lsn, content);
     this.#tables.indexes.note(this.#slot, content, this.#tables);
+    this.#tables.vectors.note(this.#slot, content, this.#tables);
   }
 
   #putEdge(fields: GraphEventFields, lsn: number): void {
@@ -202,14 +208,17 @@ export class GraphWriter {
       if (!joins) filled.to = parts.to[index] as number;
       filled.from = parts.from[index] as number;
       content = changed;
-      if (kind.entity === "node") this.#tables.indexes.note(this.#slot, content, this.#tables);
+      if (kind.entity === "node") {
+        this.#tables.indexes.note(this.#slot, content, this.#tables);
+        this.#tables.vectors.note(this.#slot, content, this.#tables);
+      }
     }
     timelines.fill(this.#slot, filled, lsn, content);
   }
 
   /** Every part of the period: patched where the node exists, as given where it does not. */
   #upsert(fields: GraphEventFields, lsn: number): void {
-    const { contents, labels, nodes, indexes } = this.#tables;
+    const { contents, labels, nodes, indexes, vectors } = this.#tables;
     const { timelines } = nodes;
     const label = labels.intern(fields.bytes, fields.labelStart, fields.labelEnd);
     const given = this.#store(label, fields);
@@ -227,6 +236,7 @@ export class GraphWriter {
       filled.from = from;
       content = next;
       indexes.note(this.#slot, next, this.#tables);
+      vectors.note(this.#slot, next, this.#tables);
     };
     for (let index = 0; index < parts.count; index += 1) {
       if ((parts.to[index] as number) < filled.from) extend(parts.to[index] as number, given);

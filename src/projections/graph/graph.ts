@@ -51,6 +51,8 @@ import type { Properties } from "./property.js";
 import { type GraphProvenance, provenanceOf } from "./provenance.js";
 import type { RawEvent } from "./raw-event.js";
 import type { Rejection } from "./rejection-list.js";
+import type { DefinedVectors, VectorDefinition, VectorsReference } from "./vector-definition.js";
+import type { OpenedVectors, OpenVectorsOptions, VectorKeeper } from "./vector-keeper.js";
 
 /** So many nodes are entered within a few milliseconds. */
 const NODES_PER_SLICE = 10_000;
@@ -60,12 +62,19 @@ export class Graph {
   readonly #log: EventLog;
   /** Null on a store that is open for reading only. */
   readonly #writer: GraphCommands | null;
+  readonly #vectors: VectorKeeper;
   readonly #indexes = new Map<string, IndexDefinition>();
   /** The state that has them. */
   #indexed: GraphState;
 
   /** @internal Use `store.graph()`. */
-  constructor(runner: ProjectionRunner<GraphState, RawEvent>, log: EventLog, writer: GraphCommands | null) {
+  constructor(
+    runner: ProjectionRunner<GraphState, RawEvent>,
+    log: EventLog,
+    writer: GraphCommands | null,
+    vectors: VectorKeeper,
+  ) {
+    this.#vectors = vectors;
     this.#runner = runner;
     this.#log = log;
     this.#writer = writer;
@@ -177,8 +186,58 @@ export class Graph {
     if (state !== this.#indexed) {
       for (const index of this.#indexes.values()) state.buildIndex(index, Number.POSITIVE_INFINITY);
       this.#indexed = state;
+      this.#vectors.follow();
     }
     return state;
+  }
+
+  /** The vectors that are defined, in the order in which they were; whether they are open is another matter. */
+  get vectors(): readonly DefinedVectors[] {
+    return this.#runner.state.vectors;
+  }
+
+  /**
+   * Has the nodes with a label hold vectors in a property, `Float32Array`s of one size: by an event, so replay, other processes and checkpoints agree. From
+   * then on what gives such a node another value there (null excepted) is refused, and `view.nearest` can be asked; what nodes hold already
+   * counts where it is of that size. Defining the same again changes nothing.
+   *
+   * @throws TypeError for what is no label or property, and for unknown options
+   * @throws StoreError `ERR_GRAPH_VECTORS_DEFINITION`, `ERR_GRAPH_VECTORS_EXISTS`, `ERR_GRAPH_FULL` above 100, `ERR_STORE_READ_ONLY`, and what an append
+   *   throws
+   *
+   * @example
+   * ```ts
+   * await graph.defineVectors({ label: "Note", property: "embedding", dimensions: 384, metric: "cosine", storage: "i8" });
+   * ```
+   */
+  async defineVectors(definition: VectorDefinition, about: AboutChange = {}): Promise<DefinedVectors> {
+    return await this.#commands.defineVectors(definition, about);
+  }
+
+  /** Ends that; the nodes keep what they hold, and the saved index is removed. @throws StoreError `ERR_GRAPH_VECTORS_NOT_FOUND`; as `defineVectors` */
+  async removeVectors(reference: VectorsReference, about: AboutChange = {}): Promise<{ readonly lsn: number }> {
+    const removed = await this.#commands.removeVectors(reference, about);
+    await this.#vectors.remove(reference);
+    return removed;
+  }
+
+  /**
+   * Has this process keep an index of vectors, which `view.nearest` needs above 20,000 nodes, and uses above 1,000: loads the one that was saved, and
+   * adds what it lacks, in slices between which the event loop turns. It follows what is written, until the store closes, and is saved with
+   * the graph's checkpoints and on closing. Opening it again resolves at once.
+   *
+   * It is the one part of Varve that needs the package `usearch`, an optional peer dependency.
+   *
+   * @throws TypeError for a wrong option
+   * @throws StoreError `ERR_GRAPH_VECTORS_PEER` without that package; `ERR_GRAPH_VECTORS_NOT_FOUND`; `ERR_STORE_CLOSED` when the store closes meanwhile
+   *
+   * @example
+   * ```ts
+   * const { count, from } = await graph.openVectors({ label: "Note", property: "embedding" });
+   * ```
+   */
+  async openVectors(options: OpenVectorsOptions): Promise<OpenedVectors> {
+    return await this.#vectors.open(options);
   }
 
   /** The present as the store knows it: `asOf({})`. A view, so what it answers does not change either. */

@@ -6,6 +6,7 @@
  *
  *     1a <length> 0a <length> key 12 <length> value
  *     value:  08 01 null · 12 <length> text · 19 <8 bytes> number · 20 <zigzag> integer · 28 00|01 flag · 32 <length> blob
+ *             3a <length> vector: one or more finite binary32 of 4 bytes, little-endian
  *
  * with the shortest lengths, and every number that is a safe integer (−0 is none) as `integer`. `isCanonicalProperty` finds
  * what some other encoder wrote differently; canonical-property.ts rewrites that.
@@ -16,6 +17,7 @@ import { StoreError } from "../../errors.js";
 import { keyName } from "./key-names.js";
 import { PropertyCursor } from "./property-cursor.js";
 import { decodeText } from "./text.js";
+import { isVector, readVector, vectorBytes, vectorFault } from "./vector-bytes.js";
 import {
   copyOf,
   doubleAt,
@@ -26,8 +28,8 @@ import {
   type WireWriter,
 } from "./wire.js";
 
-/** What a property can hold. A `Uint8Array` is copied in and out. */
-export type PropertyValue = null | string | number | boolean | Uint8Array;
+/** What a property can hold. A `Uint8Array` and a `Float32Array`, which is a vector of finite numbers, are copied in and out. */
+export type PropertyValue = null | string | number | boolean | Uint8Array | Float32Array;
 
 /** Properties by key, which inherit nothing, so that a key `__proto__` is a key. */
 export type Properties = Record<string, PropertyValue>;
@@ -41,6 +43,7 @@ export const NUMBER_TAG = 0x19;
 export const INTEGER_TAG = 0x20;
 export const FLAG_TAG = 0x28;
 export const BLOB_TAG = 0x32;
+export const VECTOR_TAG = 0x3a;
 
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
@@ -92,8 +95,13 @@ function writeValue(writer: WireWriter, key: string, value: unknown): void {
   } else if (value instanceof Uint8Array) {
     writer.byte(BLOB_TAG);
     writer.blob(value);
+  } else if (value instanceof Float32Array) {
+    const fault = vectorFault(value);
+    if (fault !== null) throw invalid(key, fault);
+    writer.byte(VECTOR_TAG);
+    writer.blob(vectorBytes(value));
   } else {
-    throw invalid(key, "a property is null, a string, a number, a boolean or a Uint8Array");
+    throw invalid(key, "a property is null, a string, a number, a boolean, a Uint8Array or a Float32Array");
   }
 }
 
@@ -139,6 +147,11 @@ function isCanonicalValue(bytes: Uint8Array, start: number, end: number): boolea
     case BLOB_TAG: {
       const length = lengthAt(bytes, body, end);
       return length !== MALFORMED && body + varintBytes(length) + length === end;
+    }
+    case VECTOR_TAG: {
+      const length = lengthAt(bytes, body, end);
+      const vector = body + varintBytes(length);
+      return length !== MALFORMED && vector + length === end && isVector(bytes, vector, end);
     }
     default:
       return false;
@@ -214,6 +227,11 @@ function readValue(reader: WireReader): PropertyValue {
       const length = reader.length();
       reader.at += length;
       return copyOf(reader.bytes, reader.at - length, reader.at);
+    }
+    case VECTOR_TAG: {
+      const length = reader.length();
+      reader.at += length;
+      return readVector(reader.bytes, reader.at - length, reader.at);
     }
     default:
       reader.varint();

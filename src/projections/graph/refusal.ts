@@ -22,6 +22,9 @@ const REASONS: ReadonlyMap<StoreErrorCode, string> = new Map([
   ["ERR_GRAPH_CONSTRAINT_EXISTS", "it is there already"],
   ["ERR_GRAPH_CONSTRAINT_NOT_FOUND", "there is no such constraint"],
   ["ERR_GRAPH_KEY_AMBIGUOUS", "several nodes have that value in the period, one after another"],
+  ["ERR_GRAPH_INVALID_VECTOR", "a vector of it has another size than is defined, is none, or cannot be compared"],
+  ["ERR_GRAPH_VECTORS_EXISTS", "vectors of that label and property are defined"],
+  ["ERR_GRAPH_VECTORS_NOT_FOUND", "no vectors of that label and property are defined"],
 ]);
 
 /** `what` is what was asked for; `lsn` is that of the event that was refused; null: it was not written. */

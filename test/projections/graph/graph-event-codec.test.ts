@@ -4,6 +4,7 @@ import { isStoreError } from "../../../src/errors.js";
 import {
   decodeGraphEvent,
   encodeGraphEvent,
+  type GraphEventData,
   graphEventCodecs,
 } from "../../../src/projections/graph/graph-event-codec.js";
 import { GraphEventFields } from "../../../src/projections/graph/graph-event-fields.js";
@@ -25,6 +26,7 @@ const NUMBERS = [0, -0, 1, -1, 63, 64, -65, 2 ** 31, -(2 ** 40), MAX, -MAX, 2 **
 const TEXTS = ["", "a", "größe", "日本語", "🙂", "\u0000", "x".repeat(127), "x".repeat(128), "ü".repeat(9000)];
 const KEYS = ["a", "", "__proto__", "constructor", "größe", "k".repeat(200)];
 const BLOBS = [new Uint8Array(0), Uint8Array.of(0, 255), new Uint8Array(300).fill(7)];
+const VECTORS = [Float32Array.of(0), Float32Array.of(-0, 1.5, 3.4e38, 1e-45), new Float32Array(384).fill(0.1)];
 const VALUES: readonly PropertyValue[] = [
   null,
   true,
@@ -35,6 +37,7 @@ const VALUES: readonly PropertyValue[] = [
   -Infinity,
   ...TEXTS,
   ...BLOBS,
+  ...VECTORS,
 ];
 
 type Data = Record<string, unknown>;
@@ -42,6 +45,13 @@ type Data = Record<string, unknown>;
 function randomData(type: string): Data {
   if (type.endsWith("GraphIdsReserved")) return { kind: random.pick(["node", "edge"]), through: random.pick(IDS) };
   if (type.endsWith("GraphPurged")) return { recordedBefore: random.pick(TIMES) };
+  if (type.includes("Vectors")) {
+    const reference = { label: random.pick(["A", "Größe"]), property: random.pick(["embedding", "__proto__"]) };
+    if (type.endsWith("Removed")) return reference;
+    const numbers = { connectivity: 16, expansionAdd: random.pick([1, 128, 10_000]), expansionSearch: 64 };
+    const metric = random.pick(["cosine", "l2", "dot"]);
+    return { ...reference, dimensions: random.pick([1, 384]), metric, storage: random.pick(["f32", "i8"]), ...numbers };
+  }
   if (type.includes("Snapshot")) {
     const name = random.pick(["a", "größe", "__proto__", "x".repeat(256)]);
     if (type.endsWith("Removed")) return { name };
@@ -86,6 +96,15 @@ function asMessage(type: string, data: Data): Data {
   if (type.endsWith("GraphIdsReserved"))
     return { kind: data["kind"] === "node" ? 0 : 1, through: String(data["through"]) };
   if (type.endsWith("GraphPurged")) return { recordedBefore: String(data["recordedBefore"]) };
+  if (type.endsWith("VectorsRemoved")) return { ...data };
+  if (type.endsWith("VectorsDefined")) {
+    const { metric, storage, ...others } = data;
+    return {
+      ...others,
+      ...(metric !== "cosine" && { metric: metric === "l2" ? 1 : 2 }),
+      ...(storage === "i8" && { storage: 1 }),
+    };
+  }
   if (type.endsWith("SnapshotRemoved")) return { name: data["name"] };
   if (type.endsWith("SnapshotNamed")) {
     const { name, validAt, lsn } = data;
@@ -127,6 +146,7 @@ function asValue(value: PropertyValue): Data {
   if (typeof value === "string") return { text: value };
   if (typeof value === "boolean") return { flag: value };
   if (value instanceof Uint8Array) return { blob: Buffer.from(value).toString("hex") };
+  if (value instanceof Float32Array) return { vector: Buffer.from(value.buffer).toString("hex") };
   return Number.isSafeInteger(value) && !Object.is(value, -0)
     ? { integer: String(value) }
     : { number: String(numberText(value)) };
@@ -158,7 +178,8 @@ function seenByReflection(type: string, bytes: Uint8Array): Data {
     property.key ??= "";
     const { value } = property;
     if (value["number"] !== undefined) value["number"] = numberText(value["number"] as number);
-    if (value["blob"] !== undefined) value["blob"] = Buffer.from(value["blob"] as number[]).toString("hex");
+    for (const key of ["blob", "vector"])
+      if (value[key] !== undefined) value[key] = Buffer.from(value[key] as number[]).toString("hex");
   }
   const hasProperties = message.fields["properties"] !== undefined;
   if (!hasProperties) delete object["properties"];
@@ -186,7 +207,8 @@ test("reads what protobufjs writes by the schema", () => {
     const messages = [object, ...((object["items"] ?? []) as Data[]).flatMap((item) => Object.values(item) as Data[])];
     for (const { value } of messages.flatMap((each) => (each["properties"] ?? []) as { value: Data }[])) {
       if (value["number"] !== undefined) value["number"] = Number(value["number"]);
-      if (value["blob"] !== undefined) value["blob"] = Buffer.from(value["blob"] as string, "hex");
+      for (const key of ["blob", "vector"])
+        if (value[key] !== undefined) value[key] = Buffer.from(value[key] as string, "hex");
     }
     const bytes = message.encode(message.fromObject(object)).finish();
     assert.is(plain(decodeGraphEvent(type, bytes)), plain(withDefaults(type, data)), type);
@@ -205,6 +227,7 @@ test("gives back what it was given, also what JavaScript and protobuf see differ
 /** The value as text, exactly: uvu's `equal` takes −0 for 0, and stumbles over a key "constructor". */
 function plain(value: unknown): string {
   if (value instanceof Uint8Array) return Buffer.from(value).toString("hex");
+  if (value instanceof Float32Array) return `v${Buffer.from(value.buffer).toString("hex")}`;
   if (typeof value === "number") return numberText(value);
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   return `{${sorted(value).map(([key, item]) => `${JSON.stringify(key)}:${plain(item)}`)}}`;
@@ -384,5 +407,23 @@ test("refuses groups, a field with another wire type, field number 0 and numbers
   ]) {
     const decode = () => decodeGraphEvent("varve.v1.NodeRetracted", Uint8Array.from(bytes));
     assert.throws(decode, (error: unknown) => isStoreError(error, "ERR_EVENTS_SCHEMA"));
+  }
+});
+
+test("a vector is one or more finite numbers, and nothing else", () => {
+  const withVector = (bytes: readonly number[]): Uint8Array => {
+    const value = message(0x12, message(0x3a, bytes));
+    return Uint8Array.from([0x08, 5, 0x12, 1, 0x41, ...message(0x1a, [...message(0x0a, Buffer.from("v")), ...value])]);
+  };
+  for (const bytes of [[], [0], [0, 0, 128, 63, 0], [0, 0, 128, 127], [0, 0, 128, 255], [1, 0, 192, 127]]) {
+    const decode = () => decodeGraphEvent("varve.v1.NodeCreated", withVector(bytes));
+    assert.throws(decode, (error: unknown) => isStoreError(error, "ERR_GRAPH_INVALID_PROPERTY"));
+  }
+  const { properties } = decodeGraphEvent("varve.v1.NodeCreated", withVector([0, 0, 128, 63])) as GraphEventData;
+  assert.equal(properties?.["v"], Float32Array.of(1));
+  for (const vector of [[], [Number.NaN], [1, Infinity], [1, -Infinity]]) {
+    const encode = () =>
+      encodeGraphEvent("varve.v1.NodePatched", { id: 1, properties: { v: Float32Array.from(vector) } });
+    assert.throws(encode, (error: unknown) => isStoreError(error, "ERR_GRAPH_INVALID_PROPERTY"));
   }
 });

@@ -47,6 +47,11 @@ export function flockExclusive(fd: number): number {
   return process.machine.tryLock(process.openFile(fd, "flock")) ? 0 : errnoOf("EAGAIN");
 }
 
+/** There are none: what is simulated has no index that is saved through one. */
+export function createMemoryFile(): number {
+  return -1;
+}
+
 export function dropCachedPages(): void {}
 
 export function reserveBlocks(fd: number, byteLength: number): number {
