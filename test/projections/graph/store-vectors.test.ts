@@ -16,7 +16,7 @@ const test = suite("projections/graph/store-vectors");
 
 const DIMENSIONS = 8;
 const NODES = 1_200;
-/** Of a node that no other helper makes. */
+/** Of a node that nothing else here makes. */
 const LATER = 100_000;
 const REFERENCE = { label: "Note", property: "embedding" };
 const DEFINITION = { ...REFERENCE, dimensions: DIMENSIONS };
@@ -228,7 +228,7 @@ test("closing in the middle ends what is being opened, saves what is there, and 
   await fill(store, NODES + 1, 3_000);
   const opening = rejects(graph.openVectors(REFERENCE), "ERR_STORE_CLOSED");
   const other = rejects(graph.openVectors(REFERENCE), "ERR_STORE_CLOSED");
-  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
   await store.close();
   await Promise.all([opening, other]);
   await rejects(graph.openVectors(REFERENCE), "ERR_STORE_CLOSED");
@@ -240,6 +240,8 @@ test("closing in the middle ends what is being opened, saves what is there, and 
 
 test("while an index is being opened, what is asked is answered exactly, and what is written is in it", async () => {
   const { store, graph } = await filled();
+  const before = NODES + 8_000; // more than are entered in one turn of the loop
+  await fill(store, NODES + 1, before - NODES);
   const opening = graph.openVectors(REFERENCE);
   let asked = 0;
   let isOpen = false;
@@ -250,14 +252,14 @@ test("while an index is being opened, what is asked is answered exactly, and wha
     const query = { ...REFERENCE, vector: randomVector() };
     assert.equal(graph.asOf().nearest(query), graph.asOf().nearest({ ...query, exact: true }));
     asked += 1;
-    await fill(store, NODES + asked, 1);
+    await fill(store, before + asked, 1);
   }
   assert.ok(asked > 1);
   await opening;
-  const query = { ...REFERENCE, vector: graph.asOf().node(NODES + 1)?.properties["embedding"] as Float32Array };
-  assert.is(graph.asOf().nearest({ ...query, k: 1 })[0]?.id, NODES + 1);
+  const query = { ...REFERENCE, vector: graph.asOf().node(before + 1)?.properties["embedding"] as Float32Array };
+  assert.is(graph.asOf().nearest({ ...query, k: 1 })[0]?.id, before + 1);
   await store.close();
-  await reopened(async (_, _store, _from, count) => assert.is(count, NODES + asked));
+  await reopened(async (_, _store, _from, count) => assert.is(count, before + asked));
 });
 
 test("a reader opens vectors, follows the writer and saves nothing", async () => {
@@ -318,6 +320,47 @@ test("definitions are for all processes; what is wrong with them, or with vector
   assert.is(graph.rejectedCount, 0);
   await store.close();
 });
+
+test("batches and upserts are held to vectors, and their nodes are found by the index", async () => {
+  const store = await openStore(directory);
+  const graph = await store.graph();
+  await graph.defineVectors(DEFINITION);
+  const { id } = await graph.createNode({ label: "Note", properties: { embedding: randomVector() } });
+  await graph.openVectors(REFERENCE);
+  await graph.addConstraint({ kind: "unique", label: "Note", property: "name" });
+  const { watermark } = store;
+  const wrong = { embedding: Float32Array.of(1) };
+  await rejects(
+    graph.batch((batch) => {
+      batch.createNode({ label: "Note", properties: { embedding: randomVector() } });
+      batch.patchNode(id, wrong);
+    }),
+    "ERR_GRAPH_INVALID_VECTOR",
+  );
+  const upsert = { label: "Note", key: "name", validFrom: 0 };
+  await rejects(graph.upsertNode({ ...upsert, properties: { name: "a", ...wrong } }), "ERR_GRAPH_INVALID_VECTOR");
+  assert.is(graph.rejectedCount, 0);
+  assert.equal(await writtenAfter(store, watermark), []);
+
+  const vectors = [randomVector(), randomVector(), randomVector()] as [Float32Array, Float32Array, Float32Array];
+  const { ids } = await graph.batch((batch) => {
+    batch.createNode({ label: "Note", properties: { embedding: vectors[0] }, validFrom: 0 });
+  });
+  const upserted = await graph.upsertNode({ ...upsert, properties: { name: "a", embedding: vectors[1] } });
+  const again = await graph.upsertNode({ ...upsert, properties: { name: "a", embedding: vectors[2] } });
+  assert.is(again.id, upserted.id);
+  const nearest = (vector: Float32Array): number | undefined =>
+    graph.asOf().nearest({ ...REFERENCE, vector, k: 1 })[0]?.id;
+  assert.equal([nearest(vectors[0]), nearest(vectors[2])], [ids[0], upserted.id]);
+  await store.close();
+});
+
+/** What was written after an LSN but for ids that were reserved. */
+async function writtenAfter(store: Store, after: number): Promise<string[]> {
+  const types: string[] = [];
+  for await (const { type } of store.readAll({ after })) if (!type.endsWith("IdsReserved")) types.push(type);
+  return types;
+}
 
 test("definitions that are removed take their index and its file with them", async () => {
   const { store, graph } = await filled();
