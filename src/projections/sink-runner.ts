@@ -157,8 +157,11 @@ export class SinkRunner<Event extends FeedEvent> {
     const { batchEvents } = this.#settings;
     const { signal } = this.#stopping;
     let events: Event[] = [];
+    // What was appended since `target` was looked up can be among what is read: the position must be behind it, or it would come twice.
+    let end = target;
     for await (const batch of this.#feed.readBatches(this.#lsn, { signal })) {
       for (const event of batch) {
+        end = Math.max(end, event.lsn);
         if (this.#isShown(event)) events.push(event);
         if (events.length >= batchEvents) {
           await this.#commit(events, event.lsn);
@@ -169,8 +172,8 @@ export class SinkRunner<Event extends FeedEvent> {
       }
     }
     // Where nothing is handled for long, the position moves all the same, or the next start would read all of it again.
-    if (events.length > 0 || target - this.#storedLsn >= batchEvents) await this.#commit(events, target);
-    this.#reach(target);
+    if (events.length > 0 || end - this.#storedLsn >= batchEvents) await this.#commit(events, end);
+    this.#reach(end);
     if (this.#status === "catching-up") this.#status = "live";
   }
 

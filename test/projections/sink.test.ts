@@ -75,6 +75,18 @@ test("every event is committed once, in order, a batch at a time, and the next s
   await second.close();
 });
 
+test("what is appended while the end is being read is committed once", async () => {
+  const feed = filledFeed(3);
+  const sink = new MemorySink();
+  const runner = await SinkRunner.start(feed, sink, { batchEvents: 20 });
+  feed.append("Added", 4, 5); // read with what was there before, whose end was looked up already
+  await runner.whenCaughtUp();
+  feed.append("Added", 6);
+  await runner.whenCaughtUp();
+  await runner.close();
+  assert.equal(sink.lsns, upTo(6));
+});
+
 test("what is not handled moves the position, but not with every event", async () => {
   const feed = filledFeed(10);
   const sink = new MemorySink(["Rare"]);
