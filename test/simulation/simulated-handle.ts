@@ -72,6 +72,18 @@ export class SimulatedHandle {
     });
   }
 
+  readv(pieces: readonly Uint8Array[], position: number): Promise<{ readonly bytesRead: number }> {
+    return this.#process.later("read", this.#path, () => {
+      let bytesRead = 0;
+      for (const piece of pieces) {
+        const count = this.#open.file.read(piece, position + bytesRead);
+        bytesRead += count;
+        if (count < piece.length) break;
+      }
+      return { bytesRead };
+    });
+  }
+
   write(bytes: Uint8Array, offset = 0, length = bytes.length - offset): Promise<{ readonly bytesWritten: number }> {
     return this.#process.later("write", this.#path, () => {
       this.#open.file.write(Uint8Array.from(bytes.subarray(offset, offset + length)), this.#position, false);

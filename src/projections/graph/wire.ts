@@ -217,9 +217,12 @@ export class WireWriter {
       this.#reserve(extra);
       this.#bytes.copyWithin(start + extra, start, start + length);
     }
-    this.#at = start - 1;
-    this.varint(length);
-    this.#at += length;
+    // Not by `varint`: from here it might make room, and keep only what lies before the message.
+    let at = start - 1;
+    let rest = length;
+    for (; rest >= 0x80; rest = Math.floor(rest / 128)) this.#bytes[at++] = (rest % 128) | 0x80;
+    this.#bytes[at] = rest;
+    this.#at += extra;
   }
 
   /** A copy of what was written. */
