@@ -3,12 +3,13 @@
 import { randomUUID } from "node:crypto";
 import { rename } from "node:fs/promises";
 import { dirname } from "node:path";
-import { StoreError } from "../errors.js";
+import { isStoreError, StoreError } from "../errors.js";
 import type { StateCiphers } from "../events/index.js";
 import type { CheckpointDirectory } from "./checkpoint-directory.js";
 import { syncDirectory, writeCheckpoint } from "./checkpoint-file.js";
 import { isOnDisk, mayFollow, type PartChain, partOf } from "./checkpoint-parts.js";
 import type { FeedEvent } from "./event-feed.js";
+import type { ProjectionReport } from "./runner-options.js";
 import type { StatePieces } from "./state-pieces.js";
 import type { Track } from "./track.js";
 
@@ -136,6 +137,18 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
       this.#saving = null;
     });
     return this.#saving;
+  }
+
+  /** For a checkpoint that no caller waits for: its failure is reported and returned, and the next one is tried when it is due. */
+  async saveUnasked(report: (report: ProjectionReport) => void): Promise<StoreError | null> {
+    try {
+      await this.save();
+      return null;
+    } catch (error) {
+      if (!isStoreError(error, "ERR_PROJECTION_CHECKPOINT")) throw error;
+      report({ kind: "checkpoint-failed", error });
+      return error;
+    }
   }
 
   async #write(): Promise<number> {
