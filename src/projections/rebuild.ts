@@ -81,7 +81,7 @@ export class Rebuild<State, Event extends FeedEvent> {
   ): Promise<Rebuild<State, Event>> {
     const { directory, projection, fresh } = parts;
     return Rebuild.#locked(parts, async (lock) => {
-      await directory.removeRebuildTemporaryFiles();
+      await directory.removeTemporaryFiles();
       const file = directory.rebuildOf(projection.version);
       if (fresh) await directory.remove([file]);
       const found = fresh ? null : await readState(parts, file);

@@ -141,9 +141,11 @@ test("a temporary file that a crash left before the rename is not read, and is r
   await first.whenProcessed(21);
   await first.close();
   // As if the second write had been killed just before its rename, and a third in its midst.
-  copyFileSync(checkpointOf(feed), `${checkpointOf(feed)}.tmp`);
+  copyFileSync(checkpointOf(feed), `${checkpointOf(feed)}.0123456789abcdef.tmp`);
   writeFileSync(checkpointOf(feed), older);
-  writeFileSync(`${checkpointOf(feed, 2)}.tmp`, older.subarray(0, 50));
+  writeFileSync(`${checkpointOf(feed, 2)}.fedcba9876543210.tmp`, older.subarray(0, 50));
+  // As versions before this one named it.
+  writeFileSync(`${checkpointOf(feed)}.tmp`, older.subarray(0, 50));
   const runner = await startProjection(feed, runningHash());
   assert.equal(filesOf(feed), ["v1.checkpoint"]);
   assert.is(runner.recovery.lsn, 20);
