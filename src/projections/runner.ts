@@ -152,8 +152,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
 
   /** How far the newest version is. */
   get progress(): ProjectionProgress {
-    const { eventsPerSecond } = this.#meter;
-    return { lsn: this.#current.lsn, watermark: this.#feed.watermark, eventsPerSecond };
+    return { lsn: this.#current.lsn, watermark: this.#feed.watermark, eventsPerSecond: this.#meter.eventsPerSecond };
   }
 
   /** How it goes, in numbers. */
@@ -350,6 +349,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
       while (this.#goesOn(track)) {
         if (this.#isHeldUp(track)) await this.#wakeup.next();
         else if (track.lsn < this.#feed.watermark) await this.#drain(track, this.#feed.watermark);
+        else if (this.#feed.failure != null) throw this.#feed.failure;
         else if (track === this.#current && !this.#isSettled) await this.#goLive();
         else await this.#wakeup.next();
       }
