@@ -255,6 +255,30 @@ export const BUGS: readonly Bug[] = [
     caughtBy: ["simulation/simulate.js", "--first", "2000001", "--seeds", "20"],
   },
   {
+    name: "unacknowledged-not-told",
+    what: "a repair drops whole events that were never acknowledged, and does not say so",
+    edits: [
+      {
+        file: "src/wal/repair/repair-plan.js",
+        find: "addRange(this.#unacknowledged, firstLsn, throughLsn);",
+        replace: "void throughLsn;",
+      },
+    ],
+    caughtBy: tests("wal/repair/repair-plan"),
+  },
+  {
+    name: "unacknowledged-miscounted",
+    what: "of whole events that were never acknowledged a repair names the first of each frame",
+    edits: [
+      {
+        file: "src/wal/repair/repair-plan.js",
+        find: "addRange(this.#unacknowledged, firstLsn, throughLsn);",
+        replace: "addRange(this.#unacknowledged, firstLsn, firstLsn);",
+      },
+    ],
+    caughtBy: tests("wal/repair/repair-plan"),
+  },
+  {
     name: "tail-block-rewritten",
     what: "a batch goes on in the block that the one before did not fill: a power cut while it is written spoils what was acknowledged (P1)",
     edits: [
