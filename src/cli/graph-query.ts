@@ -112,9 +112,9 @@ export function selectNode(view: GraphView, selection: NodeSelection): GraphNode
 
 /** Throws ERR_GRAPH_NOT_FOUND for an id that the graph never knew: an empty answer would look as if nothing had happened to it. */
 export function requireKnown(graph: Graph, kind: "node" | "edge", id: number): void {
-  const { length, truncatedBefore } = graph.history(kind, id);
+  const history = graph.history(kind, id);
   // What was purged is not there any more, and says so.
-  if (length > 0 || truncatedBefore !== null) return;
+  if (history.first() !== undefined || history.truncatedBefore !== null) return;
   throw new StoreError("ERR_GRAPH_NOT_FOUND", `the graph never had a ${kind} ${id}`, { kind, id });
 }
 

@@ -11,7 +11,6 @@ import type {
   GraphOverlap,
   GraphVersion,
   HistoryWindow,
-  Truncatable,
 } from "./chronicle.js";
 import type {
   AboutChange,
@@ -38,9 +37,10 @@ import type {
   PurgeOptions,
 } from "./graph-commands.js";
 import type { EntityKind } from "./graph-event-kind.js";
-import type { GraphChange, GraphHistory, HistoryOptions } from "./graph-history.js";
+import type { GraphChange, HistoryOptions } from "./graph-history.js";
 import { checkChoice, checkId, checkKnownKeys, checkLabel, checkRecord } from "./graph-input.js";
 import type { AsOf, RecordedAt } from "./graph-point.js";
+import type { GraphResults } from "./graph-results.js";
 import type { GraphState } from "./graph-state.js";
 import type { GraphView } from "./graph-view.js";
 import { INDEX_KINDS, type IndexDefinition } from "./indexed-property.js";
@@ -249,7 +249,7 @@ export class Graph {
    * All versions of a node or an edge: everything the graph knows or knew about it, as rectangles in the order (recordedFrom, validFrom). Of
    * an edge its own, whether its ends existed there or not.
    */
-  history<Kind extends EntityKind>(kind: Kind, id: number, options?: HistoryOptions): GraphHistory<EntityOf[Kind]> {
+  history<Kind extends EntityKind>(kind: Kind, id: number, options: HistoryOptions = {}): GraphResults<EntityOf[Kind]> {
     return this.#runner.state.history(kind, id, options);
   }
 
@@ -276,7 +276,7 @@ export class Graph {
    * graph.between("node", ann.id, { recorded: { from: { lsn: 17 }, to: null } });
    * ```
    */
-  between<Kind extends EntityKind>(kind: Kind, id: number, window: HistoryWindow): GraphHistory<EntityOf[Kind]> {
+  between<Kind extends EntityKind>(kind: Kind, id: number, window: HistoryWindow): GraphResults<EntityOf[Kind]> {
     return this.#runner.state.chronicle.between(kind, id, window);
   }
 
@@ -295,26 +295,28 @@ export class Graph {
     a: EntityReference<A>,
     b: EntityReference<B>,
     options: { readonly recordedAt?: RecordedAt } = {},
-  ): Truncatable<GraphOverlap<EntityOf[A], EntityOf[B]>> {
+  ): GraphResults<GraphOverlap<EntityOf[A], EntityOf[B]>> {
     return this.#runner.state.chronicle.overlaps(a, b, options);
   }
 
   /**
-   * Which nodes and edges changed in a stretch of recorded time, in the order of LSNs, a page at a time. `next` is an LSN, so it can be
-   * kept anywhere and used by any process. Edges that went with a node (`detach`) are among them; what the graph's rules refused is not.
+   * Which nodes and edges changed in a stretch of recorded time, in the order of LSNs, as pages: up to now, and at least one. A page's `next` is an LSN,
+   * so it can be kept anywhere and used by any process. Edges that went with a node (`detach`) are among them; what the graph's rules refused is not.
    *
-   * A page looks at every entity of the graph once, in one turn of the event loop: who follows all changes subscribes to the log instead.
+   * The first page, the third, the seventh and so on look at every entity of the graph once, in one turn of the event loop: who follows all changes as they
+   * come subscribes to the log instead.
    *
    * @throws TypeError; RangeError for an `after` that was not applied yet; StoreError `ERR_GRAPH_INVALID_PERIOD`
    *
    * @example
    * ```ts
-   * let { next, changes } = graph.changes({ recordedFrom: midnight });
-   * // later, perhaps after a restart:
-   * ({ next, changes } = graph.changes({ after: next }));
+   * for (const { changes, next } of graph.changes({ after: await cursor.load() })) {
+   *   await handle(changes);
+   *   await cursor.save(next); // goes on from here, perhaps after a restart
+   * }
    * ```
    */
-  changes(query: ChangesQuery = {}): ChangesPage {
+  changes(query: ChangesQuery = {}): GraphResults<ChangesPage> {
     return this.#runner.state.chronicle.changes(query);
   }
 
@@ -427,7 +429,7 @@ export class Graph {
   }
 
   /** What is different in the second view: entities that exist in one only, or hold something else. One at a time. */
-  diff(before: GraphView, after: GraphView): Generator<GraphChange, void, undefined> {
+  diff(before: GraphView, after: GraphView): GraphResults<GraphChange> {
     return this.#runner.state.diff(before, after);
   }
 

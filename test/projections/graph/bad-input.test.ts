@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { type Graph, openStore, type Store } from "../../../src/index.js";
 import { assert, rejects } from "../../support/assert.js";
+import { firstPage } from "../../support/first-page.js";
 import { suite } from "../../support/suite.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
 
@@ -63,13 +64,13 @@ test("no query takes such a time, nor a window that holds nothing", async () => 
     for (const ask of [
       ...[() => graph.asOf({ validAt: time }), () => graph.asOf({ recordedAt: time })],
       ...[() => graph.versionAt("node", 1, { validAt: time }), () => graph.versionAt("node", 1, { recordedAt: time })],
-      () => graph.between("node", 1, { valid: { from: time } }),
-      () => graph.between("node", 1, { valid: { to: time } }),
-      () => graph.between("node", 1, { recorded: { from: time } }),
-      () => graph.between("node", 1, { recorded: { to: time } }),
+      () => graph.between("node", 1, { valid: { from: time } }).toArray(),
+      () => graph.between("node", 1, { valid: { to: time } }).toArray(),
+      () => graph.between("node", 1, { recorded: { from: time } }).toArray(),
+      () => graph.between("node", 1, { recorded: { to: time } }).toArray(),
       ...[() => graph.during({ valid: { from: time } }), () => graph.during({ recordedAt: time })],
-      () => graph.overlaps(node, node, { recordedAt: time }),
-      ...[() => graph.changes({ recordedFrom: time }), () => graph.changes({ recordedTo: time })],
+      () => graph.overlaps(node, node, { recordedAt: time }).toArray(),
+      ...[() => firstPage(graph.changes({ recordedFrom: time })), () => firstPage(graph.changes({ recordedTo: time }))],
       ...[() => graph.lsnAt(time), () => graph.lineage("node", 1, { validAt: time })],
       ...[() => graph.nameSnapshot("x", { validAt: time }), () => graph.purge({ recordedBefore: time })],
     ]) {
@@ -80,18 +81,24 @@ test("no query takes such a time, nor a window that holds nothing", async () => 
     [5, 5],
     [6, 5],
   ] as const) {
-    await rejects(() => graph.between("node", 1, { valid: { from, to } }), PERIOD);
-    await rejects(() => graph.between("node", 1, { recorded: { from, to } }), PERIOD);
+    await rejects(() => graph.between("node", 1, { valid: { from, to } }).toArray(), PERIOD);
+    await rejects(() => graph.between("node", 1, { recorded: { from, to } }).toArray(), PERIOD);
     await rejects(() => graph.during({ valid: { from, to } }), PERIOD);
-    await rejects(() => graph.changes({ recordedFrom: from, recordedTo: to }), PERIOD);
+    await rejects(() => firstPage(graph.changes({ recordedFrom: from, recordedTo: to })), PERIOD);
   }
-  await rejects(() => graph.between("node", 1, { recorded: { from: { lsn: 2 }, to: { lsn: 2 } } }), PERIOD);
-  await rejects(() => graph.between("node", 1, { recorded: { from: { lsn: 2 }, to: { lsn: 1 } } }), PERIOD);
+  await rejects(() => graph.between("node", 1, { recorded: { from: { lsn: 2 }, to: { lsn: 2 } } }).toArray(), PERIOD);
+  await rejects(() => graph.between("node", 1, { recorded: { from: { lsn: 2 }, to: { lsn: 1 } } }).toArray(), PERIOD);
   for (const ask of [
-    ...[() => graph.between("node", 1, {}), () => graph.between("node", 1, { valid: { form: 1 } as never })],
-    () => graph.between("node", 1, { recorded: { form: 1 } as never }),
-    () => graph.between("node", 1, { recorded: null as never }),
-    ...[() => graph.changes({ after: null as never }), () => graph.changes({ limit: null as never })],
+    ...[
+      () => graph.between("node", 1, {}).toArray(),
+      () => graph.between("node", 1, { valid: { form: 1 } as never }).toArray(),
+    ],
+    () => graph.between("node", 1, { recorded: { form: 1 } as never }).toArray(),
+    () => graph.between("node", 1, { recorded: null as never }).toArray(),
+    ...[
+      () => firstPage(graph.changes({ after: null as never })),
+      () => firstPage(graph.changes({ limit: null as never })),
+    ],
   ]) {
     await rejects(ask, isTypeError);
   }
@@ -104,9 +111,9 @@ test("an LSN that is still to come is out of range everywhere", async () => {
   const node = { kind: "node", id: 1 } as const;
   for (const ask of [
     ...[() => graph.asOf({ recordedAt }), () => graph.during({ recordedAt })],
-    ...[() => graph.versionAt("node", 1, { recordedAt }), () => graph.overlaps(node, node, { recordedAt })],
-    () => graph.between("node", 1, { recorded: { from: recordedAt } }),
-    ...[() => graph.changes({ after: recordedAt.lsn }), () => graph.recordedAtOf(recordedAt.lsn)],
+    ...[() => graph.versionAt("node", 1, { recordedAt }), () => graph.overlaps(node, node, { recordedAt }).toArray()],
+    () => graph.between("node", 1, { recorded: { from: recordedAt } }).toArray(),
+    ...[() => firstPage(graph.changes({ after: recordedAt.lsn })), () => graph.recordedAtOf(recordedAt.lsn)],
     ...[() => graph.lineage("node", 1, { recordedAt }), () => graph.nameSnapshot("x", { recordedAt })],
   ]) {
     await rejects(ask, isRangeError);
@@ -131,9 +138,13 @@ test("a command on an id that never was is refused, a query of one finds nothing
     ...[() => view.node(id), () => view.edge(id), () => view.edges(id), () => view.degree(id)],
     ...[() => view.neighbors(id), () => view.traverse(id, { maxDepth: 2 }), () => view.shortestPath(id, 1)],
     ...[() => view.shortestPath(1, id), () => view.subgraph(id, { hops: 1 }).nodes, () => view.match().from(id)],
-    ...[() => graph.during().match().from(id), () => graph.history("node", id), () => graph.history("edge", id)],
-    ...[() => graph.versionAt("edge", id).version, () => graph.between("node", id, { valid: {} })],
-    () => graph.overlaps({ kind: "node", id }, { kind: "edge", id: 1 }),
+    ...[
+      () => graph.during().match().from(id),
+      () => graph.history("node", id).toArray(),
+      () => graph.history("edge", id).toArray(),
+    ],
+    ...[() => graph.versionAt("edge", id).version, () => graph.between("node", id, { valid: {} }).toArray()],
+    () => graph.overlaps({ kind: "node", id }, { kind: "edge", id: 1 }).toArray(),
   ];
   for (const run of commands(77)) await rejects(run, "ERR_GRAPH_NOT_FOUND");
   for (const run of edges(77)) await rejects(run, "ERR_GRAPH_NO_ENDS");
@@ -146,7 +157,7 @@ test("a command on an id that never was is refused, a query of one finds nothing
     for (const run of [...commands(wrong), ...edges(wrong), ...queries(wrong)]) await rejects(run, isTypeError);
     await rejects(() => graph.lineage("node", wrong), isTypeError);
   }
-  await rejects(() => graph.history("nodes" as never, 1), isTypeError);
+  await rejects(() => graph.history("nodes" as never, 1).toArray(), isTypeError);
   await rejects(() => graph.diff(view, null as never), isTypeError);
   await rejects(() => graph.diff({} as never, view), isTypeError);
   assert.is(store.watermark, before);
