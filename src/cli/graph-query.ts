@@ -3,6 +3,7 @@
 import { StoreError } from "../errors.js";
 import type {
   AsOf,
+  EdgeQuery,
   FindQuery,
   Graph,
   GraphEdge,
@@ -129,7 +130,7 @@ function notFound({ validAt, lsn, truncatedBefore }: GraphView): StoreError {
 export function* neighborsOf(
   view: GraphView,
   nodeId: number,
-  query: { readonly direction: "in" | "out" | "both"; readonly label?: string },
+  query: EdgeQuery,
 ): Generator<{ readonly node: GraphNode; readonly edges: readonly GraphEdge[] }, void> {
   const edgesByNode = new Map<number, GraphEdge[]>();
   for (const edge of view.edges(nodeId, query)) {
