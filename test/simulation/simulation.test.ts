@@ -26,8 +26,11 @@ const DAMAGED_SEEDS_RUN = 12;
  */
 const SUBJECT_SEEDS_THAT_FOUND = [1_000_026, 1_000_142];
 const ENGINE_SEEDS_RUN = 6;
-/** A rebuild of an empty log, which had no state to take over with (3000001); a lock that a full quota refused without a code (3000006). */
-const ENGINE_SEEDS_THAT_FOUND = [3_000_001, 3_000_006];
+/**
+ * A rebuild of an empty log, which had no state to take over with (3000001); a lock that a full quota refused without a code (3000006); a store in a
+ * directory whose maker died before its name was durable (3003103).
+ */
+const ENGINE_SEEDS_THAT_FOUND = [3_000_001, 3_000_006, 3_003_103];
 const DEADLINE_MS = 240_000;
 
 const test = suite("simulation");
