@@ -19,6 +19,7 @@ import type { TraverseQuery } from "../../src/projections/graph/traversal.js";
 import { firstPage } from "../support/first-page.js";
 import { duringQueries, matchQueries, overlapQueries } from "./axes-queries.js";
 import type { Choices } from "./model-history.js";
+import { saidConstraint } from "./naive-constraints.js";
 import type { NaiveGraph } from "./naive-graph.js";
 import { NaiveView, naiveBetween, naiveChanges, naiveDiff, naiveHistory, naiveVersion } from "./naive-view.js";
 import { rangeQueries, someRange } from "./range-queries.js";
@@ -232,8 +233,8 @@ export class Comparison {
     this.same("rejectedCount", graph.rejectedCount, model.rejections.length);
     this.same("truncatedBefore", graph.truncatedBefore, model.horizon);
     this.same("purgedVersions", graph.purgedVersions, model.purgedVersions);
-    const constraints = graph.constraints.map(({ kind, label, property }) => ({ kind, label, property }));
-    this.same("constraints", constraints, model.constraints);
+    const constraints = graph.constraints.map(({ addedBy: _, ...constraint }) => constraint);
+    this.same("constraints", constraints, model.constraints.map(saidConstraint));
     for (const id of this.#subjects.nodeIds)
       this.same(`versionOf("node", ${id})`, graph.versionOf("node", id), model.versionOf("node", id, model.lsn));
     for (const id of this.#subjects.edgeIds)

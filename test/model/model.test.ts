@@ -68,6 +68,14 @@ const WRONG: Readonly<Record<string, Change>> = {
   "purges take too little": (event) => purged(event, -1),
   "constraints bind nobody": (event) =>
     event.type === "GraphConstraintAdded" ? { ...event, type: "GraphConstraintRemoved" } : event,
+  "constraints bind no edge": (event) =>
+    event.type === "GraphConstraintAdded" && event.data["entity"] === "edge"
+      ? { ...event, data: { ...event.data, entity: "node" } }
+      : event,
+  "of several properties one counts": (event) =>
+    event.type === "GraphConstraintAdded" && Array.isArray(event.data["property"])
+      ? { ...event, data: { ...event.data, property: event.data["property"][0] } }
+      : event,
   "constraints stay": (event) =>
     event.type === "GraphConstraintRemoved" ? { ...event, type: "GraphConstraintAdded" } : event,
   "expected versions are not heeded": (event) => withoutVersions(event),

@@ -370,16 +370,17 @@ export class Graph {
     return this.#runner.state.versionOf(checkChoice("kind", kind, ["node", "edge"]), checkId("id", id));
   }
 
-  /** What must hold of the nodes, in the order in which it was added: `addedBy` is the LSN of the event. */
+  /** What must hold of nodes and edges, in the order in which it was added: `addedBy` is the LSN of the event. */
   get constraints(): readonly AddedConstraint[] {
     return this.#runner.state.constraints;
   }
 
   /**
    * Has a property be unique among the nodes with a label, or required of them, from this event on: at every valid time by itself, so that two nodes
-   * can have the same value in periods that do not overlap. Null is no value. A unique property has an index, as by `index`, built when it is first needed.
+   * can have the same value in periods that do not overlap. Null is no value. Several properties can be unique together, and with `entity: "edge"` it is about
+   * edges. What is unique has an index, as by `index`, built when it is first needed.
    *
-   * @throws TypeError; StoreError `ERR_GRAPH_NOT_UNIQUE`, `ERR_GRAPH_REQUIRED_PROPERTY` where nodes break it: `details.offenders` are the first ten ids,
+   * @throws TypeError; StoreError `ERR_GRAPH_NOT_UNIQUE`, `ERR_GRAPH_REQUIRED_PROPERTY` where it is broken: `details.offenders` are the first ten ids,
    *   `details.offenderCount` how many; `ERR_GRAPH_CONSTRAINT_EXISTS`, `ERR_GRAPH_FULL` above 1,000, `ERR_STORE_READ_ONLY`, and what an append throws.
    */
   async addConstraint(constraint: GraphConstraint, about: AboutChange = {}): Promise<AddedConstraint> {
