@@ -28,6 +28,7 @@ async function filled(): Promise<{ store: Store; graph: Graph; edge: number }> {
 test("no command takes a period that holds nothing or lies beyond the safe range, and nothing is written", async () => {
   const { store, graph, edge } = await filled();
   await using _ = store;
+  await graph.addConstraint({ kind: "unique", label: "A", property: "n" });
   const before = store.watermark;
   const periods: readonly object[] = [
     ...[{ validFrom: 5, validTo: 5 }, { validFrom: 6, validTo: 5 }, { validFrom: 2 ** 53 }, { validFrom: -(2 ** 53) }],
@@ -47,6 +48,8 @@ test("no command takes a period that holds nothing or lies beyond the safe range
       replaceEdge: () => graph.replaceEdge(edge, properties, period),
       deleteNode: () => graph.deleteNode(1, { ...period, detach: true }),
       deleteEdge: () => graph.deleteEdge(edge, period),
+      upsertNode: () => graph.upsertNode({ label: "A", key: "n", properties, ...period }),
+      batch: () => graph.batch((batch) => batch.patchNode(1, properties, period)),
     })) {
       await rejects(run, PERIOD).catch((error: Error) => {
         throw new Error(`${name} ${JSON.stringify(period)}: ${error.message}`);
@@ -183,4 +186,57 @@ test("no walk goes round in circles: those that could ask for a bound", async ()
   assert.is(view.subgraph(1, { hops: far }).edges.length, 2);
   assert.is(view.shortestPath(1, 2)?.edges.length, 1);
   assert.is([...view.match().out().out().out()].length, 0, "each edge once in a row");
+});
+
+test("a vector of another size, a key that is taken and a reference that is none are refused before anything is written", async () => {
+  const { store, graph, edge } = await filled();
+  await using _ = store;
+  await graph.addConstraint({ kind: "unique", label: "A", property: "n" });
+  await graph.addConstraint({ kind: "unique", label: "A", property: ["p", "q"] });
+  await graph.addConstraint({ kind: "unique", entity: "edge", label: "E", property: "n" });
+  await graph.addConstraint({ kind: "required", entity: "edge", label: "F", property: "n" });
+  await graph.defineVectors({ label: "V", property: "v", dimensions: 2 });
+  await graph.patchNode(1, { p: 1, q: 1 }, { validFrom: 0 });
+  await graph.patchEdge(edge, { n: 1 }, { validFrom: 0 });
+  const before = store.watermark;
+  const ends = { source: 1, target: 2, validFrom: 0 };
+  const vectors: readonly unknown[] = [
+    Float32Array.of(1),
+    Float32Array.of(1, 2, 3),
+    Float32Array.of(1, Number.NaN),
+    [1, 2],
+    "1,2",
+  ];
+  for (const v of vectors) {
+    const properties = { v } as never;
+    const code =
+      v instanceof Float32Array && v.length === 2 ? "ERR_GRAPH_INVALID_PROPERTY" : "ERR_GRAPH_INVALID_VECTOR";
+    const isRefused = Array.isArray(v) ? "ERR_GRAPH_INVALID_PROPERTY" : code;
+    await rejects(() => graph.createNode({ label: "V", properties }), isRefused);
+    await rejects(() => graph.batch((batch) => void batch.createNode({ label: "V", properties })), isRefused);
+  }
+  for (const [run, code] of [
+    [() => graph.createNode({ label: "A", properties: { n: 1 }, validFrom: 0 }), "ERR_GRAPH_NOT_UNIQUE"],
+    [() => graph.createNode({ label: "A", properties: { p: 1, q: 1 }, validFrom: 0 }), "ERR_GRAPH_NOT_UNIQUE"],
+    [() => graph.putNode(2, { label: "A", properties: { n: 1 }, validFrom: 0 }), "ERR_GRAPH_NOT_UNIQUE"],
+    [() => graph.createEdge({ label: "E", properties: { n: 1 }, ...ends }), "ERR_GRAPH_NOT_UNIQUE"],
+    [() => graph.createEdge({ label: "F", properties: {}, ...ends }), "ERR_GRAPH_REQUIRED_PROPERTY"],
+    [() => graph.putEdge(edge, { label: "F", properties: { n: 2 }, ...ends }), "ERR_GRAPH_EDGE_FIXED"],
+    [() => graph.createEdge({ label: "E", ...ends, validTo: 5, validFrom: -5, target: 3 }), "ERR_GRAPH_NO_ENDS"],
+    [() => graph.upsertNode({ label: "B", key: "n", properties: { n: 1 } }), "ERR_GRAPH_CONSTRAINT_NOT_FOUND"],
+    [() => graph.upsertNode({ label: "A", key: "n", properties: { n: null } }), "ERR_GRAPH_INVALID_PROPERTY"],
+    [() => graph.batch((batch) => batch.patchNode(77, {})), "ERR_GRAPH_NOT_FOUND"],
+    [() => graph.batch((batch) => void batch.createEdge({ label: "E", source: 1, target: 77 })), "ERR_GRAPH_NO_ENDS"],
+    [() => graph.addConstraint({ kind: "unique", label: "A", property: "n" }), "ERR_GRAPH_CONSTRAINT_EXISTS"],
+    [() => graph.removeConstraint({ kind: "unique", label: "B", property: "n" }), "ERR_GRAPH_CONSTRAINT_NOT_FOUND"],
+    [() => graph.snapshot("none"), "ERR_GRAPH_SNAPSHOT_NOT_FOUND"],
+    [() => graph.removeSnapshot("none"), "ERR_GRAPH_SNAPSHOT_NOT_FOUND"],
+    [() => graph.removeVectors({ label: "A", property: "v" }), "ERR_GRAPH_VECTORS_NOT_FOUND"],
+    [() => graph.purge({ recordedBefore: (Date.now() + 1e6) * 1000 }), "ERR_GRAPH_HORIZON"],
+  ] as const) {
+    await rejects(run, code).catch((error: Error) => {
+      throw new Error(`${run}: ${error.message}`);
+    });
+  }
+  assert.equal([store.watermark, graph.rejectedCount], [before, 0]);
 });
