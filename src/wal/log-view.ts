@@ -34,6 +34,7 @@ import type { LogFrame } from "./sealed/sealed-format.js";
 import { SealedLog } from "./sealed/sealed-log.js";
 import { sealedDirectory } from "./sealed/sealed-name.js";
 import { type CoreFiles, coreDirectory, listLog, segmentPath } from "./segment-name.js";
+import { SharedWork } from "./shared-work.js";
 import { manifestIn, newestManifestName, noStore } from "./store-directory.js";
 import { SubjectKeys } from "./subjects/subject-keys.js";
 import { TieredReader } from "./tiered-reader.js";
@@ -82,8 +83,7 @@ export class LogView {
   readonly #files = new FileStates();
   #seenManifest = "";
   #status: "open" | "closed" = "open";
-  #refreshing: Promise<boolean> | null = null;
-  #refreshingNext: Promise<boolean> | null = null;
+  readonly #looks = new SharedWork(() => coded(() => this.#refresh()));
 
   /**
    * Reads what is not sealed of the log once, and tells of it. `isMapped`: single sealed events are read through mapped files.
@@ -297,18 +297,7 @@ export class LogView {
    * asks while the files are looked at is answered by another look, one for all who ask meanwhile.
    */
   refresh(): Promise<boolean> {
-    if (this.#refreshing === null) {
-      this.#refreshing = coded(() => this.#refresh()).finally(() => {
-        this.#refreshing = null;
-      });
-      return this.#refreshing;
-    }
-    const next = (): Promise<boolean> => {
-      this.#refreshingNext = null;
-      return this.refresh();
-    };
-    this.#refreshingNext ??= this.#refreshing.then(next, next);
-    return this.#refreshingNext;
+    return this.#looks.ask();
   }
 
   async #refresh(): Promise<boolean> {
@@ -480,7 +469,7 @@ export class LogView {
     this.#status = "closed";
     this.#live.stop();
     if (this.#lookTimer !== null) clearTimeout(this.#lookTimer);
-    await this.#refreshing?.catch(() => {}); // its caller is told
+    await this.#looks.settled(); // of what failed its caller is told
     this.#listeners.tell(this.#watermark);
     try {
       await this.#reader.close();

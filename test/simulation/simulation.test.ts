@@ -17,7 +17,9 @@ const SEEDS = 30;
  * whose only write the device lost (1285), a truncation of which both manifests rotted (1651), a repair judged by what copies of the disk
  * attested (1820).
  */
-const SEEDS_THAT_FOUND = [38, 56, 60, 86, 105, 132, 134, 207, 210, 407, 795, 1285, 1555, 1651, 1734, 1753, 1820, 2368];
+const SEEDS_THAT_FOUND = [
+  38, 56, 60, 86, 105, 132, 134, 207, 210, 407, 795, 1285, 1555, 1651, 1734, 1753, 1820, 1947, 2368,
+];
 const SUBJECT_SEEDS_RUN = 12;
 const DAMAGED_SEEDS_RUN = 12;
 /**
