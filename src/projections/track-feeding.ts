@@ -62,6 +62,7 @@ export class TrackFeeding<State, Event extends FeedEvent> {
       while (this.#goesOn(track)) {
         if (this.#isHeldUp(track)) await wakeup.next();
         else if (track.lsn < feed.watermark) await this.#drain(track, feed.watermark);
+        else if (feed.failure != null) throw feed.failure;
         else if (this.#isNewest(track) && !this.#succession.isSettled) await this.#succession.goLive();
         else await wakeup.next();
       }

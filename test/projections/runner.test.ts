@@ -220,6 +220,21 @@ test("a log that cannot be read fails the projection, also while it follows", as
   await runner.close();
 });
 
+test("a log of which nothing will come any more fails the projection, which has all that came before, and tells who waits", async () => {
+  const feed = filledFeed(10);
+  const { options } = reporting();
+  const runner = await startedAndCaughtUp(feed, options);
+  const cause = new Error("damaged at offset 4096");
+  feed.append("Counted", 1);
+  await runner.whenProcessed(11);
+  const later = rejects(runner.whenProcessed(12), "ERR_PROJECTION_FAILED");
+  feed.breakOff(cause);
+  const error = await later;
+  assert.match(error.message, /cannot read the log: damaged at offset 4096/);
+  assert.equal([runner.status, runner.lsn, error.cause], ["failed", 11, cause]);
+  await runner.close();
+});
+
 test("waiting ends with a timeout, or with the signal's reason, and leaves the others waiting", async () => {
   const feed = filledFeed(3);
   const runner = await startedAndCaughtUp(feed);

@@ -24,9 +24,10 @@ const SUBJECT_SEEDS_RUN = 12;
 const DAMAGED_SEEDS_RUN = 12;
 /**
  * A block of the key file that a power cut spoils (1000026): open, and not simulated until it is mended, see `simulated-file.ts`. A key file whose
- * maker died before its name was durable (1000142).
+ * maker died before its name was durable (1000142). A block of the key file that was written over another one's copy, and its destroyed keys taken for
+ * those that were there (1000023).
  */
-const SUBJECT_SEEDS_THAT_FOUND = [1_000_026, 1_000_142];
+const SUBJECT_SEEDS_THAT_FOUND = [1_000_023, 1_000_026, 1_000_142];
 const ENGINE_SEEDS_RUN = 6;
 /**
  * A rebuild of an empty log, which had no state to take over with (3000001); a lock that a full quota refused without a code (3000006); a store in a
@@ -82,6 +83,8 @@ test(
     console.log(JSON.stringify(total));
     assert.ok(total.forgettings > 3 * SUBJECT_SEEDS_RUN, `${total.forgettings} subjects forgotten`);
     assert.ok(total.forgottenReadings > 100 * SUBJECT_SEEDS_RUN, `${total.forgottenReadings} readings without content`);
+    assert.ok(total.keyFileDamages > 2 * SUBJECT_SEEDS_RUN, `${total.keyFileDamages} damaged key files`);
+    assert.ok(total.keyFileRefusals > 0 && total.keyFileRefusedReadings > 0, `${total.keyFileRefusals} refused`);
     const openReadings = total.readings - total.forgottenReadings;
     assert.ok(openReadings > 100 * SUBJECT_SEEDS_RUN, `${openReadings} readings with content`);
     assert.ok(total.powerCuts > SUBJECT_SEEDS_RUN && total.deaths > 0, `${total.powerCuts} power cuts`);
