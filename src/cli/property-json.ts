@@ -1,8 +1,8 @@
 /** Properties and conditions as JSON: vectors are arrays of numbers, bytes are { "bytes": "<base64>" }, which JSON lacks. */
 
-import { InvalidArgumentError } from "commander";
 import type { Properties, PropertyConditions } from "../index.js";
 import { jsonObject } from "./arguments.js";
+import { UsageError } from "./failure.js";
 
 type PropertyValue = Properties[string];
 
@@ -46,7 +46,7 @@ function asOption<Value>(read: () => Value): Value {
   try {
     return read();
   } catch (error) {
-    if (error instanceof TypeError) throw new InvalidArgumentError(error.message);
+    if (error instanceof TypeError) throw new UsageError(error.message, { cause: error });
     throw error;
   }
 }
