@@ -14,7 +14,7 @@
 
 import { type ComponentQuery, components, type GraphComponent } from "./components.js";
 import { type EdgeFilter, type EdgeQuery, edgeFilterOf } from "./edge-filter.js";
-import { edgeOf, type GraphEdge, type GraphNode, nodeOf, rectangleKnownAt } from "./entity.js";
+import { edgeOf, type GraphEdge, type GraphNode, nodeAt, rectangleKnownAt } from "./entity.js";
 import { checkId, checkKnownKeys, checkRecord, checkShare } from "./graph-input.js";
 import { GraphMatch, rowsAt } from "./graph-match.js";
 import type { GraphPoint } from "./graph-point.js";
@@ -269,7 +269,7 @@ export class GraphView {
   }
 
   #nodeOf(slot: number, row: number): GraphNode {
-    return nodeOf(this.tables, slot, rectangleKnownAt(this.tables.nodes.timelines, slot, row, this.#known));
+    return nodeAt(this.tables, slot, row, this.#known);
   }
 
   #edgeOf(slot: number, row: number): GraphEdge {
