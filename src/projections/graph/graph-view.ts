@@ -294,11 +294,10 @@ export class GraphView {
    * The slots of visible nodes that the filter holds for.
    * @internal
    */
-  *nodeSlots(filter: NodeFilter): Generator<number, void, undefined> {
+  *nodeSlots(filter: NodeFilter, candidates = filter.candidates()): Generator<number, void, undefined> {
     const { nodes, labelled } = this.tables;
     const slots = filter.label === null ? null : labelled[filter.label];
     if (slots === undefined) return;
-    const candidates = filter.candidates();
     // The number of slots is read once: nodes created meanwhile are not in this view.
     const count = candidates?.length ?? slots?.length ?? nodes.records.length - 1;
     for (let index = 0; index < count; index += 1) {
@@ -345,7 +344,19 @@ export class GraphView {
 
   *#find(filter: NodeFilter, order: FindOrder | null, limit: number): Generator<GraphNode, void, undefined> {
     let left = limit;
-    for (const slot of order === null ? this.nodeSlots(filter) : slotsInOrder(this, filter, order, limit)) {
+    const few = order === null ? filter.candidates() : null;
+    if (few !== null) {
+      // Not through `nodeSlots`: a generator within one costs as much as looking at the node.
+      for (const slot of few) {
+        const row = this.nodeRow(slot);
+        if (row === 0 || !filter.holds(slot, row)) continue;
+        yield this.#nodeOf(slot, row);
+        left -= 1;
+        if (left === 0) return;
+      }
+      return;
+    }
+    for (const slot of order === null ? this.nodeSlots(filter, few) : slotsInOrder(this, filter, order, limit)) {
       const row = this.nodeRow(slot);
       // Of what was sorted, a purge meanwhile may have taken something.
       if (row === 0) continue;

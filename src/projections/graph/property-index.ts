@@ -46,18 +46,25 @@ export class PropertyIndex {
   slotsOf(bytes: Uint8Array, start: number, end: number): readonly number[] {
     const hash = hashOf(bytes, start, end);
     const entries = this.#entries;
-    const slots: number[] = [];
+    let only = 0;
+    let slots: number[] | null = null;
     let seen: SlotSet | null = null;
     for (let entry = this.#places[this.#placeOf(hash)] as number; entry !== 0; entry = entries.int(entry, BEFORE)) {
       if (entries.int(entry, HASH) !== hash) continue;
       const slot = entries.int(entry, SLOT);
-      if (slots.length === 1) {
-        seen = new SlotSet();
-        seen.add(slots[0] as number);
+      if (only === 0) {
+        only = slot;
+        continue;
       }
-      if (seen === null || seen.add(slot)) slots.push(slot);
+      if (seen === null) {
+        seen = new SlotSet();
+        seen.add(only);
+        slots = [only];
+      }
+      if (seen.add(slot)) slots?.push(slot);
     }
-    return slots.length > 1 ? slots.sort((a, b) => a - b) : slots;
+    if (slots === null) return only === 0 ? [] : [only];
+    return slots.sort((a, b) => a - b);
   }
 
   #enter(slot: number, hash: number): void {
