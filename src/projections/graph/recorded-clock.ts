@@ -27,6 +27,8 @@ export class RecordedClock {
   #hints = new Int32Array(0);
   #hintedAnchors = HINTED_ANCHORS_MIN / 2;
   #stretchLsns = 1;
+  /** Anchors that came later are above it. */
+  #hintedLsn = 0;
 
   advance(lsn: number, recordedAt: number): void {
     this.lsn = lsn;
@@ -76,14 +78,15 @@ export class RecordedClock {
     if (this.anchors.length >= this.#hintedAnchors * 2) this.#hint();
     const hints = this.#hints;
     const stretch = Math.floor(lsn / this.#stretchLsns);
-    if (stretch + 1 >= hints.length) return this.#lastAtMost(LSN, lsn);
+    if (lsn > this.#hintedLsn || stretch + 1 >= hints.length) return this.#lastAtMost(LSN, lsn);
     return this.#lastAtMost(LSN, lsn, hints[stretch] as number, hints[stretch + 1] as number);
   }
 
   #hint(): void {
     const count = this.anchors.length;
     this.#hintedAnchors = count;
-    this.#stretchLsns = Math.max(1, Math.ceil(this.anchors.double(count - 1, LSN) / count));
+    this.#hintedLsn = this.anchors.double(count - 1, LSN);
+    this.#stretchLsns = Math.max(1, Math.ceil(this.#hintedLsn / count));
     const hints = new Int32Array(count);
     let row = 0;
     for (let stretch = 0; stretch < count; stretch += 1) {
