@@ -12,7 +12,7 @@
  */
 
 import { largeMemory } from "../../events/index.js";
-import { markedPages, PAGE_ROWS, PAGE_SHIFT, pageCount, type SavedTable } from "./saved-table.js";
+import { blockSizes, markedPages, PAGE_ROWS, PAGE_SHIFT, pageCount, type SavedTable } from "./saved-table.js";
 
 // Chunks of several MiB, which huge pages can stand behind.
 const CHUNK_SHIFT = 16;
@@ -130,16 +130,36 @@ export class Records implements SavedTable {
 
   /** Makes the table that long and gives the same views, to be filled. */
   restore(length: number, from = 0): Iterable<Uint8Array> {
-    while (this.#capacity < length) this.#grow(this.#capacity + CHUNK_ROWS <= length);
+    if (length >= CHUNK_ROWS) this.#growWhole(Math.floor(length / CHUNK_ROWS));
+    while (this.#capacity < length) this.#grow();
     this.#length = length;
     return this.bytes(from);
   }
 
-  /** `isFilled`: all of the chunk that is added is overwritten before it is read. */
-  #grow(isFilled = false): void {
+  /**
+   * Has that many chunks or more, of which those that are added are overwritten before they are read. They lie side by side in one piece of memory: many
+   * pieces of 4 MiB each would have the collector look at everything several times while they come, and are half of small pages.
+   */
+  #growWhole(chunkCount: number): void {
+    const young = this.#capacity < CHUNK_ROWS ? this.#doubles.pop() : undefined;
+    if (young !== undefined) this.#ints.pop();
+    const chunkDoubles = CHUNK_ROWS * this.#rowDoubles;
+    const chunkBytes = chunkDoubles * DOUBLE_BYTES;
+    for (const count of blockSizes(chunkCount - this.#doubles.length, chunkBytes)) {
+      const { buffer, byteOffset } = largeMemory(count * chunkBytes, true);
+      for (let index = 0; index < count; index += 1) {
+        this.#doubles.push(new Float64Array(buffer, byteOffset + index * chunkBytes, chunkDoubles));
+        this.#ints.push(new Int32Array(buffer, byteOffset + index * chunkBytes, chunkDoubles * 2));
+      }
+    }
+    this.#capacity = this.#doubles.length * CHUNK_ROWS;
+    if (young !== undefined) this.#doubles[0]?.set(young);
+  }
+
+  #grow(): void {
     const young = this.#doubles[0];
     const rows = this.#capacity < CHUNK_ROWS ? Math.max(this.#capacity * 2, FIRST_ROWS) : CHUNK_ROWS;
-    const memory = largeMemory(rows * this.#rowDoubles * DOUBLE_BYTES, isFilled && this.#capacity >= CHUNK_ROWS);
+    const memory = largeMemory(rows * this.#rowDoubles * DOUBLE_BYTES);
     const doubles = new Float64Array(memory.buffer, memory.byteOffset, rows * this.#rowDoubles);
     if (this.#capacity < CHUNK_ROWS && young !== undefined) {
       doubles.set(young);
