@@ -32,6 +32,7 @@ import { PauseSwitch } from "./pause-switch.js";
 import { ProgressMeter } from "./progress-meter.js";
 import type { ProjectionMetrics, ProjectionProgress, ProjectionStatus } from "./projection-progress.js";
 import type { RebuildOptions, RebuildReport } from "./rebuild-options.js";
+import { type EventBatch, eventsFor } from "./row-reader.js";
 import { closedError, feedError, readOnlyError } from "./runner-errors.js";
 import type { RunnerParts } from "./runner-parts.js";
 import type { ProjectionRecovery } from "./runner-start.js";
@@ -365,8 +366,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
   }
 
   #isHeldUp(track: Track<State, Event>): boolean {
-    const isHeld = this.#isBuiltElsewhere || this.#holdCount > 0;
-    return this.#pausing.isPaused || (isHeld && track === this.#current);
+    return this.#pausing.isPaused || (track === this.#current && (this.#isBuiltElsewhere || this.#holdCount > 0));
   }
 
   /** The newest track serves, and has been near the watermark. */
@@ -380,7 +380,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     const reactions = track === this.#current ? this.#parts.reactions : null;
     let sliceEndMs = performance.now() + APPLY_SLICE_MS;
     const { startCount } = track;
-    for await (const events of this.#feed.readBatches(track.lsn, { signal: this.#stopping.signal })) {
+    for await (const events of eventsFor(track, this.#feed, target, this.#stopping.signal)) {
       for (let index = 0; index < events.length; ) {
         if (performance.now() >= sliceEndMs) {
           await nextTurn();
@@ -389,16 +389,16 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
         // No await may stand between this and applying, or a checkpoint could begin in between.
         while (keeper !== null && keeper.saving !== null) await settled(keeper.saving);
         if (!this.#goesOn(track) || this.#isHeldUp(track) || track.startCount !== startCount) return;
-        const event = events[index] as Event;
-        if (reactions?.awaits(event)) {
+        if (reactions?.awaits(events.at(index) as Event)) {
+          const event = events.at(index) as Event;
           this.#applySlice(track, [event], 0, 0);
           if (track.mustStartOver) return this.#startOver(event);
           await reactions.after(track, event);
           index += 1;
           continue;
         }
-        index = this.#applySlice(track, reactions?.notAwaited(events) ?? events, index, sliceEndMs);
-        if (track.mustStartOver) return this.#startOver(events[index] as Event);
+        index = this.#applySlice(track, reactions?.notAwaited(events as readonly Event[]) ?? events, index, sliceEndMs);
+        if (track.mustStartOver) return this.#startOver(events.at(index) as Event);
       }
       if (keeper?.due) await this.#saveUnasked(keeper);
     }
@@ -433,7 +433,7 @@ export class ProjectionRunner<State, Event extends FeedEvent> {
     this.#parts.report({ kind: "started-over", lsn });
   }
 
-  #applySlice(track: Track<State, Event>, events: readonly Event[], from: number, untilMs: number): number {
+  #applySlice(track: Track<State, Event>, events: EventBatch<Event>, from: number, untilMs: number): number {
     const before = track.lsn;
     try {
       return track.apply(events, from, untilMs);

@@ -136,6 +136,12 @@ export class GraphTables {
     return kind === "node" ? this.nodes : this.edges;
   }
 
+  /** Nothing is asked or told of what nodes hold: there is no constraint, no index and no vector. */
+  get hasOnlyEntities(): boolean {
+    const { constraints, indexes, vectors } = this;
+    return constraints.count === 0 && indexes.isEmpty && vectors.isEmpty;
+  }
+
   /** The posting list of a label, an empty one if need be. */
   postingsOf(label: number): Int32Column {
     while (this.labelled.length <= label) this.labelled.push(new Int32Column());
