@@ -76,8 +76,10 @@ export class EdgeTable {
     const { records } = this;
     const slot = records.add();
     const ints = records.ints(slot);
-    const at = records.offset(slot) * 2;
-    records.setDouble(slot, ID, id);
+    const offset = records.offset(slot);
+    const at = offset * 2;
+    // A new row was never saved, so nothing is to be noted.
+    records.doubles(slot)[offset + ID] = id;
     ints[at + LABEL] = label;
     ints[at + SOURCE] = source;
     ints[at + TARGET] = target;

@@ -21,7 +21,7 @@ const CHUNK_MASK = CHUNK_ROWS - 1;
 const FIRST_ROWS = 16;
 const DOUBLE_BYTES = 8;
 /** So much of a table is added to it at once, and at most so many chunks. */
-const GROWTH_SHARE = 2;
+const GROWTH_SHARE = 4;
 const CHUNKS_AT_ONCE_MAX = 8;
 
 export class Records implements SavedTable {
