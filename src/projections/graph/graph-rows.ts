@@ -9,7 +9,7 @@
 
 import { assert } from "../../assert.js";
 import { type RecordCursor, SUBJECT_FORGOTTEN } from "../../events/index.js";
-import type { EventRows, RowMemory, RowsFilling } from "../event-rows.js";
+import type { EventRows, RowMemory, RowsFactory, RowsFilling } from "../event-rows.js";
 import { GLOBAL_TYPES } from "./global-change.js";
 import { GraphEventFields } from "./graph-event-fields.js";
 import { FIELD_KEY, GRAPH_EVENT_KINDS, type GraphEventKind, hasField } from "./graph-event-kind.js";
@@ -215,7 +215,7 @@ export class GraphRows implements EventRows {
 }
 
 /** Rows for the graph, in this thread or in two. */
-export const GRAPH_ROWS = {
+export const GRAPH_ROWS: RowsFactory<GraphRows> = {
   byteLength: BYTE_LENGTH,
   thread: new URL("./graph-rows-thread.js", import.meta.url),
   rows: (memory?: RowMemory): GraphRows => new GraphRows(memory),
