@@ -20,6 +20,9 @@ const CHUNK_ROWS = 1 << CHUNK_SHIFT;
 const CHUNK_MASK = CHUNK_ROWS - 1;
 const FIRST_ROWS = 16;
 const DOUBLE_BYTES = 8;
+/** So much of a table is added to it at once, and at most so many chunks. */
+const GROWTH_SHARE = 4;
+const CHUNKS_AT_ONCE_MAX = 8;
 
 export class Records implements SavedTable {
   readonly #rowDoubles: number;
@@ -29,6 +32,8 @@ export class Records implements SavedTable {
   #length = 0;
   #savedRows = 0;
   #marks = new Uint8Array(0);
+  /** Zeros, for the next chunks. */
+  #spare: Uint8Array = new Uint8Array(0);
 
   /** `rowBytes` is a multiple of 8. */
   constructor(rowBytes: number) {
@@ -159,7 +164,7 @@ export class Records implements SavedTable {
   #grow(): void {
     const young = this.#doubles[0];
     const rows = this.#capacity < CHUNK_ROWS ? Math.max(this.#capacity * 2, FIRST_ROWS) : CHUNK_ROWS;
-    const memory = largeMemory(rows * this.#rowDoubles * DOUBLE_BYTES);
+    const memory = this.#memoryFor(rows * this.rowBytes);
     const doubles = new Float64Array(memory.buffer, memory.byteOffset, rows * this.#rowDoubles);
     if (this.#capacity < CHUNK_ROWS && young !== undefined) {
       doubles.set(young);
@@ -170,5 +175,20 @@ export class Records implements SavedTable {
     this.#doubles.push(doubles);
     this.#ints.push(new Int32Array(memory.buffer, memory.byteOffset, doubles.length * 2));
     this.#capacity += rows;
+  }
+
+  /**
+   * Chunks of a table that has many come side by side out of one piece of memory: of a piece of 4 MiB that begins anywhere, huge pages stand behind
+   * the half.
+   */
+  #memoryFor(byteLength: number): Uint8Array {
+    if (this.#spare.length < byteLength) {
+      const chunkCount = Math.min(CHUNKS_AT_ONCE_MAX, Math.floor(this.#doubles.length / GROWTH_SHARE));
+      if (chunkCount < 2) return largeMemory(byteLength);
+      this.#spare = largeMemory(chunkCount * byteLength);
+    }
+    const memory = this.#spare.subarray(0, byteLength);
+    this.#spare = this.#spare.subarray(byteLength);
+    return memory;
   }
 }

@@ -132,6 +132,11 @@ export class Timelines {
     this.#beforeGap = row;
   }
 
+  /** `add`, and the first rectangle of the new record. */
+  begin(slot: number, period: Period, lsn: number, content: number): void {
+    write(this.#entities, slot, period, lsn, content, 0);
+  }
+
   /** The row in force at a valid time, as it stood at an LSN; 0 when nothing was. */
   rowAt(slot: number, validAt: number, lsn: number): number {
     const doubles = this.#entities.doubles(slot);
