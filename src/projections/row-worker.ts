@@ -18,6 +18,21 @@ export interface RowRange {
   readonly through: number;
 }
 
+/** Null: there is no memory or no thread to be had, or the process may have none. A replay does without. */
+function beginThread(
+  place: SidePlace,
+  { after, through }: RowRange,
+  factory: RowsFactory,
+): { readonly ring: RowRing; readonly worker: Worker } | null {
+  try {
+    const ring = new RowRing(factory);
+    const order: RowThreadOrder = { place, after, through, memory: ring.memory };
+    return { ring, worker: new Worker(factory.thread, { workerData: order, name: "varve-replay" }) };
+  } catch {
+    return null;
+  }
+}
+
 /**
  * The rows of a range, in LSN order. Gives whether they were all: where not, the thread could not go on behind those that it gave, and what follows is
  * to be read here. Throws the signal's reason.
@@ -28,9 +43,9 @@ export async function* rowsFromThread(
   factory: RowsFactory,
   signal: AbortSignal,
 ): AsyncGenerator<EventRows, boolean, undefined> {
-  const ring = new RowRing(factory);
-  const order: RowThreadOrder = { place, after, through, memory: ring.memory };
-  const worker = new Worker(factory.thread, { workerData: order, name: "varve-replay" });
+  const begun = beginThread(place, { after, through }, factory);
+  if (begun === null) return false;
+  const { ring, worker } = begun;
   const wakeup = new Wakeup();
   const wake = (): void => wakeup.wake();
   let hasExited = false;

@@ -166,6 +166,7 @@ export class GraphState {
     const isPlain = this.#tables.hasOnlyEntities;
     for (let first = from; first < end; first += ROWS_AHEAD_MAX) {
       const last = Math.min(end, first + ROWS_AHEAD_MAX);
+      rows.applying = first;
       this.#rowWriter.lookAhead(rows, first, last);
       for (let row = first; row < last; row += 1) this.#applyRow(rows, row, isPlain);
     }

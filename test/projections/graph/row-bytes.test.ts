@@ -363,3 +363,17 @@ test("events put together of any fields give the same graph and the same rejecti
     RUNS,
   );
 });
+
+test("properties that are not in the form that is stored are brought into it by rows, too", () => {
+  const long = Buffer.of(0x1a, 0x8c, 0, 0x0a, 1, 0x61, 0x12, 0x86, 0, 0x12, 4, 0x74, 0x65, 0x78, 0x74);
+  const events = [1, 2, 3].map(
+    (id): WrittenEvent => ({
+      ...{ type: "varve.v1.NodeCreated", payload: Buffer.concat([Buffer.of(0x08, id, 0x12, 1, 0x50), long]) },
+      ...{ isFirst: false, recordedAt: 5, stream: "people", id: null, metadata: null, isRemoved: false },
+    }),
+  );
+  check(events, 1);
+  const track = trackOf(new GraphState(), 0);
+  applyRows(track, framesOf(events), 3);
+  assert.is(track.state.asOf({ validAt: 5 }).node(2)?.properties["a"], "text");
+});
