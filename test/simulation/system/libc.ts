@@ -17,7 +17,14 @@ export function addressOf(): bigint {
   return 4096n;
 }
 
+export const HUGE_PAGE_BYTES: number = 2 * 1024 * 1024;
+
 export function adviseHugePages(): void {}
+
+/** As a kernel that cannot. */
+export function collapsePages(): boolean {
+  return false;
+}
 
 export function keepFromDumps(): void {}
 
