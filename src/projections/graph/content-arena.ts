@@ -30,6 +30,8 @@ export class ContentArena {
   start = 0;
   end = 0;
   label = 0;
+  /** How often records were moved: references from before the last time are none. */
+  moves = 0;
   #chunks: Uint8Array[] = [];
   #used: number[] = [];
   /** What of each chunk is in the last save. */
@@ -116,6 +118,7 @@ export class ContentArena {
       putInt32(chunk, at, moved);
       return moved;
     });
+    this.moves += 1;
     this.#chunks = kept.#chunks;
     this.#used = kept.#used;
     this.#filling = kept.#filling;

@@ -16,8 +16,9 @@ import { GLOBAL_TYPES, readGlobalChange } from "./global-change.js";
 import { decodeTables, encodeChanges, encodeTables, markSaved, TablesLoad } from "./graph-checkpoint.js";
 import { GraphEventFields } from "./graph-event-fields.js";
 import { type EntityKind, GRAPH_EVENT_KINDS, type GraphEventKind } from "./graph-event-kind.js";
-import { differences, type GraphChange, type GraphHistory, type HistoryOptions } from "./graph-history.js";
+import { differences, type GraphChange, type HistoryOptions } from "./graph-history.js";
 import { type AsOf, pointOf } from "./graph-point.js";
+import { GraphResults } from "./graph-results.js";
 import { GraphTables } from "./graph-tables.js";
 import { GraphView } from "./graph-view.js";
 import { GraphWriter } from "./graph-writer.js";
@@ -200,7 +201,7 @@ export class GraphState {
   }
 
   /** Everything the graph knows or knew about a node or an edge: its rectangles in the order (recordedFrom, validFrom). */
-  history<Kind extends EntityKind>(kind: Kind, id: number, options: HistoryOptions = {}): GraphHistory<EntityOf[Kind]> {
+  history<Kind extends EntityKind>(kind: Kind, id: number, options: HistoryOptions = {}): GraphResults<EntityOf[Kind]> {
     return this.chronicle.history(kind, id, options);
   }
 
@@ -236,12 +237,17 @@ export class GraphState {
   }
 
   /** What is different in the second view: entities that exist in one only, or hold something else. One at a time. */
-  diff(before: GraphView, after: GraphView): Generator<GraphChange, void, undefined> {
+  diff(before: GraphView, after: GraphView): GraphResults<GraphChange> {
     const isView = (view: unknown): boolean => view instanceof GraphView && view.tables === this.#tables;
     if (!isView(before) || !isView(after)) {
       throw new TypeError("diff: both views must be of this graph");
     }
-    return differences(before, after);
+    const answering = {
+      get truncatedBefore(): number | null {
+        return before.truncatedBefore ?? after.truncatedBefore;
+      },
+    };
+    return new GraphResults(answering, () => differences(before, after));
   }
 
   /** The state as bytes. They are views of it: take them all before the next `apply`. */

@@ -6,6 +6,7 @@ import { ContentArena } from "./content-arena.js";
 import type { EntityKind } from "./graph-event-kind.js";
 import { GraphVectors } from "./graph-vectors.js";
 import { IdIndex } from "./id-index.js";
+import { KeyIndexes } from "./key-indexes.js";
 import { LabelTable } from "./label-table.js";
 import { NamedSnapshots } from "./named-snapshots.js";
 import { PropertyIndexes } from "./property-indexes.js";
@@ -126,6 +127,7 @@ export class GraphTables {
   readonly clock: RecordedClock = new RecordedClock();
   readonly rejections: RejectionList = new RejectionList();
   readonly indexes: PropertyIndexes = new PropertyIndexes();
+  readonly keyIndexes: KeyIndexes = new KeyIndexes();
   readonly purged: PurgeHorizon = new PurgeHorizon();
   readonly snapshots: NamedSnapshots = new NamedSnapshots();
   readonly constraints: ConstraintList = new ConstraintList();
