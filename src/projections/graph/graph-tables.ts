@@ -77,8 +77,10 @@ export class EdgeTable {
     const { records } = this;
     const slot = records.add();
     const ints = records.ints(slot);
-    const at = records.offset(slot) * 2;
-    records.setDouble(slot, ID, id);
+    const offset = records.offset(slot);
+    const at = offset * 2;
+    // A new row was never saved, so nothing is to be noted.
+    records.doubles(slot)[offset + ID] = id;
     ints[at + LABEL] = label;
     ints[at + SOURCE] = source;
     ints[at + TARGET] = target;
@@ -142,6 +144,12 @@ export class GraphTables {
 
   of(kind: EntityKind): NodeTable | EdgeTable {
     return kind === "node" ? this.nodes : this.edges;
+  }
+
+  /** Nothing is asked or told of what nodes hold: there is no constraint, no index and no vector. */
+  get hasOnlyEntities(): boolean {
+    const { constraints, indexes, vectors } = this;
+    return constraints.count === 0 && indexes.isEmpty && vectors.isEmpty;
   }
 
   /** The posting list of a label, an empty one if need be. */

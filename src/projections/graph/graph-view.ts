@@ -14,7 +14,7 @@
 
 import { type ComponentQuery, components, type GraphComponent } from "./components.js";
 import { type EdgeFilter, type EdgeQuery, edgeFilterOf } from "./edge-filter.js";
-import { edgeOf, type GraphEdge, type GraphNode, nodeOf, rectangleKnownAt } from "./entity.js";
+import { edgeOf, type GraphEdge, type GraphNode, nodeAt, rectangleKnownAt } from "./entity.js";
 import { checkId, checkKnownKeys, checkRecord, checkShare } from "./graph-input.js";
 import { GraphMatch, rowsAt } from "./graph-match.js";
 import type { GraphPoint } from "./graph-point.js";
@@ -280,7 +280,7 @@ export class GraphView {
   }
 
   #nodeOf(slot: number, row: number): GraphNode {
-    return nodeOf(this.tables, slot, rectangleKnownAt(this.tables.nodes.timelines, slot, row, this.#known));
+    return nodeAt(this.tables, slot, row, this.#known);
   }
 
   #edgeOf(slot: number, row: number): GraphEdge {
@@ -305,11 +305,10 @@ export class GraphView {
    * The slots of visible nodes that the filter holds for.
    * @internal
    */
-  *nodeSlots(filter: NodeFilter): Generator<number, void, undefined> {
+  *nodeSlots(filter: NodeFilter, candidates = filter.candidates()): Generator<number, void, undefined> {
     const { nodes, labelled } = this.tables;
     const slots = filter.label === null ? null : labelled[filter.label];
     if (slots === undefined) return;
-    const candidates = filter.candidates();
     // The number of slots is read once: nodes created meanwhile are not in this view.
     const count = candidates?.length ?? slots?.length ?? nodes.records.length - 1;
     for (let index = 0; index < count; index += 1) {
@@ -356,7 +355,19 @@ export class GraphView {
 
   *#find(filter: NodeFilter, order: FindOrder | null, limit: number): Generator<GraphNode, void, undefined> {
     let left = limit;
-    for (const slot of order === null ? this.nodeSlots(filter) : slotsInOrder(this, filter, order, limit)) {
+    const few = order === null ? filter.candidates() : null;
+    if (few !== null) {
+      // Not through `nodeSlots`: a generator within one costs as much as looking at the node.
+      for (const slot of few) {
+        const row = this.nodeRow(slot);
+        if (row === 0 || !filter.holds(slot, row)) continue;
+        yield this.#nodeOf(slot, row);
+        left -= 1;
+        if (left === 0) return;
+      }
+      return;
+    }
+    for (const slot of order === null ? this.nodeSlots(filter, few) : slotsInOrder(this, filter, order, limit)) {
       const row = this.nodeRow(slot);
       // Of what was sorted, a purge meanwhile may have taken something.
       if (row === 0) continue;

@@ -1,71 +1,98 @@
 /**
  * Slots by the hash of what they hold.
  *
- * Entries are records of 16 bytes, chained per place of an open table that doubles when there are as many of them as places:
+ * Places are two Int32s each, in an open table that is at most ⅔ full, so that finding one slot under a hash of its own costs one cache miss:
  *
- *     int 0  slot      int 1  hash of the value      int 2  the entry before at this place, or 0
+ *     int 0  hash      int 1  the only slot; negative: the last entry (negated) of several; 0: the place is free
+ *
+ * Entries of hashes with several slots are records of 8 bytes, chained from the last to the first:
+ *
+ *     int 0  slot      int 1  the entry before, or 0
  */
 
+import { largeMemory } from "../../events/index.js";
 import { Records } from "./records.js";
 import { SlotSet } from "./slot-set.js";
 
-const ENTRY_BYTES = 16;
+const ENTRY_BYTES = 8;
 const SLOT = 0;
-const HASH = 1;
-const BEFORE = 2;
+const BEFORE = 1;
 const PLACES_MIN = 1024;
 
 export class HashedSlots {
   readonly #entries = new Records(ENTRY_BYTES);
-  #places = new Int32Array(PLACES_MIN);
+  #places = placesOf(PLACES_MIN);
+  /** How many places are taken: one for each hash. */
+  #taken = 0;
+  #count = 0;
 
+  /** How often a slot came to a hash. */
   get entryCount(): number {
-    return this.#entries.length - 1;
+    return this.#count;
   }
 
   /** The slots that were entered under a hash, ascending and each once. */
   under(hash: number): readonly number[] {
+    const held = this.#places[this.#placeOf(hash) + 1] as number;
+    if (held >= 0) return held === 0 ? [] : [held];
     const entries = this.#entries;
     const slots: number[] = [];
-    let seen: SlotSet | null = null;
-    for (let entry = this.#places[this.#placeOf(hash)] as number; entry !== 0; entry = entries.int(entry, BEFORE)) {
-      if (entries.int(entry, HASH) !== hash) continue;
+    const seen = new SlotSet();
+    for (let entry = -held; entry !== 0; entry = entries.int(entry, BEFORE)) {
       const slot = entries.int(entry, SLOT);
-      if (slots.length === 1) {
-        seen = new SlotSet();
-        seen.add(slots[0] as number);
-      }
-      if (seen === null || seen.add(slot)) slots.push(slot);
+      if (seen.add(slot)) slots.push(slot);
     }
-    return slots.length > 1 ? slots.sort((a, b) => a - b) : slots;
+    return slots.sort((a, b) => a - b);
   }
 
   enter(slot: number, hash: number): void {
-    const entries = this.#entries;
-    const before = this.#places[this.#placeOf(hash)] as number;
+    const place = this.#placeOf(hash);
+    const held = this.#places[place + 1] as number;
     // A node that is changed in another property holds this one as it did.
-    if (entries.int(before, SLOT) === slot && entries.int(before, HASH) === hash) return;
-    const entry = entries.add();
-    entries.setInt(entry, SLOT, slot);
-    entries.setInt(entry, HASH, hash);
-    this.#chain(entry);
-    if (entries.length > this.#places.length) this.#grow();
+    if (held === slot || (held < 0 && this.#entries.int(-held, SLOT) === slot)) return;
+    this.#count += 1;
+    if (held !== 0) {
+      const before = held < 0 ? -held : this.#addEntry(held, 0);
+      this.#places[place + 1] = -this.#addEntry(slot, before);
+      return;
+    }
+    this.#places[place] = hash;
+    this.#places[place + 1] = slot;
+    this.#taken += 1;
+    if (this.#taken * 3 > this.#places.length) this.#grow();
   }
 
-  #chain(entry: number): void {
-    const place = this.#placeOf(this.#entries.int(entry, HASH));
-    this.#entries.setInt(entry, BEFORE, this.#places[place] as number);
-    this.#places[place] = entry;
+  #addEntry(slot: number, before: number): number {
+    const entry = this.#entries.add();
+    this.#entries.setInt(entry, SLOT, slot);
+    this.#entries.setInt(entry, BEFORE, before);
+    return entry;
   }
 
   #grow(): void {
-    this.#places = new Int32Array(this.#places.length * 2);
-    for (let entry = 1; entry < this.#entries.length; entry += 1) this.#chain(entry);
+    const smaller = this.#places;
+    this.#places = placesOf(smaller.length);
+    for (let place = 0; place < smaller.length; place += 2) {
+      if (smaller[place + 1] === 0) continue;
+      const moved = this.#placeOf(smaller[place] as number);
+      this.#places[moved] = smaller[place] as number;
+      this.#places[moved + 1] = smaller[place + 1] as number;
+    }
   }
 
+  /** Where a hash is, or the free place where it belongs. */
   #placeOf(hash: number): number {
-    return hash & (this.#places.length - 1);
+    const places = this.#places;
+    const mask = places.length - 1;
+    let place = (hash << 1) & mask;
+    while (places[place + 1] !== 0 && places[place] !== hash) place = (place + 2) & mask;
+    return place;
   }
+}
+
+function placesOf(count: number): Int32Array {
+  const { buffer, byteOffset } = largeMemory(count * 2 * Int32Array.BYTES_PER_ELEMENT);
+  return new Int32Array(buffer, byteOffset, count * 2);
 }
 
 /** Of `bytes[start, end)`. FNV-1a, with the high bits mixed into those that are a place. */
