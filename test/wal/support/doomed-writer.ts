@@ -72,7 +72,8 @@ for (const [name, version, bytes] of batches ?? []) {
 }
 while (batches !== undefined && faulty.withheld.length < batches.length)
   await new Promise((resolve) => setTimeout(resolve, 1));
-for (let index = 1; batches === undefined && index <= (FAULTS[state]?.length ?? 0); index++) void append(wal, [`doomed-${index}`], "now");
+for (let index = 1; batches === undefined && index <= (FAULTS[state]?.length ?? 0); index++)
+  void append(wal, [`doomed-${index}`], "now");
 if (state === "lock") {
   const control = ControlFile.open(directory, wal.storeId, "write");
   Atomics.store(control.file.int32, WORD.lsnLock, wal.slot + 1);
