@@ -21,7 +21,7 @@ export const HUGE_PAGE_BYTES: number = 2 * 1024 * 1024;
 
 export function adviseHugePages(): void {}
 
-/** As a kernel that cannot. */
+/** A kernel that cannot: so when memory is collected changes nothing of what happens. */
 export function collapsePages(): boolean {
   return false;
 }
