@@ -1,10 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { largeMemory } from "../../src/ffi/large-memory.js";
-import { addressOf } from "../../src/ffi/libc.js";
+import { addressOf, collapsePages, HUGE_PAGE_BYTES, systemCall } from "../../src/ffi/libc.js";
 import { assert } from "../support/assert.js";
 import { suite } from "../support/suite.js";
 
 const test = suite("ffi/large memory");
+
+/** prctl(2) and its PR_SET_THP_DISABLE: no more huge pages for this process, or as before. */
+const SYS_PRCTL = process.arch === "x64" ? 157 : 167;
+const PR_SET_THP_DISABLE = 41;
 
 for (const byteLength of [0, 1, 4096, 64 * 1024, 100_001, 2 * 1024 * 1024, 4 * 1024 * 1024 + 8]) {
   test(`${byteLength} bytes are as many, zeroed, and begin where 8 bytes can be read at once`, () => {
@@ -33,4 +37,17 @@ test("what was filled stays as it is while huge pages are put behind it, and may
     await delay(25);
   }
   assert.ok(memory.every((byte, index) => byte === valueAt(index)));
+});
+
+test("where the kernel refuses huge pages, what was filled stays as it is", async () => {
+  assert.is(systemCall(SYS_PRCTL, PR_SET_THP_DISABLE, 1, 0), 0);
+  try {
+    const memory = largeMemory(5 * HUGE_PAGE_BYTES, true).fill(0x5a);
+    const page = addressOf(memory) + BigInt(HUGE_PAGE_BYTES);
+    assert.is(collapsePages(page - (page % BigInt(HUGE_PAGE_BYTES)), HUGE_PAGE_BYTES), false);
+    await delay(800);
+    assert.ok(memory.every((byte) => byte === 0x5a));
+  } finally {
+    systemCall(SYS_PRCTL, PR_SET_THP_DISABLE, 0, 0);
+  }
 });
