@@ -114,6 +114,8 @@ export {
   type GraphHistory,
   type GraphLineage,
   type GraphMatch,
+  type GraphMemory,
+  type GraphOptions,
   type GraphNode,
   type GraphOverlap,
   type GraphPath,

@@ -6,6 +6,7 @@
  * - `v<version>.rebuild`: the state of a rebuild that is under way, or was when its process was killed; the next one goes on from it.
  * - `v<version>.ready`: the state of a rebuild that was made elsewhere (in a thread, by `varve projection rebuild`) and is done: whoever
  *   runs the projection goes over to it, and it becomes the checkpoint by its renaming.
+ * - `v<version>.<id>.history`: what a checkpoint of this version needs besides; the state says which. Flock(2) is shared by whoever reads it.
  * - `rebuild.lock`: flock(2) is held by whoever rebuilds.
  * - `paused`: while this file is there, nobody applies events.
  * - `reactions`: up to which LSN `react` was called.
@@ -16,14 +17,14 @@ import { join } from "node:path";
 import { StoreError } from "../errors.js";
 import { syncDirectory, TEMPORARY_SUFFIX } from "./checkpoint-file.js";
 
-const STATE_NAME = /^v([1-9][0-9]*)(?:\.part([1-9][0-9]*))?\.(checkpoint|rebuild|ready)$/;
+const STATE_NAME = /^v([1-9][0-9]*)(?:\.part([1-9][0-9]*)|\.[0-9a-f-]{36}(?=\.history$))?\.(checkpoint|rebuild|ready|history)$/;
 
 /** A file that holds a state. */
 export interface StateFile {
   readonly path: string;
   readonly version: number;
-  readonly kind: "checkpoint" | "rebuild" | "ready";
-  /** 0: the whole. */
+  readonly kind: "checkpoint" | "rebuild" | "ready" | "history";
+  /** 0: the whole. Only a checkpoint has others. */
   readonly part: number;
 }
 
@@ -47,6 +48,10 @@ export class CheckpointDirectory {
     return join(this.path, `v${version}.ready`);
   }
 
+  historyOf(version: number, id: string): string {
+    return join(this.path, `v${version}.${id}.history`);
+  }
+
   /** What was saved after the checkpoint of a version. */
   async partsOf(version: number): Promise<string[]> {
     const files = await this.states();
@@ -67,7 +72,7 @@ export class CheckpointDirectory {
 
   /** Removes what a crash left between writing and renaming a checkpoint. */
   removeTemporaryFiles(): Promise<void> {
-    return this.#removeEndingIn([".checkpoint"]);
+    return this.#removeEndingIn([".checkpoint", ".history"]);
   }
 
   /** The same of a rebuild, for whoever holds its lock. */

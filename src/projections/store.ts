@@ -52,7 +52,7 @@ import { dropCheckpoints } from "./drop-checkpoints.js";
 import type { Graph } from "./graph/graph.js";
 import { GRAPH_PROJECTION } from "./graph/graph-projection.js";
 import { IdLeases } from "./graph/id-leases.js";
-import { type StartedGraph, startGraph } from "./graph/start-graph.js";
+import { type GraphOptions, historyDaysOf, type StartedGraph, startGraph } from "./graph/start-graph.js";
 import { checkedInline, InlineProjections, type ProjectOptions } from "./inline-projections.js";
 import type { Projection } from "./projection.js";
 import type { ProjectionRunner } from "./runner.js";
@@ -95,6 +95,7 @@ export class Store<Events extends EventMap = EventMap> {
   readonly #commands: CommandHandler<Events>;
   readonly #inline = new InlineProjections();
   #graph: Promise<StartedGraph> | null = null;
+  #graphDays: number | null = null;
   #closing: Promise<void> | null = null;
 
   /** @internal Use `openStore`. */
@@ -417,9 +418,23 @@ export class Store<Events extends EventMap = EventMap> {
     return runner;
   }
 
-  /** The bi-temporal graph, caught up with the watermark of now and following it. The first call builds it, from its checkpoint if there is one. */
-  async graph(): Promise<Graph> {
-    this.#graph ??= startGraph(this.#events, { store: this.#events, ids: this.#idLeases });
+  /**
+   * The bi-temporal graph, caught up with the watermark of now and following it. The first call builds it, from its checkpoint if there is one, and
+   * says how.
+   *
+   * @throws TypeError for a wrong option, and for another one than it runs with
+   *
+   * @example
+   * ```ts
+   * const graph = await store.graph({ historyInMemoryDays: 90 });
+   * ```
+   */
+  async graph(options: GraphOptions = {}): Promise<Graph> {
+    const days = historyDaysOf(options);
+    if (this.#graph === null) this.#graphDays = days;
+    else if (days !== null && days !== this.#graphDays)
+      throw new TypeError("graph: it runs already, with another historyInMemoryDays");
+    this.#graph ??= startGraph(this.#events, { store: this.#events, ids: this.#idLeases }, days);
     const { graph, runner } = await this.#graph;
     this.#runners.set(GRAPH_PROJECTION.name, runner);
     return graph;

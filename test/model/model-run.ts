@@ -18,6 +18,7 @@ import {
   NODE_LABELS,
   randomSteps,
 } from "./model-history.js";
+import { HistoryInMemory } from "./history-in-memory.js";
 import { NaiveGraph } from "./naive-graph.js";
 import type { NaiveView } from "./naive-view.js";
 
@@ -36,6 +37,8 @@ const VIEWS_PER_HISTORY = 10;
 const DIFFS_PER_HISTORY = 4;
 /** Before one event in so many, an index is begun. */
 const INDEX_STRIDE = 4;
+/** Where history is moved to files, before one event in so many. */
+const MOVE_STRIDE = 6;
 /** Of the LSNs, every which is looked at along the whole valid axis. */
 const GRID_STRIDE = 2;
 
@@ -56,16 +59,20 @@ export function runHistory(
   let now = 0;
   const clock = (): number => now;
   let state = new GraphState({ clock });
-  // Of what goes through checkpoints: the same without.
-  const straight = steps.some(({ reload }) => reload) ? new GraphState({ clock }) : null;
+  const history = chance(seed, "history in files");
+  const movesHistory = history.integer(2) === 0;
+  // Of what goes through checkpoints: the same without. Where history is moved it has fewer bytes, but answers the same.
+  const straight = !movesHistory && steps.some(({ reload }) => reload) ? new GraphState({ clock }) : null;
+  const files = new HistoryInMemory();
   let comparison = new Comparison(state, state.chronicle, model, SUBJECTS, random);
   let compared = 0;
   const kept: KeptView[] = [];
   const raw = steps.map(({ event }) => rawEvent(change(event)));
   for (const [index, step] of steps.entries()) {
     now = step.clock;
+    if (movesHistory && history.integer(MOVE_STRIDE) === 0) files.move(state, history.integer(state.lsn + 1));
     if (step.reload) {
-      state = reloaded(state, clock, random);
+      state = reloaded(state, clock, random, files);
       compared += comparison.count;
       comparison = new Comparison(state, state.chronicle, model, SUBJECTS, random);
       kept.length = 0; // They are views of the state before.
@@ -126,10 +133,10 @@ function bytesOf(state: GraphState): Buffer {
 }
 
 /** The state out of its checkpoint, whose bytes come in pieces. */
-function reloaded(state: GraphState, clock: () => number, random: Choices): GraphState {
+function reloaded(state: GraphState, clock: () => number, random: Choices, files: HistoryInMemory): GraphState {
   const bytes = bytesOf(state);
   const cut = random.integer(bytes.length);
-  return GraphState.decode([bytes.subarray(0, cut), bytes.subarray(cut)], { clock });
+  return GraphState.decode([bytes.subarray(0, cut), bytes.subarray(cut)], { clock, openHistory: files.open });
 }
 
 /** What the graph says of an event before it is written is what becomes of it when it is recorded now. */

@@ -385,8 +385,8 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: "src/projections/graph/entity.js",
-        find: "timelines.lastCut(slot) > known",
-        replace: "timelines.lastCut(slot) > known + 1",
+        find: "timelines.isCutAfter(slot, known)",
+        replace: "timelines.isCutAfter(slot, known + 1)",
       },
     ],
     caughtBy: modelled(500),

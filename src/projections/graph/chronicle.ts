@@ -105,11 +105,11 @@ export class Chronicle {
 
   versionAt<Kind extends EntityKind>(kind: Kind, id: number, at: AsOf): GraphVersion<EntityOf[Kind]> {
     const slot = this.#slotOf(kind, id);
-    const { clock, purged } = this.#tables;
+    const { clock, purged, contents } = this.#tables;
     const point = this.settle("versionAt", at);
     const { timelines } = this.#tables.of(kind);
     const row = slot === 0 ? 0 : timelines.rowAt(slot, point.validAt, point.lsn);
-    const rectangles = row === 0 ? [] : [rectangleKnownAt(timelines, slot, row, clock.lsn)];
+    const rectangles = row === 0 ? [] : [rectangleKnownAt(timelines, contents, slot, row, clock.lsn)];
     const [version = null] = this.#entities(kind, slot, rectangles);
     return { version, truncatedBefore: purged.truncation(point.lsn, point.askedAt) };
   }

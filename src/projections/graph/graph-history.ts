@@ -59,7 +59,8 @@ export function historyOf(
 /** All that are left, in that order. */
 export function rectanglesOf(tables: GraphTables, kind: EntityKind, slot: number): Rectangle[] {
   const { timelines } = tables.of(kind);
-  const all = Array.from(timelines.rows(slot), (row) => rectangleKnownAt(timelines, slot, row, tables.clock.lsn));
+  const { contents, clock } = tables;
+  const all = Array.from(timelines.rows(slot), (row) => rectangleKnownAt(timelines, contents, slot, row, clock.lsn));
   return all.sort(inHistoryOrder);
 }
 

@@ -269,11 +269,13 @@ export class GraphView {
   }
 
   #nodeOf(slot: number, row: number): GraphNode {
-    return nodeOf(this.tables, slot, rectangleKnownAt(this.tables.nodes.timelines, slot, row, this.#known));
+    const { nodes, contents } = this.tables;
+    return nodeOf(this.tables, slot, rectangleKnownAt(nodes.timelines, contents, slot, row, this.#known));
   }
 
   #edgeOf(slot: number, row: number): GraphEdge {
-    return edgeOf(this.tables, slot, rectangleKnownAt(this.tables.edges.timelines, slot, row, this.#known));
+    const { edges, contents } = this.tables;
+    return edgeOf(this.tables, slot, rectangleKnownAt(edges.timelines, contents, slot, row, this.#known));
   }
 
   /**

@@ -40,6 +40,7 @@ import type {
 import type { EntityKind } from "./graph-event-kind.js";
 import type { GraphChange, GraphHistory, HistoryOptions } from "./graph-history.js";
 import { checkChoice, checkId, checkKnownKeys, checkLabel, checkRecord } from "./graph-input.js";
+import type { GraphMemory } from "./graph-memory.js";
 import type { AsOf, RecordedAt } from "./graph-point.js";
 import type { GraphState } from "./graph-state.js";
 import type { GraphView } from "./graph-view.js";
@@ -103,6 +104,11 @@ export class Graph {
    */
   get truncatedBefore(): number | null {
     return this.#runner.state.truncatedBefore;
+  }
+
+  /** What the graph takes in memory, and how much of its history lies in files. */
+  get memory(): GraphMemory {
+    return this.#runner.state.memory;
   }
 
   /** How many superseded versions purges have removed so far. */
