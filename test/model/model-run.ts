@@ -37,8 +37,6 @@ const VIEWS_PER_HISTORY = 10;
 const DIFFS_PER_HISTORY = 4;
 /** Before one event in so many, an index is begun. */
 const INDEX_STRIDE = 4;
-/** Where history is moved to files, before one event in so many. */
-const MOVE_STRIDE = 6;
 /** Of the LSNs, every which is looked at along the whole valid axis. */
 const GRID_STRIDE = 2;
 
@@ -59,10 +57,9 @@ export function runHistory(
   let now = 0;
   const clock = (): number => now;
   let state = new GraphState({ clock });
-  const history = chance(seed, "history in files");
-  const movesHistory = history.integer(2) === 0;
-  // Of what goes through checkpoints: the same without. Where history is moved it has fewer bytes, but answers the same.
-  const straight = !movesHistory && steps.some(({ reload }) => reload) ? new GraphState({ clock }) : null;
+  // Of what goes through checkpoints: the same without. Where history is moved it has other bytes, and answers the same.
+  const isWhole = steps.every(({ moves }) => moves === null);
+  const straight = isWhole && steps.some(({ reload }) => reload) ? new GraphState({ clock }) : null;
   const files = new HistoryInMemory();
   let comparison = new Comparison(state, state.chronicle, model, SUBJECTS, random);
   let compared = 0;
@@ -70,7 +67,7 @@ export function runHistory(
   const raw = steps.map(({ event }) => rawEvent(change(event)));
   for (const [index, step] of steps.entries()) {
     now = step.clock;
-    if (movesHistory && history.integer(MOVE_STRIDE) === 0) files.move(state, history.integer(state.lsn + 1));
+    if (step.moves !== null) files.move(state, Math.max(0, state.lsn - step.moves));
     if (step.reload) {
       state = reloaded(state, clock, random, files);
       compared += comparison.count;

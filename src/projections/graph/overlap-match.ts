@@ -9,7 +9,7 @@ import { edgeOf, nodeOf, type Rectangle } from "./entity.js";
 import { checkKnownKeys, checkRecord } from "./graph-input.js";
 import { GraphMatch, type MatchPattern, type MatchRow, type MatchStep } from "./graph-match.js";
 import { lsnOf, type RecordedAt, type ValidWindow, validBounds } from "./graph-point.js";
-import type { EdgeTable, GraphTables } from "./graph-tables.js";
+import type { EdgeTable, GraphTables, NodeTable } from "./graph-tables.js";
 import { type HeldPeriod, heldPeriods } from "./held-periods.js";
 import type { NodeFilter } from "./node-filter.js";
 
@@ -115,12 +115,19 @@ function* waysOn(
   steps: readonly MatchStep[],
   nodes: number[],
   edges: number[],
-  pieces: readonly Piece[],
+  given: readonly Piece[],
 ): Generator<OverlapRow, void, undefined> {
   const step = steps[edges.length];
   const node = nodes.at(-1) as number; // `as`: there is the start at least
+  let pieces = given;
+  let { moves } = tables.contents;
   if (step === undefined) {
-    for (const piece of pieces) yield rowOf(tables, nodes, edges, piece);
+    while (pieces.length > 0) {
+      yield rowOf(tables, nodes, edges, pieces[0] as Piece);
+      pieces = pieces.slice(1);
+      if (tables.contents.moves !== moves) pieces = withContents(tables, nodes, edges, pieces);
+      moves = tables.contents.moves;
+    }
     return;
   }
   const { direction, label, match } = step.over;
@@ -144,7 +151,32 @@ function* waysOn(
     yield* waysOn(tables, lsn, steps, nodes, edges, ontoNode);
     nodes.pop();
     edges.pop();
+    if (tables.contents.moves !== moves) pieces = withContents(tables, nodes, edges, pieces);
+    moves = tables.contents.moves;
   }
+}
+
+/** Pieces after contents were moved while the iterator was left lying, without those of which a purge has dropped something. */
+function withContents(
+  { nodes: nodeTable, edges: edgeTable }: GraphTables,
+  nodes: readonly number[],
+  edges: readonly number[],
+  pieces: readonly Piece[],
+): Piece[] {
+  const found = ({ timelines }: NodeTable | EdgeTable, slot: number, rectangle: Rectangle): Rectangle[] => {
+    for (const row of timelines.rows(slot)) {
+      const { validFrom, validTo, lsn } = rectangle;
+      const touches = timelines.validFrom(slot, row) < validTo && timelines.validTo(slot, row) > validFrom;
+      if (touches && timelines.lsn(slot, row) === lsn) return [{ ...rectangle, content: timelines.content(slot, row) }];
+    }
+    return [];
+  };
+  return pieces.flatMap((piece) => {
+    const nodesNow = piece.nodes.flatMap((each, at) => found(nodeTable, nodes[at] as number, each));
+    const edgesNow = piece.edges.flatMap((each, at) => found(edgeTable, edges[at] as number, each));
+    const isThere = nodesNow.length === piece.nodes.length && edgesNow.length === piece.edges.length;
+    return isThere ? [{ ...piece, nodes: nodesNow, edges: edgesNow }] : [];
+  });
 }
 
 function otherEnd(edges: EdgeTable, edge: number, node: number): number {
