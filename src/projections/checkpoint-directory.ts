@@ -17,7 +17,8 @@ import { join } from "node:path";
 import { StoreError } from "../errors.js";
 import { syncDirectory, TEMPORARY_SUFFIX } from "./checkpoint-file.js";
 
-const STATE_NAME = /^v([1-9][0-9]*)(?:\.part([1-9][0-9]*)|\.[0-9a-f-]{36}(?=\.history$))?\.(checkpoint|rebuild|ready|history)$/;
+const STATE_NAME =
+  /^v([1-9][0-9]*)(?:\.part([1-9][0-9]*)|\.[0-9a-f-]{36}(?=\.history$))?\.(checkpoint|rebuild|ready|history)$/;
 
 /** A file that holds a state. */
 export interface StateFile {

@@ -8,6 +8,7 @@ import type { RawEvent } from "../../src/projections/graph/raw-event.js";
 import { rawEvent, type TestEvent } from "../projections/graph/raw-events.js";
 import { chance } from "../simulation/chance.js";
 import { Comparison, type Subjects, textOf } from "./compare.js";
+import { HistoryInMemory } from "./history-in-memory.js";
 import {
   type Choices,
   EDGE_IDS,
@@ -18,7 +19,6 @@ import {
   NODE_LABELS,
   randomSteps,
 } from "./model-history.js";
-import { HistoryInMemory } from "./history-in-memory.js";
 import { NaiveGraph } from "./naive-graph.js";
 import type { NaiveView } from "./naive-view.js";
 

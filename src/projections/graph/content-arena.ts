@@ -67,7 +67,10 @@ export class ContentArena {
   /** Points `bytes`, `start`, `end` and `label` at a record. */
   open(reference: number): void {
     if (reference < 0) {
-      if (reference <= HISTORY_CONTENT) return this.#history?.open(this, reference);
+      if (reference <= HISTORY_CONTENT) {
+        this.#history?.open(this, reference);
+        return;
+      }
       this.label = -1 - reference;
       this.end = this.start;
       return;

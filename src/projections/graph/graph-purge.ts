@@ -35,6 +35,7 @@ export function purge(tables: GraphTables, recordedBefore: number): void {
   tables.compactContents();
   heedingHistory(tables, () => noteMovedLabels(tables));
   for (const label of tables.labelled.keys()) dropPostings(tables, label);
+  tables.indexes.dropStale(tables);
   tables.vectors.dropStale(tables);
 }
 

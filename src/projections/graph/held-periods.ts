@@ -46,7 +46,12 @@ export function inBoth(
   return both;
 }
 
-function inForce({ timelines }: NodeTable | EdgeTable, contents: ContentArena, slot: number, lsn: number): HeldPeriod[] {
+function inForce(
+  { timelines }: NodeTable | EdgeTable,
+  contents: ContentArena,
+  slot: number,
+  lsn: number,
+): HeldPeriod[] {
   const byStart = new Map<number, HeldPeriod>();
   for (const row of timelines.rows(slot)) {
     if (timelines.lsn(slot, row) > lsn || timelines.until(row) <= lsn) continue;

@@ -126,7 +126,10 @@ export class HistoryFile implements HistorySource {
     this.#lock.release();
   }
 
-  #cipherOf(preamble: { readonly isEncrypted: boolean; readonly chain: number }, ciphers: StateCiphers | null): StateCipher | null {
+  #cipherOf(
+    preamble: { readonly isEncrypted: boolean; readonly chain: number },
+    ciphers: StateCiphers | null,
+  ): StateCipher | null {
     if (!preamble.isEncrypted) {
       if (ciphers !== null) throw new Error("it is not encrypted");
       return null;
@@ -178,7 +181,11 @@ export class HistoryFile implements HistorySource {
   }
 }
 
-function headerOf(bytes: Uint8Array): { readonly kind: number; readonly payloadBytes: number; readonly checksum: number } {
+function headerOf(bytes: Uint8Array): {
+  readonly kind: number;
+  readonly payloadBytes: number;
+  readonly checksum: number;
+} {
   const view = new DataView(bytes.buffer, bytes.byteOffset, CHUNK_HEADER_BYTES);
   return { kind: view.getUint32(0, true), payloadBytes: view.getUint32(4, true), checksum: view.getUint32(8, true) };
 }

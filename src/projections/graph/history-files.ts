@@ -81,7 +81,9 @@ export class GraphHistoryFiles {
 
   /** A purge took rows that still lie in a file. */
   get hasPurgedRows(): boolean {
-    return this.#files.some(({ source, shift }) => source.pages.some((page) => page.firstRow <= (shift[page.kind] ?? 0)));
+    return this.#files.some(({ source, shift }) =>
+      source.pages.some((page) => page.firstRow <= (shift[page.kind] ?? 0)),
+    );
   }
 
   /** The first row of each kind that a file has, and 1 + `count` where none from there on has any. */

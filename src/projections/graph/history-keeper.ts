@@ -56,7 +56,11 @@ export class HistoryKeeper {
   async beforeSave({ tables }: GraphState, facts: CheckpointFacts): Promise<void> {
     const { clock, history } = tables;
     if (history.isUncertain)
-      throw new StoreError("ERR_GRAPH_HISTORY", "a purge could not read the graph's history: the graph is rebuilt first", {});
+      throw new StoreError(
+        "ERR_GRAPH_HISTORY",
+        "a purge could not read the graph's history: the graph is rebuilt first",
+        {},
+      );
     const days = this.#inMemoryDays;
     const move = planMove(tables, days === null ? null : clock.lsnAt(clock.time - days * DAY_US));
     if (move === null) return;

@@ -35,14 +35,18 @@ export function planMove(tables: GraphTables, throughLsn: number | null): Histor
       : Math.min(timelines.lastClosedAtMost(throughLsn), MOVED_ROWS_MAX);
   const wanted = [last(nodes.timelines, history.nodes), last(edges.timelines, history.edges)] as const;
   const moved = wanted[0] - kept[0] + wanted[1] - kept[1];
-  const inMemory = [nodes, edges].reduce((sum, { records, timelines }) => sum + records.length + timelines.closedInMemory, 0);
+  const inMemory = [nodes, edges].reduce(
+    (sum, { records, timelines }) => sum + records.length + timelines.closedInMemory,
+    0,
+  );
   const isWorthIt = moved > 0 && moved >= inMemory * MOVED_SHARE_MIN;
   const through = isWorthIt ? wanted : kept;
   if (history.hasPurgedRows) return { from: 0, through };
   if (!isWorthIt) return null;
   const { rowCounts } = history;
   let from = rowCounts.length;
-  for (let rows = moved; from > 0 && (rowCounts[from - 1] as number) <= rows; from -= 1) rows += rowCounts[from - 1] as number;
+  for (let rows = moved; from > 0 && (rowCounts[from - 1] as number) <= rows; from -= 1)
+    rows += rowCounts[from - 1] as number;
   return { from, through };
 }
 

@@ -1,9 +1,9 @@
 /** Which nodes hold a value of a property under a label, somewhere in a period, as of the last LSN. */
 
 import type { GraphTables } from "./graph-tables.js";
+import type { Period } from "./period.js";
 import { NULL_TAG } from "./property.js";
 import { PropertyCursor, sameBytesAt } from "./property-cursor.js";
-import type { Period } from "./timelines.js";
 
 const held = new PropertyCursor();
 

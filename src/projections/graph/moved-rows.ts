@@ -100,4 +100,3 @@ export class MovedRows {
     return this.#last;
   }
 }
-

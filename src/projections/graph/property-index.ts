@@ -2,7 +2,7 @@
  * Finds the nodes that ever held a property of one value under one label.
  *
  * - An entry is a node's slot under the hash of the value's canonical bytes. It says "held it in some version": whether it holds it where a view
- *   stands, the view decides by looking, as it does for every node of a scan. So one index answers for all times, and nothing is ever taken out.
+ *   stands, the view decides by looking, as it does for every node of a scan. So one index answers for all times. After a purge it is made anew.
  * - A node gets an entry each time the value comes to it, so it can have several.
  * - It lives in memory, beside the state and not in its checkpoint: it can be built again from what the nodes hold.
  *
@@ -25,7 +25,7 @@ const PLACES_MIN = 1024;
 
 export class PropertyIndex {
   readonly of: IndexedProperty;
-  readonly #entries = new Records(ENTRY_BYTES);
+  #entries = new Records(ENTRY_BYTES);
   #places = new Int32Array(PLACES_MIN);
 
   constructor(label: string, property: string) {
@@ -34,6 +34,12 @@ export class PropertyIndex {
 
   get entryCount(): number {
     return this.#entries.length - 1;
+  }
+
+  /** Takes everything out. */
+  clear(): void {
+    this.#entries = new Records(ENTRY_BYTES);
+    this.#places = new Int32Array(PLACES_MIN);
   }
 
   /** Enters what a node holds, if it bears the label and has the property. */

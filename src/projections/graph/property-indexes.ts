@@ -80,6 +80,17 @@ export class PropertyIndexes {
     return of.isComplete;
   }
 
+  /** A purge took versions away: what only they held goes out of the indexes. One that is being built begins again. */
+  dropStale(tables: GraphTables): void {
+    for (const index of [...this.#equality, ...this.#ordered]) {
+      const { isComplete } = index.of;
+      index.clear();
+      index.of.builtThrough = 0;
+      index.of.isComplete = false;
+      if (isComplete) this.build(index, tables, Number.POSITIVE_INFINITY);
+    }
+  }
+
   /** The slots that can hold the values that are asked for, ascending; null when no index says. */
   candidates(label: string, match: PropertyMatch): readonly number[] | null {
     for (const index of this.#equality) {

@@ -24,7 +24,9 @@
  * of `#closed` (negated), 0 none. Times are µs, an open end is Infinity.
  */
 
+import { CutParts } from "./cut-parts.js";
 import type { MovedRows } from "./moved-rows.js";
+import type { Period } from "./period.js";
 import { PurgedCuts } from "./purged-cuts.js";
 import { Records } from "./records.js";
 
@@ -46,42 +48,6 @@ export const LAST_CLOSED = 10;
 const HEAD = 0x7fffffff;
 // In the record of an entity without live rectangles: no period touches one that ends before all times.
 const NOTHING_LIVE = Number.NEGATIVE_INFINITY;
-
-/** A valid period `[from, to)`. Backed by an array, because doubles as arguments or fields cost an allocation each. */
-export class Period {
-  readonly bounds: Float64Array = new Float64Array(2);
-
-  get from(): number {
-    return this.bounds[0] as number;
-  }
-
-  set from(time: number) {
-    this.bounds[0] = time;
-  }
-
-  get to(): number {
-    return this.bounds[1] as number;
-  }
-
-  set to(time: number) {
-    this.bounds[1] = time;
-  }
-}
-
-/** What `cut` took away, from the latest to the earliest. Reused: read it before the next `cut`. */
-export class CutParts {
-  count = 0;
-  readonly from: number[] = [];
-  readonly to: number[] = [];
-  readonly content: number[] = [];
-
-  add(from: number, to: number, content: number): void {
-    this.from[this.count] = from;
-    this.to[this.count] = to;
-    this.content[this.count] = content;
-    this.count += 1;
-  }
-}
 
 export class Timelines {
   readonly cutParts: CutParts = new CutParts();
@@ -202,7 +168,9 @@ export class Timelines {
         look(slot, this.lsn(slot, row), until);
       }
     }
-    this.#moved.eachAfter(after, (table, index, slot) => look(slot, table.double(index, LSN), table.double(index, UNTIL)));
+    this.#moved.eachAfter(after, (table, index, slot) =>
+      look(slot, table.double(index, LSN), table.double(index, UNTIL)),
+    );
   }
 
   /** How many closed rows there are in memory. */

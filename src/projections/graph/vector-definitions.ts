@@ -4,8 +4,8 @@ import type { StoreErrorCode } from "../../errors.js";
 import type { GraphEventFields } from "./graph-event-fields.js";
 import type { GraphEventKind } from "./graph-event-kind.js";
 import type { GraphTables } from "./graph-tables.js";
+import type { Period } from "./period.js";
 import { sameBytesAt } from "./property-cursor.js";
-import type { Period } from "./timelines.js";
 import { comparisonFault, type DefinedVectors, type VectorsReference } from "./vector-definition.js";
 import { VectorProperty } from "./vector-property.js";
 

@@ -1,7 +1,24 @@
-import { appendFileSync, copyFileSync, cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  copyFileSync,
+  cpSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Graph, isStoreError, openReader, openStore, rekeyStore, type Store, type StoreOptions } from "../../../src/index.js";
+import {
+  type Graph,
+  isStoreError,
+  openReader,
+  openStore,
+  rekeyStore,
+  type Store,
+  type StoreOptions,
+} from "../../../src/index.js";
 import { keyOf } from "../../encryption/support.js";
 import { assert, rejects } from "../../support/assert.js";
 import { loopDiskProblem, MemoryDisk } from "../../support/loop-disk.js";
@@ -29,7 +46,9 @@ async function fill(graph: Graph, mark = "former"): Promise<Filled> {
     ids.push((await graph.createNode({ label: "Person", properties, validFrom: 0 })).id);
   }
   const [a = 0, b = 0, gone = 0] = ids;
-  const edge = (await graph.createEdge({ label: "KNOWS", source: a, target: b, properties: { since: 1 }, validFrom: 0 })).id;
+  const edge = (
+    await graph.createEdge({ label: "KNOWS", source: a, target: b, properties: { since: 1 }, validFrom: 0 })
+  ).id;
   for (let round = 0; round < CORRECTIONS; round += 1) {
     lsns.push(graph.lsn);
     const change = { name: `${round === CORRECTIONS - 1 ? "last" : mark} ${round}`, round };
@@ -49,14 +68,24 @@ async function answers(graph: Graph, { ids, edge, lsns }: Filled): Promise<unkno
   const [first = graph.asOf(), ...others] = views;
   const lineage = await graph.lineage("node", ids[3] as number, { property: "name", validAt: 5 });
   return JSON.stringify([
-    views.map((view) => [...ids.map((id) => view.node(id)), view.edge(edge), [...view.find({ label: "Person", where: { round: 1 } })]]),
+    views.map((view) => [
+      ...ids.map((id) => view.node(id)),
+      view.edge(edge),
+      [...view.find({ label: "Person", where: { round: 1 } })],
+    ]),
     ids.map((id) => [graph.history("node", id), graph.history("node", id, { at: "recorded", coalesce: true })]),
     graph.history("edge", edge),
     graph.between("node", ids[0] as number, { recorded: { from: { lsn: lsns[1] as number } } }),
     graph.versionAt("node", ids[2] as number, { validAt: 30, recordedAt: { lsn: lsns[0] as number } }),
     graph.changes({ limit: 10_000 }),
     others.map((view) => [...graph.diff(first, view)]),
-    [...graph.during({ recordedAt: { lsn: lsns[2] as number } }).match().from(ids[0] as number).out("KNOWS")],
+    [
+      ...graph
+        .during({ recordedAt: { lsn: lsns[2] as number } })
+        .match()
+        .from(ids[0] as number)
+        .out("KNOWS"),
+    ],
     [lineage.lsn, lineage.version],
   ]);
 }
@@ -69,7 +98,9 @@ function filesIn(directory: string, end = ".history"): string[] {
   return readdirSync(folder(directory)).filter((name) => name.endsWith(end));
 }
 
-async function filled(options: StoreOptions = {}): Promise<{ directory: string; store: Store; graph: Graph; all: Filled; before: unknown }> {
+async function filled(
+  options: StoreOptions = {},
+): Promise<{ directory: string; store: Store; graph: Graph; all: Filled; before: unknown }> {
   const directory = join(temporaryDirectory(), "store");
   const store = await openStore(directory, options);
   const graph = await store.graph(ALL);
@@ -105,10 +136,10 @@ test("new history follows in files of its own, in parts of the checkpoint too, a
   const { directory, store, graph, all } = await filled();
   await store.checkpoint();
   for (let round = 0; round < 12; round += 1) {
-    await graph.patchNode(all.ids[round] as number, { round: 100 + round }, { validFrom: 0 });
+    await graph.patchNode(all.ids[3 + round] as number, { round: 100 + round }, { validFrom: 45 });
     await store.checkpoint();
+    if (round === 0) assert.is(graph.memory.supersededInMemory, 1, "a few are not worth it");
   }
-  assert.ok(graph.memory.supersededInMemory > 0, "a few are not worth it");
   for (const id of all.ids) await graph.patchNode(id, { round: 7 }, { validFrom: 50 }).catch(() => undefined);
   await store.checkpoint();
   assert.is(graph.memory.supersededInMemory, 0);
@@ -157,7 +188,12 @@ test("constraints, versions and upserts are judged without the files", async () 
   for (const name of filesIn(directory)) writeFileSync(join(folder(directory), name), "");
   const version = graph.versionAt.bind(graph);
   assert.throws(() => version("node", a, { recordedAt: { lsn: all.lsns[0] as number } }), isHistoryError);
-  const { lsn } = await graph.putNode(gone, { label: "Person", properties: { name: "again" }, validFrom: 25, expectedVersion: all.lsns.at(-1) as number });
+  const { lsn } = await graph.putNode(gone, {
+    label: "Person",
+    properties: { name: "again" },
+    validFrom: 25,
+    expectedVersion: all.lsns.at(-1) as number,
+  });
   await graph.addConstraint({ kind: "required", label: "Person", property: "name" });
   await rejects(graph.patchNode(a, { name: null }, { validFrom: 0 }), "ERR_GRAPH_REQUIRED_PROPERTY");
   assert.is(graph.asOf({ recordedAt: { lsn } }).node(gone)?.properties["name"], "again");
@@ -317,8 +353,17 @@ test("closed while it moves, it is moved; what was made before says that the sto
 
 test("an iterator that was left lying goes on after a move", async () => {
   const { store, graph, all } = await filled();
-  const rows = graph.during({ recordedAt: { lsn: all.lsns[3] as number } }).match().label("Person")[Symbol.iterator]();
-  const expected = [...graph.during({ recordedAt: { lsn: all.lsns[3] as number } }).match().label("Person")];
+  const rows = graph
+    .during({ recordedAt: { lsn: all.lsns[3] as number } })
+    .match()
+    .label("Person")
+    [Symbol.iterator]();
+  const expected = [
+    ...graph
+      .during({ recordedAt: { lsn: all.lsns[3] as number } })
+      .match()
+      .label("Person"),
+  ];
   const given: unknown[] = [rows.next().value];
   await store.checkpoint();
   for (let next = rows.next(); next.done !== true; next = rows.next()) given.push(next.value);
@@ -332,7 +377,12 @@ test("in an encrypted store the files are, and rekeying and forgetting heed them
   const store = await openStore(directory, { encryption });
   const graph = await store.graph(ALL);
   const all = await fill(graph);
-  const { id } = await graph.createNode({ label: "Person", properties: { name: "Secret Ann" }, validFrom: 0, subject: "ann" });
+  const { id } = await graph.createNode({
+    label: "Person",
+    properties: { name: "Secret Ann" },
+    validFrom: 0,
+    subject: "ann",
+  });
   for (let round = 0; round < 9; round += 1) await graph.patchNode(id, { round }, { validFrom: 0, subject: "ann" });
   const before = await answers(graph, all);
   await store.checkpoint();
@@ -401,4 +451,3 @@ async function onFullDisk(): Promise<void> {
     disk.remove();
   }
 }
-
