@@ -213,8 +213,14 @@ export class EventReader {
     return this.#source.readBatches(after, options);
   }
 
+  /** Tells of `failure` as well. */
   onAdvance(listener: (watermark: number) => void): () => void {
     return this.#log.onAdvance(listener);
+  }
+
+  /** What is wrong with the log, so that nothing will come for those who listen; null: nothing that is known. */
+  get failure(): Error | null {
+    return this.#log.failure;
   }
 
   #checkOpen(): void {

@@ -22,6 +22,8 @@ export interface LogView {
   frameOf(lsn: number): Promise<Frame>;
   /** Calls `listener` soon after each advance of W, and after the log has closed. Returns how to stop. */
   onAdvance(listener: (watermark: number) => void): () => void;
+  /** Why nothing will come any more, of which listeners are told too; absent where each failure has a call that hears of it. */
+  readonly failure?: Error | null;
 }
 
 /** `"forwards"`: oldest first. */
@@ -264,7 +266,7 @@ export class EventSource {
 
   /**
    * Reads up to W, waits until W has moved, and goes on: nothing is buffered, so a slow reader costs nothing. Ends when the store closes,
-   * whether it has caught up by then or not.
+   * whether it has caught up by then or not; throws when what should come is damaged.
    */
   async *#subscription(
     after: number,
@@ -301,7 +303,7 @@ export class EventSource {
     yield* leftOf(this.#streams.batches(stream, { first, final: last, step: 1 }, signal), left, true);
   }
 
-  /** Resolves when W has moved, the log has closed or the pause is ended. */
+  /** Resolves when W has moved, the log has closed or the pause is ended; rejects when what should come is damaged. */
   #whenAdvanced(position: number, signal: AbortSignal | undefined, pause: Pause): Promise<void> {
     if (this.#log.watermark > position) return Promise.resolve();
     return new Promise((resolve, reject) => {
@@ -321,7 +323,12 @@ export class EventSource {
         stop();
         resolve();
       };
-      const unsubscribe = this.#log.onAdvance(pause.end);
+      const unsubscribe = this.#log.onAdvance(() => {
+        const { failure = null } = this.#log;
+        stop();
+        if (failure === null) resolve();
+        else reject(failure);
+      });
       signal?.addEventListener("abort", aborted, { once: true });
     });
   }

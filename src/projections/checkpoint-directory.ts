@@ -10,12 +10,13 @@
  * - `rebuild.lock`: flock(2) is held by whoever rebuilds.
  * - `paused`: while this file is there, nobody applies events.
  * - `reactions`: up to which LSN `react` was called.
+ * - `<one of these names>.<16 hexadecimal digits>.tmp`: what is to come to that name, while it is made (temporary-file.ts).
  */
 
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { StoreError } from "../errors.js";
-import { syncDirectory, TEMPORARY_SUFFIX } from "./checkpoint-file.js";
+import { isTemporary, removeAbandoned, syncDirectory } from "./temporary-file.js";
 
 const STATE_NAME =
   /^v([1-9][0-9]*)(?:\.part([1-9][0-9]*)|\.[0-9a-f-]{36}(?=\.history$))?\.(checkpoint|rebuild|ready|history)$/;
@@ -71,25 +72,12 @@ export class CheckpointDirectory {
     return files.map(({ path }) => path);
   }
 
-  /** Removes what a crash left between writing and renaming a checkpoint. */
-  removeTemporaryFiles(): Promise<void> {
-    return this.#removeEndingIn([".checkpoint", ".history"]);
-  }
-
-  /** The same of a rebuild, for whoever holds its lock. */
-  removeRebuildTemporaryFiles(): Promise<void> {
-    return this.#removeEndingIn([".rebuild", ".ready"]);
-  }
-
-  /** Removes every temporary file, those that are being written too: their writers try again. */
-  removeAllTemporaryFiles(): Promise<void> {
-    return this.#removeEndingIn([""]);
-  }
-
-  async #removeEndingIn(ends: readonly string[]): Promise<void> {
-    const names = await this.names();
-    const doomed = names.filter((name) => ends.some((end) => name.endsWith(end + TEMPORARY_SUFFIX)));
-    await this.remove(doomed.map((name) => join(this.path, name)));
+  /** Removes, durably, what somebody was making who died before it had its name; not what is being made. */
+  async removeTemporaryFiles(): Promise<void> {
+    const left = (await this.names()).filter(isTemporary).map((name) => join(this.path, name));
+    await this.#removing(async () => {
+      if ((await removeAbandoned(left)).length > 0) await syncDirectory(this.path);
+    });
   }
 
   /** Every file with a state, of all versions. */
@@ -109,11 +97,24 @@ export class CheckpointDirectory {
     return files;
   }
 
+  /** Removes, durably, those of these files that nobody has open under flock(2). */
+  async removeUnused(files: readonly string[]): Promise<void> {
+    await this.#removing(async () => {
+      if ((await removeAbandoned(files)).length > 0) await syncDirectory(this.path);
+    });
+  }
+
   async remove(files: readonly string[]): Promise<void> {
     if (files.length === 0) return;
-    try {
+    await this.#removing(async () => {
       for (const file of files) await rm(file, { force: true });
       await syncDirectory(this.path);
+    });
+  }
+
+  async #removing(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
     } catch (cause) {
       throw new StoreError("ERR_IO_FAILED", `a file in ${this.path} cannot be removed`, { file: this.path }, { cause });
     }

@@ -1,19 +1,12 @@
-/**
- * Writing a checkpoint so that a crash leaves the old one or the new one, and reading one without believing it.
- *
- * A checkpoint is written to a temporary file beside its place, synced, renamed over the old one, and the directory is
- * synced. A temporary file that a crash left behind is never read.
- */
+/** Writing a checkpoint so that a crash leaves the old one or the new one, and reading one without believing it. */
 
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { StateCiphers } from "../events/index.js";
 import type { CheckpointFacts } from "./checkpoint-format.js";
 import { ChunkReader } from "./chunk-reader.js";
 import { ChunkWriter } from "./chunk-writer.js";
-
-/** What a temporary file's name ends in. */
-export const TEMPORARY_SUFFIX = ".tmp";
+import { putFile, syncDirectory } from "./temporary-file.js";
 
 /** Why a checkpoint is not used. */
 export type RefusalReason =
@@ -42,63 +35,19 @@ export type CheckpointReading<State> =
   | { readonly kind: "usable"; readonly facts: CheckpointFacts; readonly state: State }
   | ({ readonly kind: "refused" } & Refusal);
 
-/**
- * Replaces the checkpoint in `file`, durably and all or nothing. Resolves with the file's size in bytes. Who writes beside others that write the same
- * file gives a `temporary` of its own, whose name ends in TEMPORARY_SUFFIX.
- */
-export async function writeCheckpoint(
+/** Replaces the checkpoint in `file`, durably and all or nothing. Resolves with the file's size in bytes. */
+export function writeCheckpoint(
   file: string,
   facts: CheckpointFacts,
   chunks: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   ciphers: StateCiphers | null = null,
-  temporary: string = `${file}${TEMPORARY_SUFFIX}`,
 ): Promise<number> {
-  const directory = dirname(file);
-  await makeDirectory(directory);
-  const handle = await open(temporary, "w");
-  const writtenBytes = await orWithout(temporary, async () => {
-    try {
-      const writer = new ChunkWriter(handle, ciphers?.create() ?? null);
-      await writer.writeFacts(facts);
-      for await (const chunk of chunks instanceof Uint8Array ? [chunks] : chunks) await writer.writeState(chunk);
-      const bytes = await writer.end();
-      await handle.sync();
-      return bytes;
-    } finally {
-      await handle.close();
-    }
+  return putFile(file, async (handle) => {
+    const writer = new ChunkWriter(handle, ciphers?.create() ?? null);
+    await writer.writeFacts(facts);
+    for await (const chunk of chunks instanceof Uint8Array ? [chunks] : chunks) await writer.writeState(chunk);
+    return writer.end();
   });
-  await rename(temporary, file);
-  await syncDirectory(directory);
-  return writtenBytes;
-}
-
-/** Does what writes a file; when that fails, the file is removed: on a disk that is full it would take the space that the log needs. */
-export async function orWithout<Result>(file: string, write: () => Promise<Result>): Promise<Result> {
-  try {
-    return await write();
-  } catch (error) {
-    await rm(file, { force: true }).catch(() => {}); // why it could not be written is what counts
-    throw error;
-  }
-}
-
-/** Syncs a directory, so that what was created, renamed or removed in it stays so. */
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Makes a directory and what is missing above it, durably. */
-export async function makeDirectory(directory: string): Promise<void> {
-  const topmostMade = await mkdir(directory, { recursive: true });
-  if (topmostMade === undefined) return;
-  for (let made = directory; made.length >= topmostMade.length; made = dirname(made))
-    await syncDirectory(dirname(made));
 }
 
 /**
@@ -143,7 +92,6 @@ export async function reencryptCheckpoint(file: string, ciphers: StateCiphers): 
   } catch (error) {
     if (reader.fault === null) throw error;
     await rm(file, { force: true });
-    await rm(`${file}${TEMPORARY_SUFFIX}`, { force: true });
     await syncDirectory(dirname(file));
     return false;
   } finally {

@@ -3,17 +3,16 @@
 import { randomUUID } from "node:crypto";
 import { rename } from "node:fs/promises";
 import { dirname } from "node:path";
-import { StoreError } from "../errors.js";
+import { isStoreError, StoreError } from "../errors.js";
 import type { StateCiphers } from "../events/index.js";
 import type { CheckpointDirectory } from "./checkpoint-directory.js";
-import { syncDirectory, writeCheckpoint } from "./checkpoint-file.js";
+import { writeCheckpoint } from "./checkpoint-file.js";
 import { isOnDisk, mayFollow, type PartChain, partOf } from "./checkpoint-parts.js";
 import type { FeedEvent } from "./event-feed.js";
+import type { ProjectionReport } from "./runner-options.js";
 import type { StatePieces } from "./state-pieces.js";
+import { syncDirectory } from "./temporary-file.js";
 import type { Track } from "./track.js";
-
-/** Processes that save the same projection at the same moment are few. */
-const SAVE_TRIES_MAX = 5;
 
 interface KeeperParts<State, Event extends FeedEvent> {
   readonly directory: CheckpointDirectory;
@@ -138,9 +137,22 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
     return this.#saving;
   }
 
+  /** For a checkpoint that no caller waits for: its failure is reported and returned, and the next one is tried when it is due. */
+  async saveUnasked(report: (report: ProjectionReport) => void): Promise<StoreError | null> {
+    try {
+      await this.save();
+      return null;
+    } catch (error) {
+      if (!isStoreError(error, "ERR_PROJECTION_CHECKPOINT")) throw error;
+      report({ kind: "checkpoint-failed", error });
+      return error;
+    }
+  }
+
   async #write(): Promise<number> {
-    const { directory, track } = this.#parts;
+    const { directory, track, storeId, ciphers } = this.#parts;
     const { projection } = track;
+    const { pieces } = projection;
     await this.#parts.beforeSave?.();
     const { lsn } = track;
     this.#triedLsn = lsn;
@@ -149,7 +161,8 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
       const isUnsaved = lsn !== this.#savedLsn || (lsn === 0 && this.#promoteTo !== null);
       if (isUnsaved || this.#isDirty) {
         this.#isDirty = true;
-        await this.#writeState();
+        if (pieces !== undefined) await this.#writePieces(pieces);
+        else await writeCheckpoint(this.#file, track.facts(storeId), projection.encode(track.state), ciphers);
         this.#savedLsn = lsn;
         this.#isDirty = false;
       }
@@ -162,7 +175,7 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
         this.#promoteTo = null;
         this.#chain = null;
         this.#isDirty = false;
-        await projection.pieces?.afterSave?.(track.state);
+        await pieces?.afterSave?.(track.state);
       }
       // Last, so that a crash before leaves them, and this version can be rolled back until its own is durable.
       if (this.#othersObsolete) {
@@ -174,23 +187,6 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
       const reason = cause instanceof Error ? cause.message : String(cause);
       const message = `the checkpoint of projection "${projection.name}" at LSN ${lsn} could not be written: ${reason}`;
       throw new StoreError("ERR_PROJECTION_CHECKPOINT", message, { projection: projection.name, lsn }, { cause });
-    }
-  }
-
-  /** Once more when another process, which saves the same projection, has taken the temporary file for its own, or for a leftover. */
-  async #writeState(): Promise<void> {
-    const { track, storeId, ciphers } = this.#parts;
-    const { projection } = track;
-    const { pieces } = projection;
-    for (let tries = 1; ; tries++) {
-      try {
-        if (pieces !== undefined) await this.#writePieces(pieces);
-        else await writeCheckpoint(this.#file, track.facts(storeId), projection.encode(track.state), ciphers);
-        return;
-      } catch (error) {
-        const { code, syscall } = error as NodeJS.ErrnoException;
-        if (code !== "ENOENT" || syscall !== "rename" || tries === SAVE_TRIES_MAX) throw error;
-      }
     }
   }
 

@@ -78,7 +78,7 @@ async function writeReady<State, Event extends RecordedEvent>(
 ): Promise<number> {
   const { feed, directory, projection, key, onError, report } = parts;
   const { version } = projection;
-  await directory.removeRebuildTemporaryFiles();
+  await directory.removeTemporaryFiles();
   for (;;) {
     await reader.refresh();
     // One that waits to be gone over to is newer than the checkpoint.

@@ -30,12 +30,12 @@ export async function dropCheckpoints(
   const forgotten = new Set(keyIds);
   for (const name of await projectionNames(storeDirectory)) {
     const directory = new CheckpointDirectory(storeDirectory, name);
-    await directory.removeAllTemporaryFiles();
+    await directory.removeTemporaryFiles();
     const doomed: string[] = [];
     for (const file of await directory.all()) if (!(await isFree(file, forgotten, ciphers))) doomed.push(file);
     await directory.remove(doomed);
     const snapshots = new SnapshotDirectory(storeDirectory, name);
-    await snapshots.removeTemporaryFiles(true);
+    await snapshots.removeTemporaryFiles();
     for (const file of await snapshots.all())
       if (!(await isFree(file, forgotten, ciphers))) await snapshots.remove([file]);
   }

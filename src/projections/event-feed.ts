@@ -45,4 +45,6 @@ export interface EventFeed<Event extends FeedEvent = RecordedEvent> {
   ): AsyncIterable<Event>;
   /** Calls the listener after the watermark moved; the returned function ends that. */
   onAdvance(listener: (watermark: number) => void): () => void;
+  /** Why nothing will come any more, as behind damage of a log that others write; the listeners of `onAdvance` are called for it too. */
+  readonly failure?: Error | null;
 }

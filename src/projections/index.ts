@@ -110,5 +110,7 @@ export type { Sink, SinkOptions, SinkReport } from "./sink.js";
 export type { SinkRunner, SinkStatus } from "./sink-runner.js";
 export { startProjection } from "./start-projection.js";
 export type { StateCodec } from "./state-codec.js";
-export { type BufferedAppendOptions, Store, type StoreCheckpoint, type StoreOptions } from "./store.js";
+export { Store, type StoreOptions } from "./store.js";
+export type { BufferedAppendOptions } from "./store-events.js";
+export type { StoreCheckpoint } from "./store-maintenance.js";
 export { StoreReader } from "./store-reader.js";

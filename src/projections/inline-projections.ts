@@ -51,8 +51,12 @@ export class InlineProjections {
     this.#projections.add(projection);
   }
 
-  /** Answers what the append does, when every projection reflects it. */
-  async behind<Result extends Answer | readonly Answer[]>(appending: Promise<Result>): Promise<Result> {
+  /** Answers what the append does, when every projection reflects it. Where there is none, an append costs nothing more. */
+  behind<Result extends Answer | readonly Answer[]>(appending: Promise<Result>): Promise<Result> {
+    return this.isEmpty ? appending : this.#waitBehind(appending);
+  }
+
+  async #waitBehind<Result extends Answer | readonly Answer[]>(appending: Promise<Result>): Promise<Result> {
     const result = await appending;
     const answers: readonly Answer[] = Array.isArray(result) ? result : [result as Answer];
     const lsn = Math.max(0, ...answers.map((answer) => ("lsn" in answer ? answer.lsn : 0)));

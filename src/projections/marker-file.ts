@@ -1,25 +1,12 @@
 /** Small files beside the states of a projection: written whole and durably, or not at all. */
 
-import { open, readFile, rename, rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { makeDirectory, orWithout, syncDirectory, TEMPORARY_SUFFIX } from "./checkpoint-file.js";
+import { putFile, syncDirectory } from "./temporary-file.js";
 
 /** Writes the file, durably. */
 export async function writeMarker(directory: string, name: string, text: string): Promise<void> {
-  await makeDirectory(directory);
-  const path = join(directory, name);
-  const temporary = `${path}${TEMPORARY_SUFFIX}`;
-  await orWithout(temporary, async () => {
-    const handle = await open(temporary, "w");
-    try {
-      await handle.writeFile(Buffer.from(text));
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  });
-  await rename(temporary, path);
-  await syncDirectory(directory);
+  await putFile(join(directory, name), (handle) => handle.writeFile(Buffer.from(text)));
 }
 
 /** Removes the file, durably; one that is not there is no error. */

@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { StoreError } from "../errors.js";
 import { FileLock } from "../events/index.js";
 import type { CheckpointDirectory } from "./checkpoint-directory.js";
-import { makeDirectory } from "./checkpoint-file.js";
+import { makeDirectory } from "./temporary-file.js";
 
 export const REBUILD_LOCK = "rebuild.lock";
 

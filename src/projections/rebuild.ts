@@ -7,7 +7,7 @@
  */
 
 import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
-import { isStoreError, StoreError } from "../errors.js";
+import { StoreError } from "../errors.js";
 import type { FileLock } from "../events/index.js";
 import type { CheckpointDirectory } from "./checkpoint-directory.js";
 import { readCheckpoint } from "./checkpoint-file.js";
@@ -81,7 +81,7 @@ export class Rebuild<State, Event extends FeedEvent> {
   ): Promise<Rebuild<State, Event>> {
     const { directory, projection, fresh } = parts;
     return Rebuild.#locked(parts, async (lock) => {
-      await directory.removeRebuildTemporaryFiles();
+      await directory.removeTemporaryFiles();
       const file = directory.rebuildOf(projection.version);
       if (fresh) await directory.remove([file]);
       const found = fresh ? null : await readState(parts, file);
@@ -162,7 +162,7 @@ export class Rebuild<State, Event extends FeedEvent> {
         if (track.mustStartOver) return this.startOver();
         this.#meter.tellDue(() => this.progress);
       }
-      if (keeper.due) await this.#saveUnasked();
+      if (keeper.due) await keeper.saveUnasked(this.#parts.report);
       if (events.length < batch.length) break;
     }
     signal.throwIfAborted();
@@ -189,15 +189,6 @@ export class Rebuild<State, Event extends FeedEvent> {
     }
   }
 
-  async #saveUnasked(): Promise<void> {
-    try {
-      await this.keeper.save();
-    } catch (error) {
-      if (!isStoreError(error, "ERR_PROJECTION_CHECKPOINT")) throw error;
-      this.#parts.report({ kind: "checkpoint-failed", error });
-    }
-  }
-
   /**
    * After what `approach` threw: keeps what there is when the rebuild was only interrupted, and removes it when it was cancelled or `apply` threw.
    * Frees the lock, and never throws.
@@ -206,7 +197,7 @@ export class Rebuild<State, Event extends FeedEvent> {
     try {
       while (this.keeper.saving !== null) await Promise.allSettled([this.keeper.saving]);
       if (how === "given-up") await this.keeper.discardOwn();
-      else await this.#saveUnasked();
+      else await this.keeper.saveUnasked(this.#parts.report);
     } catch (cause) {
       const { name } = this.#parts.projection;
       const error = new StoreError(

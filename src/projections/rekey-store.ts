@@ -102,9 +102,9 @@ async function checkpointsIn(directory: string): Promise<string[]> {
   const files: string[] = [];
   for (const name of await projectionNames(directory)) {
     const checkpoints = new CheckpointDirectory(directory, name);
-    await checkpoints.removeAllTemporaryFiles();
+    await checkpoints.removeTemporaryFiles();
     const snapshots = new SnapshotDirectory(directory, name);
-    await snapshots.removeTemporaryFiles(true);
+    await snapshots.removeTemporaryFiles();
     files.push(...(await checkpoints.all()), ...(await snapshots.all()));
   }
   return files;

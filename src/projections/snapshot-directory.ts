@@ -4,13 +4,11 @@
  */
 
 import { createHash } from "node:crypto";
-import { readdir, rm, stat } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { syncDirectory, TEMPORARY_SUFFIX } from "./checkpoint-file.js";
+import { isTemporary, removeAbandoned, syncDirectory } from "./temporary-file.js";
 
 const SUFFIX = ".checkpoint";
-/** No write takes so long: whoever began it is gone. */
-const ABANDONED_MS = 3_600_000;
 
 export class SnapshotDirectory {
   readonly #path: string;
@@ -29,13 +27,10 @@ export class SnapshotDirectory {
     return (await this.#files()).filter((file) => file.endsWith(SUFFIX));
   }
 
-  /** Removes what crashes left between writing and renaming; with `isAnyAge`, also what somebody may be writing: it fails for them then. */
-  async removeTemporaryFiles(isAnyAge: boolean): Promise<void> {
-    for (const file of await this.#files()) {
-      if (!file.endsWith(TEMPORARY_SUFFIX)) continue;
-      const isAbandoned = isAnyAge || Date.now() - (await modifiedMs(file)) > ABANDONED_MS;
-      if (isAbandoned) await this.remove([file]);
-    }
+  /** Removes, durably, what somebody was making who died before it had its name; not what is being made. */
+  async removeTemporaryFiles(): Promise<void> {
+    const removed = await removeAbandoned((await this.#files()).filter(isTemporary));
+    for (const folder of new Set(removed.map(dirname))) await syncDirectory(folder);
   }
 
   /** Durably. */
@@ -60,14 +55,5 @@ async function namesIn(path: string): Promise<string[]> {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ENOTDIR") return [];
     throw error;
-  }
-}
-
-/** Infinity: another has removed it. */
-async function modifiedMs(file: string): Promise<number> {
-  try {
-    return (await stat(file)).mtimeMs;
-  } catch {
-    return Number.POSITIVE_INFINITY;
   }
 }

@@ -154,7 +154,10 @@ export class StoreReader<Events extends EventMap = EventMap> {
     return readAllPage((more) => this.readAll(more), options);
   }
 
-  /** All events after an LSN, then every new one that writers have had acknowledged: without anybody calling `refresh`. */
+  /**
+   * All events after an LSN, then every new one that writers have had acknowledged: without anybody calling `refresh`. Behind damage, once two
+   * looks a tenth of a second apart have found it in the same place, it throws what `refresh` would: `ERR_WAL_CORRUPT` with path, offset and LSNs.
+   */
   subscribe(options?: SubscribeOptions): AsyncIterableIterator<RecordedEvent<Events>> {
     return this.#events.subscribe(options) as AsyncIterableIterator<unknown> as AsyncIterableIterator<
       RecordedEvent<Events>
@@ -171,7 +174,7 @@ export class StoreReader<Events extends EventMap = EventMap> {
     >;
   }
 
-  /** The bi-temporal graph as of the watermark. It follows the writers, and saves nothing. */
+  /** The bi-temporal graph as of the watermark. It follows the writers, and saves nothing. On a damaged log it fails, and says so to who waits. */
   async graph(): Promise<Graph> {
     this.#graph ??= startGraph(this.#events, null);
     return (await this.#graph).graph;

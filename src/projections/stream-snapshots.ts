@@ -7,21 +7,14 @@
  * Its last event is read with those after it: the log must still have it at the same LSN and time.
  *
  * Written behind the caller's back, whose state may change as soon as it has it: the bytes are made before. At most SNAPSHOT_WRITES_MAX are
- * being written; one that would be more is left out, and comes with a later fold. Several writers may write one stream's snapshot: each has a
- * temporary file of its own, and whichever is renamed last is as good as the other.
+ * being written; one that would be more is left out, and comes with a later fold. Several writers may write one stream's snapshot: whichever
+ * has its name last is as good as the other.
  */
 
-import { randomBytes } from "node:crypto";
 import { StoreError } from "../errors.js";
 import type { StateCiphers, StreamStanding } from "../events/index.js";
 import type { CheckedSnapshotPolicy } from "./aggregate.js";
-import {
-  type Refusal,
-  type RefusalReason,
-  readCheckpoint,
-  TEMPORARY_SUFFIX,
-  writeCheckpoint,
-} from "./checkpoint-file.js";
+import { type Refusal, type RefusalReason, readCheckpoint, writeCheckpoint } from "./checkpoint-file.js";
 import type { CheckpointFacts, FirstEvent, SnapshotFacts, Witness } from "./checkpoint-format.js";
 import { SnapshotDirectory } from "./snapshot-directory.js";
 import { type SubjectTrace, traces } from "./subject-traces.js";
@@ -65,8 +58,6 @@ export class StreamSnapshots {
   readonly #place: SnapshotPlace;
   readonly #writes = new Map<string, Promise<void>>();
   readonly #sweptNames = new Set<string>();
-  /** Of this opener alone; made when it first writes. */
-  #temporarySuffix: string | null = null;
 
   constructor(place: SnapshotPlace) {
     this.#place = place;
@@ -161,10 +152,9 @@ export class StreamSnapshots {
   async #write(directory: SnapshotDirectory, file: string, facts: CheckpointFacts, bytes: Uint8Array): Promise<void> {
     if (!this.#sweptNames.has(facts.name)) {
       this.#sweptNames.add(facts.name);
-      await directory.removeTemporaryFiles(false);
+      await directory.removeTemporaryFiles();
     }
-    this.#temporarySuffix ??= `.${randomBytes(8).toString("hex")}${TEMPORARY_SUFFIX}`;
-    await writeCheckpoint(file, facts, bytes, this.#place.stateCiphers, `${file}${this.#temporarySuffix}`);
+    await writeCheckpoint(file, facts, bytes, this.#place.stateCiphers);
     // The key goes before the files are looked through for it. So either they find this one, or it is known here by now.
     if (traces(facts.subjectKeys ?? [], (id) => this.#place.isForgotten(id))) await directory.remove([file]);
   }

@@ -24,7 +24,7 @@ import type { KeyOf } from "./record-key.js";
 import type { SealedLog } from "./sealed/sealed-log.js";
 import { openSealedTier } from "./sealed-tier.js";
 import { listCores } from "./segment-name.js";
-import { type TakeoverReport, takeOver } from "./takeover.js";
+import { type TakeoverPlace, type TakeoverReport, takeOver } from "./takeover.js";
 
 export interface AttachPlace {
   readonly directory: string;
@@ -173,22 +173,44 @@ async function beside(place: AttachPlace, free: OwnerLock[], heldCores: readonly
       const message = `the store in ${directory} has ${heldCores.length} writers already`;
       throw new StoreError("ERR_STORE_WRITERS", message, { directory, writers: heldCores.length });
     }
+    const takeovers = await takeOverDead({ ...place, storeId, control }, free, heldCores);
     let core = 0;
-    while (heldCores.includes(core)) core++;
+    // Also past the dead that could not be taken over yet.
+    while (core < control.slotCount && (heldCores.includes(core) || control.isLive(core))) core++;
+    if (core >= control.slotCount) {
+      const message = `every slot of the store in ${directory} is taken, by writers or by what the dead have left`;
+      throw new StoreError("ERR_STORE_BUSY", message, { directory });
+    }
     const owner = lockOf(directory, core, free);
     const me = { slot: core, generation: control.generationOf(core) + 1 };
     const heads = HeadTable.attach(directory, me, veilOf(place));
-    const dead = Array.from({ length: control.attachedCount }, (_, slot) => slot).filter(
-      (slot) => control.isLive(slot) && !heldCores.includes(slot),
-    );
-    for (const slot of dead) lockOf(directory, slot, free); // held until this ends: nobody else takes it over
-    const takeovers = dead.length === 0 ? [] : await takeOver({ ...place, storeId, control, heads }, dead);
-    if (control.isLive(core)) throw new StoreError("ERR_STORE_BUSY", `core ${core} could not be taken over`, { core });
     const generation = control.attach(core, process.pid);
     return { storeId, manifest, control, heads, owner, generation, recovered: null, takeovers, sealed };
   } catch (error) {
     control.close();
     await sealed?.close();
     throw error;
+  }
+}
+
+/** Their owner locks are kept in `free` until this opening ends: nobody else takes them over. */
+async function takeOverDead(
+  place: AttachPlace & Pick<TakeoverPlace, "storeId" | "control">,
+  free: OwnerLock[],
+  heldCores: readonly number[],
+): Promise<readonly TakeoverReport[]> {
+  const { control, directory } = place;
+  const dead = Array.from({ length: control.attachedCount }, (_, slot) => slot).filter(
+    (slot) => control.isLive(slot) && !heldCores.includes(slot),
+  );
+  const [first] = dead;
+  if (first === undefined) return [];
+  for (const slot of dead) lockOf(directory, slot, free);
+  // As the first of the dead: what that one has locked in the table is broken before the others' is asked for.
+  const heads = HeadTable.attach(directory, { slot: first, generation: control.generationOf(first) }, veilOf(place));
+  try {
+    return await takeOver({ ...place, heads }, dead);
+  } finally {
+    heads.close();
   }
 }

@@ -137,7 +137,7 @@ export class Company {
         this.#waitedSinceMs.set(keyOfBatch(core, generation, epoch), sinceMs);
         resolve();
       } else {
-        const message = `core ${core} is alive and has not committed a batch for ${busyWaitMs} ms`;
+        const message = `a batch of core ${core} has not been committed for ${busyWaitMs} ms`;
         reject(new StoreError("ERR_WAL_BUSY", message, { core, waitMs: busyWaitMs }));
       }
     }

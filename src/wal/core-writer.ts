@@ -2,9 +2,9 @@
  * One core's writer: gathers records into batches, writes each batch as one frame, and tells the tickets when W has passed them.
  *
  * Group commit without a timer: an open batch is sealed at the end of the event-loop turn when fewer than `WRITES_IN_FLIGHT_MAX` writes
- * are in flight, else when one of them ends; meanwhile appends gather in it. A full batch is sealed at once.
+ * are in flight, else when one of them ends (`seal-schedule.ts`); meanwhile appends gather in it. A full batch is sealed at once.
  *
- * - LSNs are taken when a batch is sealed, with its buffer and its place on disk in hand, so that none is ever left unused.
+ * - LSNs are taken when a batch is sealed (`sealing-queue.ts`).
  * - Tickets are told in LSN order, only after every frame before theirs is durable.
  * - After a failed or impossible write nothing is written any more (status `failed`): what was in flight has an unknown outcome.
  *   When no segment can be had for lack of space, batches without LSNs are refused, and the writer goes on as soon as there is space.
@@ -18,17 +18,12 @@ import { BatchBuffers } from "./batch-buffers.js";
 import { BatchesInFlight } from "./batches-in-flight.js";
 import type { Clock } from "./clock.js";
 import type { ControlFile } from "./control-file.js";
-import {
-  FRAME_HEADER_BYTES,
-  type FrameKind,
-  frameBytes,
-  lastRecordCrc,
-  PREAMBLE_BYTES,
-  RECORD_HEADER_BYTES,
-} from "./format.js";
+import { FRAME_HEADER_BYTES, frameBytes, lastRecordCrc, PREAMBLE_BYTES, RECORD_HEADER_BYTES } from "./format.js";
 import { FrameSealer } from "./frame-sealer.js";
 import type { WriterCondition } from "./health.js";
 import { IdleTimer } from "./idle-timer.js";
+import { SealSchedule } from "./seal-schedule.js";
+import { SealingQueue } from "./sealing-queue.js";
 import { type SegmentOwner, SegmentPipeline } from "./segment-pipeline.js";
 import {
   failedEarlier,
@@ -40,7 +35,7 @@ import {
   poisoned,
   writeFailed,
 } from "./write-failure.js";
-import type { SealDemand, WriterCallbacks, WriterStats } from "./writer-contract.js";
+import type { SealDemand, WriterCallbacks, WriterStats, WriterStatus } from "./writer-contract.js";
 
 /** More writes at once split the callers into smaller batches without reaching more of the device (measured). */
 const WRITES_IN_FLIGHT_MAX = 2;
@@ -64,22 +59,18 @@ export class CoreWriter {
   readonly #callbacks: WriterCallbacks;
   readonly #pipeline: SegmentPipeline;
   readonly #buffers = new BatchBuffers(BATCH_BYTES, BATCH_COUNT_MAX);
-  readonly #flushIntervalMs: number;
-  #status: "open" | "closing" | "closed" | "failed" = "open";
+  #status: WriterStatus = "open";
   #failure: StoreError | null = null;
   #lackOfSpace: StoreError | null = null;
   #open: Batch | null = null;
-  /** Closed for records, without a place on disk yet; bounded by the pool. */
-  readonly #full: Batch[] = [];
+  /** Closed for records. */
+  readonly #full: SealingQueue;
   readonly #inFlight = new BatchesInFlight();
   #roomWaiters: (() => void)[] = [];
   #drainWaiters: (() => void)[] = [];
-  #turnScheduled = false;
-  #sealOnCompletion = false;
-  #flushTimer: NodeJS.Timeout | null = null;
+  readonly #schedule: SealSchedule;
   readonly #idleTimer = new IdleTimer(ATTEST_AFTER_MS, () => this.#attest());
   #nextEpoch = 1;
-  #placingTimer: NodeJS.Immediate | null = null;
   /** W as this writer knows it. */
   #watermark: number;
 
@@ -94,9 +85,13 @@ export class CoreWriter {
     this.#io = io;
     this.#owner = owner;
     this.#control = control;
-    this.#flushIntervalMs = options.flushIntervalMs;
     this.#callbacks = callbacks;
     this.#watermark = control.lanes.advanceWatermark();
+    this.#schedule = new SealSchedule(
+      options.flushIntervalMs,
+      () => this.#turnEnded(),
+      () => this.flush(),
+    );
     this.#sealer = new FrameSealer(io, owner, control, options.clock, this.#watermark);
     this.#frameBytesMax = owner.segmentBytes - PREAMBLE_BYTES;
     // Half a segment, as documented: the rest is room for the record headers, and for what lies in the segment already.
@@ -104,6 +99,15 @@ export class CoreWriter {
     this.#pipeline = new SegmentPipeline(io, owner, firstSegment, this.#lsnBound, (error) =>
       this.#segmentsChanged(error),
     );
+    this.#full = new SealingQueue({
+      writer: this,
+      control,
+      pipeline: this.#pipeline,
+      sealer: this.#sealer,
+      inFlight: this.#inFlight,
+      callbacks,
+      onNoLsnLeft: () => this.#refuseUnsealed(noLsnLeft()),
+    });
   }
 
   start(): Promise<void> {
@@ -123,7 +127,7 @@ export class CoreWriter {
 
   /** Whether somebody else must act before this writer can go on: others hold W back, or the LSN lock. */
   get waitsForOthers(): boolean {
-    return this.#inFlight.isBlocked || this.#placingTimer !== null;
+    return this.#inFlight.isBlocked || this.#full.waitsForLock;
   }
 
   /** The next batch takes no LSN below this one. */
@@ -136,7 +140,7 @@ export class CoreWriter {
     return this.#inFlight.counts.durableEpoch;
   }
 
-  get status(): "open" | "closing" | "closed" | "failed" {
+  get status(): WriterStatus {
     return this.#status;
   }
 
@@ -202,12 +206,9 @@ export class CoreWriter {
       // The device would be idle until the turn ends: let it write these while the others are encoded.
       this.#closeOpenBatch();
     } else if (demand === "turn") {
-      if (!this.#turnScheduled) {
-        this.#turnScheduled = true;
-        setImmediate(this.#turnEnded);
-      }
+      this.#schedule.atTurnEnd();
     } else {
-      this.#flushTimer ??= setTimeout(this.#flushDue, this.#flushIntervalMs);
+      this.#schedule.withinInterval();
     }
   }
 
@@ -226,7 +227,7 @@ export class CoreWriter {
     this.flush();
     const lastEpoch = this.#nextEpoch - 1;
     for (;;) {
-      const oldest = this.#inFlight.oldest ?? this.#full[0];
+      const oldest = this.#inFlight.oldest ?? this.#full.oldest;
       if (oldest === undefined || oldest.epoch > lastEpoch) return;
       await new Promise<void>((resolve) => this.#drainWaiters.push(resolve));
     }
@@ -245,76 +246,25 @@ export class CoreWriter {
     // The body is the one that was just checked; its last record's CRC is in front of the last record.
     batch.bodyCrc = lastRecordCrc(body);
     batch.tickets.push(ticket);
-    this.#full.push(batch);
-    this.#placeFull();
+    this.#full.add(batch);
   }
 
-  readonly #turnEnded = (): void => {
-    this.#turnScheduled = false;
+  #turnEnded(): void {
     if (this.#open === null || this.#open.recordCount === 0) return;
     if (this.#inFlight.length < WRITES_IN_FLIGHT_MAX) this.#closeOpenBatch();
-    else this.#sealOnCompletion = true;
-  };
-
-  readonly #flushDue = (): void => {
-    this.#flushTimer = null;
-    this.flush();
-  };
+    else this.#schedule.onCompletion();
+  }
 
   #closeOpenBatch(): void {
     const batch = this.#open;
     assert(batch !== null, "a batch is open");
     this.#open = null;
-    this.#full.push(batch);
-    this.#placeFull();
+    this.#full.add(batch);
   }
 
   #dropEmptyBatch(batch: Batch): void {
     this.#open = null;
     this.#buffers.release(batch.buffer);
-  }
-
-  /** Seals batches in order for as long as there is a place for them. */
-  #placeFull(): void {
-    while (this.#full.length > 0 && this.#status !== "failed") {
-      const batch = this.#full[0] as Batch;
-      if (this.#inFlight.isAttesting || (batch.segment === null && !this.#place(batch))) return;
-      if (!this.#seal(batch, batch.recordCount === 0 ? "ATTEST" : "DATA")) {
-        // Somebody who holds the LSN lock was interrupted, or is dead and will be taken over.
-        this.#placingTimer ??= setImmediate(this.#placeAgain);
-        this.#callbacks.onBlocked();
-        return;
-      }
-      this.#full.shift();
-    }
-  }
-
-  readonly #placeAgain = (): void => {
-    this.#placingTimer = null;
-    this.#placeFull();
-  };
-
-  #place(batch: Batch): boolean {
-    const lsnBound = this.#lsnBound;
-    if (lsnBound > Number.MAX_SAFE_INTEGER - batch.recordCount) {
-      this.#refuseUnsealed(noLsnLeft());
-      return false;
-    }
-    const byteLength = frameBytes(batch.used - FRAME_HEADER_BYTES);
-    const placement = this.#pipeline.place(byteLength, lsnBound);
-    if (placement === null) return false;
-    batch.segment = placement.segment;
-    batch.fileOffset = placement.fileOffset;
-    batch.byteLength = byteLength;
-    return true;
-  }
-
-  /** False when the LSN lock was not to be had; then it is tried again. */
-  #seal(batch: Batch, kind: FrameKind): boolean {
-    if (!this.#sealer.seal(batch, kind, this.#watermark)) return false;
-    this.#inFlight.add(batch);
-    this.#callbacks.onSealed();
-    return true;
   }
 
   /** The write of a batch has ended. */
@@ -333,7 +283,7 @@ export class CoreWriter {
     if (batch.segment !== null) this.#pipeline.finished(batch.segment);
     if (outcome === "durable") {
       this.progress();
-      if (batch.recordCount === 0) this.#placeFull();
+      if (batch.recordCount === 0) this.#full.proceed();
     } else this.fail(writeFailed(batch, result, missingBytes));
   };
 
@@ -364,13 +314,7 @@ export class CoreWriter {
       this.#control.setCounts(this.#owner.core, this.#inFlight.counts);
       this.#idleTimer.touch();
     }
-    if (this.#sealOnCompletion) {
-      this.#sealOnCompletion = false;
-      if (!this.#turnScheduled) {
-        this.#turnScheduled = true;
-        setImmediate(this.#turnEnded); // after those just told had their turn to append
-      }
-    }
+    this.#schedule.completed();
     if (hasAdvanced) this.#callbacks.onAdvance(watermark);
     if (acknowledged > 0) this.#wake();
     if (this.#inFlight.isBlocked) this.#callbacks.onBlocked();
@@ -393,8 +337,7 @@ export class CoreWriter {
     if (this.#open !== null) this.#dropEmptyBatch(this.#open);
     const buffer = this.#buffers.take(0);
     assert(buffer !== null, "an idle writer has buffers");
-    this.#full.push(new Batch(buffer, this.#nextEpoch++, this.#written));
-    this.#placeFull();
+    this.#full.add(new Batch(buffer, this.#nextEpoch++, this.#written));
     return true;
   }
 
@@ -402,7 +345,7 @@ export class CoreWriter {
     if (this.#status === "failed" || this.#status === "closed") return;
     if (error === null) {
       this.#lackOfSpace = null;
-      this.#placeFull();
+      this.#full.proceed();
       this.#wake();
       return;
     }
@@ -418,9 +361,7 @@ export class CoreWriter {
 
   /** Fails every batch that has no LSNs yet, the newest first, so that owners can take back what they built upon it. */
   #refuseUnsealed(error: StoreError): void {
-    // One that has its place and waits for the LSN lock only keeps it: a hole would be the end of the file for whoever reads it.
-    const isKept = this.#status !== "failed" && (this.#full[0]?.lane ?? -1) >= 0;
-    const unsealed = this.#full.splice(isKept ? 1 : 0);
+    const unsealed = this.#full.takeRefused();
     if (this.#open !== null) unsealed.push(this.#open);
     this.#open = null;
     for (const batch of unsealed.reverse()) {
@@ -449,11 +390,9 @@ export class CoreWriter {
   }
 
   #stopTimers(): void {
-    if (this.#flushTimer !== null) clearTimeout(this.#flushTimer);
-    this.#flushTimer = null;
+    this.#schedule.stop();
     this.#idleTimer.stop();
-    if (this.#placingTimer !== null) clearImmediate(this.#placingTimer);
-    this.#placingTimer = null;
+    this.#full.stop();
   }
 
   /** Writes what is open, then a seal, and closes the files. False when the log had failed: then they stay as they are. */
@@ -488,20 +427,17 @@ export class CoreWriter {
     const buffer = this.#buffers.take(0);
     assert(buffer !== null, "after draining there are buffers");
     const batch = new Batch(buffer, this.#nextEpoch++, this.#written);
-    let placement = this.#pipeline.place(BLOCK_BYTES, this.#lsnBound);
-    while (placement === null && this.#status === "closing") {
+    let hasPlace = this.#full.place(batch, BLOCK_BYTES);
+    while (!hasPlace && this.#status === "closing") {
       await this.whenRoom();
       if (this.#lackOfSpace !== null) break; // the manifest will say what the seal would have said
-      placement = this.#pipeline.place(BLOCK_BYTES, this.#lsnBound);
+      hasPlace = this.#full.place(batch, BLOCK_BYTES);
     }
-    if (placement === null) {
+    if (!hasPlace) {
       this.#buffers.release(buffer);
       return false;
     }
-    batch.segment = placement.segment;
-    batch.fileOffset = placement.fileOffset;
-    batch.byteLength = BLOCK_BYTES;
-    this.#seal(batch, "SEAL");
+    this.#full.seal(batch, "SEAL");
     await this.drain();
     return this.#status === "closing";
   }

@@ -50,16 +50,22 @@ export interface HeadOwner {
   readonly generation: number;
 }
 
+/** A version that was kept, in a batch of the dead writer that W has not passed yet: it can still be lost, and stays tentative. */
+export interface KeptTentative {
+  readonly version: number;
+  readonly epoch: number;
+}
+
 /**
  * The stream's committed version once its dead writer is gone: the highest that was kept, `committedVersion` when nothing above it was. It can be asked for the
- * same entry again when the survivor dies too, with the answer as the committed version.
+ * same entry again when the survivor dies too, or W has come further, with the answer as the committed or the tentative version.
  */
 export type SettleDecision = (
   name: Buffer,
   committedVersion: number,
   tentativeVersion: number,
   epoch: number,
-) => number;
+) => number | KeptTentative;
 
 export class HeadTable {
   readonly #directory: string;
@@ -288,7 +294,7 @@ export class HeadTable {
 
   /**
    * Ends what a dead writer had begun: breaks its locks, asks `decide` for each entry with a tentative version of it, stores the answer as
-   * the committed version, clears the tentative, and forgets what it waited for. Only under the attach lock, after its frames were
+   * the committed version, clears the tentative or leaves what is answered instead, and forgets what it waited for. Only under the attach lock, after its frames were
    * judged for good. Doing it again changes nothing.
    *
    * @returns The slots of other writers that hold entries of the dead one, which therefore are not settled yet; when there is one, call
@@ -369,13 +375,26 @@ export class HeadTable {
     return false;
   }
 
+  /** In the record that is not in use, as `setTentative` does: death in between leaves the one before. */
+  #replaceTentative(entry: number, { version, epoch }: KeptTentative): void {
+    const level = this.#levelOf(entry);
+    const word = level.wordOf(entry);
+    const after = (level.int32[word + TENTATIVE_WORD] as number) ^ IN_RECORD_B;
+    const record = recordOf(word, after);
+    level.float64[record] = version;
+    level.float64[record + 1] = epoch;
+    Atomics.store(level.int32, word + TENTATIVE_WORD, after);
+  }
+
   #settleLocked(level: HeadLevel, entry: number, dead: HeadOwner, decide: SettleDecision): void {
     try {
       if (isTentativeOf(level, entry, dead)) {
         const committed = this.committedVersion(entry);
         const kept = decide(level.nameOf(entry), committed, this.tentativeVersion(entry), this.tentativeEpoch(entry));
-        assert(Number.isSafeInteger(kept) && kept >= committed, "a committed version never falls");
-        this.setCommitted(entry, kept);
+        const version = typeof kept === "number" ? kept : kept.version;
+        assert(Number.isSafeInteger(version) && version >= committed, "a committed version never falls");
+        if (typeof kept === "number") this.setCommitted(entry, kept);
+        else this.#replaceTentative(entry, kept);
       }
       if (this.wantedBy(entry) === dead.slot) this.setWanted(entry, -1);
     } finally {

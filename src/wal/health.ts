@@ -1,6 +1,7 @@
 /** How a writer is doing, for whoever decides whether to send it more: a load balancer's probe, a queue's consumer. */
 
 import type { StoreError } from "../errors.js";
+import type { WriterStatus } from "./writer-contract.js";
 
 /** From this much of the batches' memory on, appends should come more slowly. */
 export const THROTTLE_FILL = 0.85;
@@ -34,7 +35,7 @@ export interface StoreHealth {
 
 /** What a writer knows of itself. */
 export interface WriterCondition {
-  readonly status: "open" | "closing" | "closed" | "failed";
+  readonly status: WriterStatus;
   readonly failure: StoreError | null;
   readonly lackOfSpace: StoreError | null;
   /** Above 1 with a batch that has memory of its own, because it fits no buffer. */

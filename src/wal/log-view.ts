@@ -26,6 +26,7 @@ import { LiveControl } from "./live-control.js";
 import type { LogFacts, ScanPosition } from "./log-facts.js";
 import { LogReader } from "./log-reader.js";
 import { scanLog } from "./log-scan.js";
+import { LogWatch } from "./log-watch.js";
 import type { LsnRange } from "./lsn-ranges.js";
 import { type Manifest, NO_MANIFEST, readManifest } from "./manifest.js";
 import { currentManifest } from "./manifest-change.js";
@@ -34,6 +35,7 @@ import type { LogFrame } from "./sealed/sealed-format.js";
 import { SealedLog } from "./sealed/sealed-log.js";
 import { sealedDirectory } from "./sealed/sealed-name.js";
 import { type CoreFiles, coreDirectory, listLog, segmentPath } from "./segment-name.js";
+import { SharedWork } from "./shared-work.js";
 import { manifestIn, newestManifestName, noStore } from "./store-directory.js";
 import { SubjectKeys } from "./subjects/subject-keys.js";
 import { TieredReader } from "./tiered-reader.js";
@@ -46,9 +48,6 @@ const SCAN_TRIES_MAX = 20;
 const SCAN_RETRY_MS = 20;
 /** Reading on until what others attest is there: a core that was read first can have been written since. */
 const PASSES_MAX = 4;
-
-/** With listeners and nobody who tells of news the files are looked at so often. */
-const LOOK_AGAIN_MS = 100;
 
 /** What a reader hears of the log. */
 export interface ViewListener {
@@ -68,7 +67,7 @@ export class LogView {
   readonly #opener: FrameOpener;
   readonly #listener: ViewListener;
   readonly #live: LiveControl;
-  #lookTimer: NodeJS.Timeout | null = null;
+  readonly #watch: LogWatch;
   readonly #index = new LogIndex();
   readonly #hot: LogReader;
   readonly #reader: TieredReader;
@@ -82,8 +81,7 @@ export class LogView {
   readonly #files = new FileStates();
   #seenManifest = "";
   #status: "open" | "closed" = "open";
-  #refreshing: Promise<boolean> | null = null;
-  #refreshingNext: Promise<boolean> | null = null;
+  readonly #looks = new SharedWork(() => coded(() => this.#refresh()));
 
   /**
    * Reads what is not sealed of the log once, and tells of it. `isMapped`: single sealed events are read through mapped files.
@@ -162,8 +160,14 @@ export class LogView {
     this.#listener = parts.listener;
     this.#delivery = new FrameDelivery(this.#index, parts.listener.onFrame);
     this.#live = new LiveControl(directory, parts.io, {
-      onNews: () => this.#hearNews(),
+      onNews: () => this.#watch.hearNews(),
       hasListeners: () => this.#listeners.size > 0,
+    });
+    this.#watch = new LogWatch({
+      look: () => this.refresh(),
+      hasListeners: () => this.#listeners.size > 0,
+      isTold: () => this.#live.isLive,
+      onFailure: () => this.#listeners.tell(this.#watermark),
     });
     this.#hot = new LogReader({
       ...parts,
@@ -297,18 +301,7 @@ export class LogView {
    * asks while the files are looked at is answered by another look, one for all who ask meanwhile.
    */
   refresh(): Promise<boolean> {
-    if (this.#refreshing === null) {
-      this.#refreshing = coded(() => this.#refresh()).finally(() => {
-        this.#refreshing = null;
-      });
-      return this.#refreshing;
-    }
-    const next = (): Promise<boolean> => {
-      this.#refreshingNext = null;
-      return this.refresh();
-    };
-    this.#refreshingNext ??= this.#refreshing.then(next, next);
-    return this.#refreshingNext;
+    return this.#looks.ask();
   }
 
   async #refresh(): Promise<boolean> {
@@ -447,40 +440,28 @@ export class LogView {
     return this.#live.cores();
   }
 
-  /** With a listener the view follows the writers by itself, and `refresh` needs not be called. */
+  /** With a listener the view follows the writers, and `refresh` needs not be called. When nothing will come any more `failure` says why. */
   onAdvance(listener: (watermark: number) => void): () => void {
+    const isFirst = this.#listeners.size === 0;
     const stop = this.#listeners.add(listener);
     this.#live.arm();
-    this.#lookLater();
+    if (isFirst) this.#watch.begin();
+    // Told before anybody listened: the next news may be long in coming.
+    if ((this.toldWatermark ?? 0) > this.#watermark) this.#watch.hearNews();
     return stop;
   }
 
-  #hearNews(): void {
-    if (this.#status === "closed") return;
-    // Who listens has no call that could fail: what is wrong the next one who asks is told.
-    void this.refresh().then(
-      () => this.#lookLater(),
-      () => this.#lookLater(),
-    );
-  }
-
-  /** While nobody tells of news: writers that come later make a control file of their own. */
-  #lookLater(): void {
-    if (this.#lookTimer !== null || this.#status === "closed" || this.#listeners.size === 0 || this.#live.isLive)
-      return;
-    this.#lookTimer = setTimeout(() => {
-      this.#lookTimer = null;
-      this.#hearNews();
-    }, LOOK_AGAIN_MS);
-    this.#lookTimer.unref();
+  /** What is wrong with the log that those who listen wait for; null: nothing that is known. */
+  get failure(): Error | null {
+    return this.#watch.failure;
   }
 
   async close(): Promise<void> {
     if (this.#status === "closed") return;
     this.#status = "closed";
     this.#live.stop();
-    if (this.#lookTimer !== null) clearTimeout(this.#lookTimer);
-    await this.#refreshing?.catch(() => {}); // its caller is told
+    this.#watch.close();
+    await this.#looks.settled(); // of what failed its caller is told
     this.#listeners.tell(this.#watermark);
     try {
       await this.#reader.close();

@@ -10,15 +10,33 @@ import { asStoreError } from "./write-failure.js";
 
 /** Makes the directory and those above it, durably, and returns its real path. */
 export async function makeDirectory(directory: string): Promise<string> {
-  const made: string[] = [];
   try {
-    makeMissing(resolve(directory), made);
-    for (const path of made) await syncDirectory(dirname(path));
-    return realpathSync(directory);
+    makeMissing(resolve(directory));
+    const path = realpathSync(directory);
+    // Also when it was there: who made it may have died before its name was durable. What a manifest is in was named before.
+    if ((await newestManifestName(path)) === "") await syncNames(path);
+    return path;
   } catch (error) {
     const { details, message } = asStoreError(error);
     const what = `no store can be made in ${directory}: ${message}`;
     throw new StoreError("ERR_IO_FAILED", what, { ...details, directory }, { cause: error });
+  }
+}
+
+/**
+ * Makes a directory's name durable, and those of the directories above it in the same file system: a mount point is there anyway. What we may
+ * not read we have made nothing in.
+ */
+async function syncNames(path: string): Promise<void> {
+  const { dev } = statSync(path);
+  for (let below = path; dirname(below) !== below; below = dirname(below)) {
+    const directory = dirname(below);
+    if (statSync(directory).dev !== dev) return;
+    try {
+      await syncDirectory(directory);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error;
+    }
   }
 }
 
@@ -31,17 +49,16 @@ export async function makeStoreDirectory(directory: string): Promise<string> {
 }
 
 /** Not by mkdir with `recursive`: in a file system that takes no directories, as /proc, Node 20 tries for ever. */
-function makeMissing(path: string, made: string[]): void {
+function makeMissing(path: string): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
   const parent = dirname(path);
-  if (parent !== path) makeMissing(parent, made);
+  if (parent !== path) makeMissing(parent);
   try {
     mkdirSync(path);
   } catch (error) {
-    // Somebody else opens it at the same moment; the name must be durable all the same.
+    // Somebody else opens it at the same moment.
     if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
   }
-  made.push(path);
 }
 
 /** Whether there is a store in the directory. */

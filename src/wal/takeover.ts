@@ -10,9 +10,11 @@
  *     4  keep the longest chained prefix; a durable frame behind a lost one is dropped
  *     5  write the LSN ranges of the others to the manifest as voids, durably
  *     6  settle the stream heads it held, then its lanes: W moves, and no append waits for it
- *     7  free the slot
+ *     7  free the slot, if W has passed what was kept
  *
- * Void LSNs were never acknowledged, for W was below them, and never visible.
+ * Void LSNs were never acknowledged, for W was below them, and never visible. What was kept above W waits for other writers, and is lost with what they
+ * lose: until W has passed it, its streams' versions stay tentative and the slot live, and a later takeover ends it. Else versions would be seen, and
+ * appends judged by them, that nobody can read yet.
  */
 
 import { setTimeout as delay } from "node:timers/promises";
@@ -30,7 +32,7 @@ import {
   isBodyValid,
   RECORD_HEADER_BYTES,
 } from "./format.js";
-import type { HeadTable } from "./head-table.js";
+import type { HeadTable, KeptTentative } from "./head-table.js";
 import type { LaneState } from "./lanes.js";
 import { addVoids, currentManifest } from "./manifest-change.js";
 import type { KeyOf } from "./record-key.js";
@@ -77,9 +79,16 @@ interface Verdict {
   readonly lost: readonly LaneState[];
 }
 
+/** What was decided of its heads is carried out. */
+interface SettledVerdict extends Verdict {
+  /** W has passed what was kept. */
+  readonly isPassed: boolean;
+}
+
 /**
  * Takes over the dead writers of these slots: all that are known, because one can have died with a lock on a head that another one held.
- * A writer whose heads somebody else has locked for long, who may just have died too, stays as it is and is left out of the answer.
+ * A writer whose heads somebody else has locked for long, who may just have died too, stays as it is and is left out of the answer; and so is one that W has
+ * to pass first.
  *
  * @throws StoreError `ERR_STORE_BUSY`, `ERR_WAL_CORRUPT`, `ERR_IO_FAILED`
  */
@@ -97,14 +106,20 @@ export async function takeOver(place: TakeoverPlace, cores: readonly number[]): 
   for (const core of cores) verdicts.push(await judge(place, core));
   const voids = verdicts.flatMap(voidsOf);
   if (voids.length > 0) await addVoids(place.directory, control.incarnation, voids);
+  // Durable already: what is above it of other dead writers may need it to be passed.
+  for (const { core, lanes, lost } of verdicts)
+    for (const lane of lanes) if (!lost.includes(lane)) control.lanes.settle(core, lane.lane, false);
   const settled = await settleAll(place, verdicts);
-  for (const { core, lanes, lost } of settled) {
-    for (const lane of lanes) control.lanes.settle(core, lane.lane, lost.includes(lane));
-    control.detach(core);
+  for (const { core, lost } of settled) for (const { lane } of lost) control.lanes.settle(core, lane, true);
+  // What one of them has lost can have been all that another's waited for.
+  const watermark = control.lanes.watermark();
+  const waiting = settled.filter((verdict) => !verdict.isPassed && lastKeptLsn(verdict) <= watermark);
+  const ended = [...settled.filter(({ isPassed }) => isPassed), ...(await settleAll(place, waiting))];
+  for (const { core } of ended) control.detach(core);
+  for (const { core, lanes } of settled)
     for (const { lane } of lanes) place.io.wake(control.file, control.lanes.doneOffset(core, lane));
-  }
   place.io.wake(control.file, control.turnOffset);
-  return settled.map((verdict) => ({
+  return ended.map((verdict) => ({
     core: verdict.core,
     generation: verdict.generation,
     keptFrames: verdict.kept.length,
@@ -131,12 +146,13 @@ async function judge(place: TakeoverPlace, core: number): Promise<Verdict> {
 
 /** Those whose heads are all settled. */
 async function settleAll(
-  { heads, keyOf, keys = null }: TakeoverPlace,
+  { control, heads, keyOf, keys = null }: TakeoverPlace,
   verdicts: readonly Verdict[],
-): Promise<Verdict[]> {
+): Promise<SettledVerdict[]> {
   const opener = new FrameOpener(keys);
-  const settled: Verdict[] = [];
-  let waiting = [...verdicts];
+  const settled: SettledVerdict[] = [];
+  const watermark = control.lanes.watermark();
+  let waiting = verdicts.map((verdict) => ({ ...verdict, isPassed: lastKeptLsn(verdict) <= watermark }));
   for (let tries = 0; waiting.length > 0 && tries < SETTLE_TRIES_MAX; tries++) {
     if (tries > 0) await delay(LOCK_RETRY_MS); // a living holder needs a microsecond
     const blocked = waiting.filter((verdict) => settleHeads(heads, verdict, keyOf, opener).length > 0);
@@ -144,6 +160,10 @@ async function settleAll(
     waiting = blocked;
   }
   return settled;
+}
+
+function lastKeptLsn({ kept }: Verdict): number {
+  return kept.reduce((last, { lane }) => Math.max(last, lane.firstLsn + lane.recordCount - 1), 0);
 }
 
 /** What its lanes name, as far as it can be read. */
@@ -248,36 +268,41 @@ function keptOf(place: TakeoverPlace, lanes: readonly LaneState[], frames: Frame
 /** The streams whose heads it held: they are where its kept frames left them. Answers with those who hold some locked. */
 function settleHeads(
   heads: HeadTable,
-  { core, generation, kept, keptEpoch }: Verdict,
+  { core, generation, kept, keptEpoch, isPassed }: SettledVerdict,
   keyOf: KeyOf,
   opener: FrameOpener,
 ): readonly number[] {
-  let versions: Map<string, number> | null = null;
+  let ends: Map<string, KeptTentative> | null = null;
   return heads.settle({ slot: core, generation }, (name, committedVersion, tentativeVersion, epoch) => {
-    if (epoch <= keptEpoch) return Math.max(committedVersion, tentativeVersion);
-    versions ??= lastVersions(kept, keyOf, opener, heads);
-    return Math.max(committedVersion, versions.get(name.toString("latin1")) ?? 0);
+    let end: KeptTentative | undefined = { version: tentativeVersion, epoch };
+    if (epoch > keptEpoch) {
+      ends ??= streamEnds(kept, keyOf, opener, heads);
+      end = ends.get(name.toString("latin1"));
+    }
+    if (end === undefined || end.version <= committedVersion) return committedVersion;
+    return isPassed ? end.version : end;
   });
 }
 
-/** Of every stream in these frames, its last version. Names are compared as bytes: latin1 keeps each apart. */
-function lastVersions(
+/** Of every stream in these frames, its last version and the batch that it is in. Names are compared as bytes: latin1 keeps each apart. */
+function streamEnds(
   frames: readonly ReadFrame[],
   keyOf: KeyOf,
   opener: FrameOpener,
   heads: HeadTable,
-): Map<string, number> {
-  const versions = new Map<string, number>();
+): Map<string, KeptTentative> {
+  const ends = new Map<string, KeptTentative>();
   for (const frame of frames) {
     const { header, body } = opener.open(frame);
+    const { epoch } = frame.lane;
     let at = 0;
     for (let index = 0; index < header.recordCount; index++) {
       const start = at + RECORD_HEADER_BYTES;
       at = start + body.readUInt32LE(at);
       const { nameStart, nameEnd, version } = keyOf(body, start, at);
       const name = Buffer.from(heads.storedName(body.subarray(nameStart, nameEnd)));
-      versions.set(name.toString("latin1"), version);
+      ends.set(name.toString("latin1"), { version, epoch });
     }
   }
-  return versions;
+  return ends;
 }

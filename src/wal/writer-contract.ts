@@ -3,6 +3,13 @@
 /** When a batch must be sealed: at once, at the end of the event-loop turn, or when the flush interval is over. */
 export type SealDemand = "now" | "turn" | "later";
 
+/**
+ * - `"open"`: takes appends.
+ * - `"closing"`, `"closed"`: `close()` was called.
+ * - `"failed"`: a write failed or was impossible; nothing is written any more.
+ */
+export type WriterStatus = "open" | "closing" | "closed" | "failed";
+
 export interface WriterCallbacks {
   /** A frame with records became durable and its tickets were told. Called before the watermark is announced. */
   readonly onFrame: (firstLsn: number, segment: number, fileOffset: number, byteLength: number) => void;

@@ -1,10 +1,11 @@
 /** Going over to another key: for what is written from now on, for everything, and from no key at all. */
 
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openReader, openStore, type Projection, rekeyStore, type Store, type StoreError } from "../../src/index.js";
 import { readManifest } from "../../src/wal/manifest.js";
 import { assert, rejects } from "../support/assert.js";
+import { spoilFiles } from "../support/failing-files.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
 import { appendEach, change, contentOf, eventsOf, filesIn, keyOf } from "./support.js";
@@ -255,10 +256,9 @@ test("interrupted by a state that cannot be written, everything is there with bo
   const file = join(directory, "projections", "counter", "v1.checkpoint");
   const kept = readFileSync(file);
   cpSync(directory, `${directory}-whole`, { recursive: true });
-  // A directory where its new file would be made.
-  mkdirSync(`${file}.tmp/inside`, { recursive: true });
+  const mend = await spoilFiles(`${file}.`, "sync", "EIO");
   await rejects(rekeyStore(directory, { encryption: oneThenTwo }), (error) => error instanceof Error);
-  rmSync(`${file}.tmp`, { recursive: true });
+  mend();
   assert.ok(readFileSync(file).equals(kept));
   assert.equal(await keyIdsOf(directory), [1, 2]);
   await rejects(opened(two), "ERR_KEY_MISSING");
@@ -276,9 +276,9 @@ test("interrupted on the way from no key, it is read with the key, written to, a
   await fill(store);
   await store.close();
   const file = join(directory, "projections", "counter", "v1.checkpoint");
-  mkdirSync(`${file}.tmp/inside`, { recursive: true });
+  const mend = await spoilFiles(`${file}.`, "sync", "EIO");
   await rejects(rekeyStore(directory, { encryption: one }), (error) => error instanceof Error);
-  rmSync(`${file}.tmp`, { recursive: true });
+  mend();
   await rejects(opened(null), "ERR_KEY_MISSING");
   store = await opened(one);
   assert.is(await eventsOf(store), 40);

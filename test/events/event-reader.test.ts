@@ -1,8 +1,9 @@
 /** Reading beside a writer, or without one: nothing is written, and nothing is served that the log does not attest. */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import type { StoreError } from "../../src/errors.js";
 import { EventReader } from "../../src/events/index.js";
 import { assert, rejects } from "../support/assert.js";
 import { seededRandom } from "../support/seeded-random.js";
@@ -12,6 +13,8 @@ import { collect, openEventReader, openEventStore } from "./support/open-event-s
 
 const test = suite("events/event-reader");
 const WAIT_MS = 5000;
+/** After this a writer has told what is durable. */
+const ATTESTED_MS = 400;
 
 /** Every file below a directory with its size, its time and its bytes. */
 function snapshot(directory: string): unknown[] {
@@ -157,4 +160,94 @@ test("a reader does not keep a writer out, nor a writer a reader, nor readers ea
     await refreshUntil(reader, 2);
     await reader.close();
   }
+});
+
+test("who subscribes when the writer has gone on and is idle by then hears of it without waiting for more", async () => {
+  const directory = temporaryDirectory();
+  const store = await openEventStore({}, directory);
+  const reader = await openEventReader(directory);
+  await store.append("s", { type: "T", data: 1 });
+  const lsns: number[] = [];
+  const following = (async () => {
+    for await (const event of reader.subscribe()) lsns.push(event.lsn);
+  })();
+  for (let waitedMs = 0; lsns.length < 1 && waitedMs < WAIT_MS; waitedMs += 5) await delay(5);
+  assert.equal(lsns, [1]);
+  await reader.close();
+  await following;
+  await store.close();
+});
+
+const BLOCK = 4096;
+
+/** A log as a crash leaves it with its first event, and the bytes of its segment when there are three. */
+async function twoMoments(): Promise<{ readonly directory: string; readonly path: string; readonly later: Buffer }> {
+  const live = temporaryDirectory();
+  const store = await openEventStore({ segmentBytes: 64 * 1024 }, live);
+  await store.append("s", { type: "T", data: 1 });
+  await delay(ATTESTED_MS);
+  const directory = join(temporaryDirectory(), "copy");
+  cpSync(live, directory, { recursive: true, filter: (path) => !path.endsWith("/control") });
+  for (const data of [2, 3]) await store.append("s", { type: "T", data });
+  await delay(ATTESTED_MS);
+  const name = join("wal", "core-000");
+  const [segment] = readdirSync(join(live, name)).filter((file) => file.endsWith(".wal"));
+  const later = readFileSync(join(live, name, segment as string));
+  await store.close();
+  return { directory, path: join(directory, name, segment as string), later };
+}
+
+/** Where the second event's frame lies: behind the preamble, the first event and what attests that. */
+const SECOND_EVENT = 3 * BLOCK;
+
+test("a subscription behind damage ends with its place, once for each who subscribes, and nothing before it is kept back", async () => {
+  const { directory, path, later } = await twoMoments();
+  const reader = await openEventReader(directory);
+  const lsns: number[] = [];
+  const follow = async (stream?: string): Promise<void> => {
+    for await (const event of reader.subscribe(stream === undefined ? {} : { stream })) lsns.push(event.lsn);
+  };
+  const following = [follow(), follow("s")];
+  const damaged = Buffer.from(later);
+  damaged.fill(0x77, SECOND_EVENT + 100, SECOND_EVENT + 110);
+  writeFileSync(path, damaged);
+  const errors = await Promise.all(following.map((ending) => rejects(ending, "ERR_WAL_CORRUPT")));
+  for (const error of errors as StoreError[]) {
+    assert.equal(error.details, { path, offset: SECOND_EVENT, firstLostLsn: 2, lastLostLsn: 3 });
+  }
+  assert.equal(lsns, [1, 1]);
+  // Who begins now is told as well, and who begins when the file is whole again gets the rest.
+  await rejects(follow(), "ERR_WAL_CORRUPT");
+  writeFileSync(path, later);
+  const stop = new AbortController();
+  for await (const event of reader.subscribe({ after: 1, signal: stop.signal })) {
+    lsns.push(event.lsn);
+    if (event.lsn === 3) break;
+  }
+  assert.equal(lsns, [1, 1, 1, 2, 3]);
+  await reader.close();
+});
+
+test("a subscription goes on over damage that the next look does not find any more", async () => {
+  const { directory, path, later } = await twoMoments();
+  const reader = await openEventReader(directory);
+  const lsns: number[] = [];
+  const following = (async () => {
+    for await (const event of reader.subscribe()) lsns.push(event.lsn);
+  })();
+  const damaged = Buffer.from(later);
+  damaged.fill(0x77, SECOND_EVENT + 100, SECOND_EVENT + 110);
+  // As a file is that somebody is replacing: each time some look, at most one, finds it so.
+  writeFileSync(path, damaged);
+  await rejects(
+    (async () => {
+      for (;;) await reader.refresh();
+    })(),
+    "ERR_WAL_CORRUPT",
+  );
+  writeFileSync(path, later);
+  for (let waitedMs = 0; lsns.length < 3 && waitedMs < WAIT_MS; waitedMs += 5) await delay(5);
+  assert.equal(lsns, [1, 2, 3]);
+  await reader.close();
+  await following;
 });

@@ -92,7 +92,8 @@ test("whatever mixture of old, new, torn and temporary files a crash leaves, the
     const torn = left.subarray(0, random.integer(left.length));
     if (random.integer(3) === 0) rmSync(file);
     else writeFileSync(file, random.pick([left, left, torn]));
-    if (random.integer(2) === 0) writeFileSync(`${file}.tmp`, random.pick([left, torn, random.bytes(30)]));
+    if (random.integer(2) === 0)
+      writeFileSync(`${file}.0123456789abcdef.tmp`, random.pick([left, torn, random.bytes(30)]));
 
     // Twice: what the first start leaves must be a start too.
     for (let start = 0; start < 2; start += 1) {
@@ -100,7 +101,7 @@ test("whatever mixture of old, new, torn and temporary files a crash leaves, the
       await again.whenCaughtUp();
       assert.equal(again.state, hashOf(all));
       await again.close();
-      assert.not(existsSync(`${file}.tmp`));
+      assert.not(existsSync(`${file}.0123456789abcdef.tmp`));
     }
   }
 });

@@ -28,6 +28,7 @@ export class MemoryFeed implements EventFeed<NumberEvent> {
   #readFailure: Error | null = null;
   #lastLsn = 0;
   #clockUs = 1_000_000;
+  failure: Error | null = null;
   /** The `after` of every read so far. */
   readonly reads: number[] = [];
 
@@ -70,6 +71,12 @@ export class MemoryFeed implements EventFeed<NumberEvent> {
     this.#lastLsn = lsn;
     this.#fencedLsns = 0;
     this.#clockUs += 1000;
+  }
+
+  /** As behind damage of a log that others write: nothing comes any more, and listeners are told. */
+  breakOff(error: Error): void {
+    this.failure = error;
+    for (const listener of this.#listeners) listener(this.watermark);
   }
 
   failReads(error: Error): void {

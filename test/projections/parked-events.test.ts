@@ -1,9 +1,6 @@
-/** Events that `apply` refused under the policy `park`: listed, tried again, given up. */
-
-import { mkdirSync, rmdirSync } from "node:fs";
-import { join } from "node:path";
 import { type ProjectionRunner, startProjection } from "../../src/projections/index.js";
 import { assert, rejects } from "../support/assert.js";
+import { spoilFiles } from "../support/failing-files.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
 import { factorSum } from "./factor-sum.js";
@@ -148,13 +145,12 @@ test("when the result cannot be saved the caller is told, and the next save has 
   const feed = filledFeed();
   const refused = new Set([20]);
   const runner = await picky(feed, refused);
-  const obstacle = join(feed.directory, "projections", "sum", "v1.checkpoint.tmp");
   await runner.checkpoint();
-  mkdirSync(obstacle);
+  const mend = await spoilFiles("/v1.checkpoint.", "sync", "EIO");
   refused.clear();
   await rejects(runner.retry(2), "ERR_PROJECTION_CHECKPOINT");
   assert.is(runner.state, 4321);
-  rmdirSync(obstacle);
+  mend();
   await runner.checkpoint();
   await runner.close();
   const again = await picky(feed, refused);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { startProjection } from "../../src/projections/index.js";
 import { assert, rejects } from "../support/assert.js";
+import { spoilFiles } from "../support/failing-files.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
 import { factorSum } from "./factor-sum.js";
@@ -148,8 +149,9 @@ test("where the file cannot be written, it goes on and says so", async () => {
   const runner = await startProjection(feed, factorSum(1), { onReport });
   await runner.whenCaughtUp();
   await runner.checkpoint();
-  mkdirSync(`${markerOf(feed)}.tmp`);
+  const mend = await spoilFiles("/paused.", "sync", "EIO");
   await rejects(runner.pause(), "ERR_IO_FAILED");
+  mend();
   assert.is(runner.status, "live");
   await runner.whenProcessed(feed.append("Added", 1));
   await runner.close();

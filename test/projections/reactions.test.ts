@@ -1,10 +1,11 @@
 /** `react`: called for what happens from the first start on, in order, at least once, and never for what is replayed. */
 
-import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Projection, startProjection } from "../../src/projections/index.js";
 import { assert, rejects } from "../support/assert.js";
+import { spoilFiles } from "../support/failing-files.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
 import { factorSum } from "./factor-sum.js";
@@ -238,14 +239,14 @@ test("a mark that is damaged, of another store or above the watermark is not pas
 
 test("where the mark cannot be written, the projection does not begin, or stops", async () => {
   const feed = new MemoryFeed(temporaryDirectory());
-  mkdirSync(`${markOf(feed)}.tmp`, { recursive: true });
+  const mend = await spoilFiles("/reactions.", "sync", "EIO");
   await rejects(startProjection(feed, reacting([]), { onReport }), "ERR_PROJECTION_FAILED");
-  rmdirSync(`${markOf(feed)}.tmp`);
+  mend();
   const runner = await startProjection(feed, reacting([]), { onReport });
   await runner.whenCaughtUp();
-  mkdirSync(`${markOf(feed)}.tmp`);
+  const mendAgain = await spoilFiles("/reactions.", "sync", "EIO");
   await rejects(runner.whenProcessed(feed.append("Added", 1) + 1), "ERR_PROJECTION_FAILED");
-  rmdirSync(`${markOf(feed)}.tmp`);
+  mendAgain();
   await runner.close();
 });
 

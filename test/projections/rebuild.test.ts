@@ -1,12 +1,13 @@
 /** Rebuilding in place: the definition has changed under its version, or its state is not trusted any more. */
 
-import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { CheckpointDirectory } from "../../src/projections/checkpoint-directory.js";
 import { type ProjectionReport, startProjection } from "../../src/projections/index.js";
 import { takeRebuildLock } from "../../src/projections/rebuild-lock.js";
 import { assert, rejects } from "../support/assert.js";
+import { spoilFiles } from "../support/failing-files.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
 import { factorSum } from "./factor-sum.js";
@@ -244,13 +245,12 @@ test("a projection that has failed is mended by a rebuild", async () => {
 test("when the new state cannot be saved, it serves, the caller is told, and a later save has it take the place", async () => {
   const feed = await countedFeed(2000);
   const runner = await startProjection(feed, factorSum(10), { onReport });
-  const obstacle = pathIn(feed, "v1.rebuild.tmp");
   const rebuilding = runner.rebuild();
   while (runner.metrics.rebuild?.lsn === 0) await nextTurn();
-  mkdirSync(obstacle);
+  const mend = await spoilFiles("/v1.rebuild.", "sync", "EIO");
   await rejects(rebuilding, "ERR_PROJECTION_CHECKPOINT");
   assert.is(runner.state, 20_000);
-  rmdirSync(obstacle);
+  mend();
   assert.is(await runner.checkpoint(), 2000);
   assert.equal(statesIn(feed), ["v1.checkpoint"]);
   await runner.close();

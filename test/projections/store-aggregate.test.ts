@@ -1,7 +1,8 @@
 /** A stream folded: from its first event, from a snapshot, and never from one that is not the fold of what can be read. */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { FileLock } from "../../src/ffi/index.js";
 import {
   type Aggregate,
   type AggregateResult,
@@ -416,16 +417,17 @@ test("more snapshots at once than may be written are left for later, and two sto
   await store.close();
 });
 
-test("what a crash left half written is removed when it is old, and never read", async () => {
+test("what a crash left half written is removed, and never read; what somebody is writing is left", async () => {
   const file = await withSnapshot(6);
-  const [old, fresh] = [`${file}.00.tmp`, `${file}.11.tmp`];
-  for (const path of [old, fresh]) writeFileSync(path, "half");
-  utimesSync(old, 1, 1);
+  const [left, written] = [`${file}.00.tmp`, `${file}.11.tmp`];
+  for (const path of [left, written]) writeFileSync(path, "half");
+  const lock = FileLock.tryTake(written);
   const store = await openStore<Bank>(directory);
   await deposit(store, "a", 5);
   assert.is((await store.aggregateStream("a", kept)).state.cents, 11);
   await store.close();
-  assert.equal([existsSync(old), existsSync(fresh)], [false, true]);
+  assert.equal([existsSync(left), existsSync(written)], [false, true]);
+  lock?.release();
 });
 
 test("what evolve throws is the caller's, and what is no state is refused", async () => {

@@ -114,6 +114,14 @@ export class Attestation {
     );
   }
 
+  /** Of the newest incarnation, the frames with records that are on the disk and whole: whatever lies before them. */
+  *wholeFrames(): Generator<{ readonly firstLsn: number; readonly lastLsn: number }> {
+    for (const frame of this.#frames) {
+      const isWhole = frame.end >= frame.frameEnd && frame.lastLsn >= frame.firstLsn;
+      if (isWhole && frame.incarnation === this.#newestIncarnation) yield frame;
+    }
+  }
+
   #lsnThrough(incarnation: number): number {
     let highest = 0;
     for (const frame of this.#frames)

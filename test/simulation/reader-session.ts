@@ -7,10 +7,14 @@ import { type Chance, chance } from "./chance.js";
 import { seenEvent } from "./read-log.js";
 import type { SessionPlace } from "./session.js";
 import type { SimulatedProcess } from "./simulated-process.js";
+import { Violation } from "./violation.js";
 
 const ROUNDS_MAX = 8;
 const PAUSE_MS_MAX = 25;
 const FOLLOWED_MAX = 20;
+/** Longer than a subscriber takes, and than two looks of its own. */
+const TOLD_MS = 600;
+const UNTOLD_MAX = 4;
 
 export class ReaderSession {
   readonly process: SimulatedProcess;
@@ -34,6 +38,7 @@ export class ReaderSession {
       try {
         await this.#read();
       } catch (error) {
+        if (error instanceof Violation) throw error;
         if (!isStoreError(error)) throw thrownBy("openReader", error);
         if (SAYS_DAMAGED.has(error.code)) this.#place.onCorrupt(error);
       }
@@ -46,8 +51,7 @@ export class ReaderSession {
     const reader = await this.#openReader(directory, keyring.options(this.process));
     try {
       await this.#readOn(reader);
-      // On a damaged log a subscription can wait for what does not come: who listens is not told, who looks is.
-      if (this.#place.plan.subjects > 0 && !this.#place.plan.isDamaging) await this.#follow(reader);
+      if (this.#place.plan.subjects > 0) await this.#follow(reader);
       for (let looks = this.#chance.integer(4); looks > 0; looks--) {
         await this.process.sleep(this.#chance.next() * PAUSE_MS_MAX);
         await reader.refresh();
@@ -62,11 +66,47 @@ export class ReaderSession {
   async #follow(reader: StoreReader): Promise<void> {
     let left = 1 + this.#chance.integer(FOLLOWED_MAX);
     const { watermark } = reader;
-    for await (const event of reader.subscribe({ after: Math.max(0, watermark - left) })) {
-      this.#place.history.see(seenEvent(event));
-      if (--left <= 0 || event.lsn >= watermark) return;
-      await this.process.sleep(this.#chance.next() * PAUSE_MS_MAX);
+    const ending = new AbortController();
+    const following = async (): Promise<void> => {
+      for await (const event of reader.subscribe({ after: Math.max(0, watermark - left), signal: ending.signal })) {
+        this.#place.history.see(seenEvent(event));
+        if (--left <= 0 || event.lsn >= watermark) return;
+        await this.process.sleep(this.#chance.next() * PAUSE_MS_MAX);
+      }
+    };
+    if (!this.#place.plan.isDamaging) return following();
+    let hasEnded = false;
+    const followed = following().finally(() => {
+      hasEnded = true;
+    });
+    followed.catch(() => {}); // it is waited for below
+    const waiting = this.#untilToldOrWell(reader, () => hasEnded).catch((error: unknown) => {
+      ending.abort();
+      throw error;
+    });
+    if (await waiting) return followed;
+    ending.abort();
+    await followed.catch((error: unknown) => {
+      if (isStoreError(error)) throw error;
+    });
+  }
+
+  /** Whoever listens to a log must hear what whoever looks is told. True: it has ended by itself. */
+  async #untilToldOrWell(reader: StoreReader, hasEnded: () => boolean): Promise<boolean> {
+    for (let untold = 0; !hasEnded(); ) {
+      await this.process.sleep(TOLD_MS);
+      if (hasEnded()) break;
+      try {
+        await reader.refresh();
+        return false;
+      } catch (error) {
+        if (!isStoreError(error)) throw thrownBy("refresh", error);
+        if (error.code !== "ERR_IO_FAILED" && ++untold >= UNTOLD_MAX) {
+          throw new Violation(`a subscription waits behind what a look is told: ${error.message}`, { cause: error });
+        }
+      }
     }
+    return true;
   }
 
   async #readOn(reader: StoreReader): Promise<void> {

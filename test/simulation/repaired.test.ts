@@ -2,11 +2,11 @@ import type { RepairReport } from "../../src/index.js";
 import { assert } from "../support/assert.js";
 import { suite } from "../support/suite.js";
 import { dataOf, EVENT_TYPE, History, type SeenEvent } from "./history.js";
-import { checkRepaired } from "./repaired.js";
+import { checkRepaired, type KnownOfDisk } from "./repaired.js";
 
 const test = suite("simulation/repaired");
 const STREAM = "stream";
-const NOTHING_KNOWN = { attestedLsn: 0, isThere: (): boolean => false };
+const NOTHING_KNOWN = { attestedLsn: 0, isThere: (): boolean => false, wholeFrames: [], wasWritten: () => true };
 
 /** The only event of an append, at the LSN and version. */
 function eventAt(lsn: number): SeenEvent {
@@ -32,8 +32,10 @@ function check(
   named: Partial<RepairReport>,
   attestedLsn = 4,
   isThere: (lsn: number) => boolean = () => false,
+  wholeFrames: KnownOfDisk["wholeFrames"] = [],
 ): void {
-  checkRepaired(historyOfFour(), { events: lsns.map(eventAt), horizon: 0 }, report(named), { attestedLsn, isThere });
+  const disk = { attestedLsn, isThere, wholeFrames, wasWritten: (lsn: number) => lsn <= 6 };
+  checkRepaired(historyOfFour(), { events: lsns.map(eventAt), horizon: 0 }, report(named), disk);
 }
 
 const DROPPED = [{ stream: STREAM, fromVersion: 1, throughVersion: 2, events: 1 }];
@@ -57,6 +59,16 @@ test("a whole frame is kept or named, though nothing attests it", () => {
   assert.throws(() => check([1, 2], { lastLsn: 2 }, 2, isThere), /LSN 4, .* is gone/);
   check([1, 2], { lastLsn: 2, unacknowledged: [[4, 4]] }, 2, isThere);
   check([1, 2], { lastLsn: 2 }, 2);
+});
+
+test("whole frames behind the end are named though nobody was ever told of them, and nothing is named that never was", () => {
+  const there = [{ firstLsn: 5, lastLsn: 6 }];
+  const nobody = (): boolean => false;
+  check([1, 2, 3, 4], { unacknowledged: [[5, 6]] }, 4, nobody, there);
+  assert.throws(() => check([1, 2, 3, 4], {}, 4, nobody, there), /LSN 5 is there, whole, behind the end 4/);
+  assert.throws(() => check([1, 2, 3, 4], { unacknowledged: [[5, 5]] }, 4, nobody, there), /LSN 6 is there/);
+  assert.throws(() => check([1, 2, 3, 4], { unacknowledged: [[5, 7]] }, 4, nobody, there), /LSN 7 .* nobody wrote it/);
+  assert.throws(() => check([1, 2, 3, 4], { unacknowledged: [[4, 6]] }, 4, nobody, there), /LSN 4 .* goes up to 4/);
 });
 
 test("a stream with a hole and an event that is another one are found out", () => {

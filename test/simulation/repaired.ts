@@ -10,6 +10,29 @@ export interface KnownOfDisk {
   readonly attestedLsn: number;
   /** Whether the frame of that LSN is there, whole and part of the log. */
   readonly isThere: (lsn: number, incarnation: number) => boolean;
+  /** Frames of the newest incarnation that are there, whole. */
+  readonly wholeFrames: Iterable<{ readonly firstLsn: number; readonly lastLsn: number }>;
+  /** Whether anybody ever wrote a record with that LSN. */
+  readonly wasWritten: (lsn: number) => boolean;
+}
+
+/** What was never acknowledged is dropped by name as well, all that is whole of it, and nothing is named that never was. */
+function checkNamed(report: RepairReport, horizon: number, { wholeFrames, wasWritten }: KnownOfDisk): void {
+  const { lastLsn, lost, unacknowledged } = report;
+  const named = [...lost, ...unacknowledged];
+  for (const { firstLsn, lastLsn: through } of wholeFrames) {
+    for (let lsn = Math.max(firstLsn, lastLsn + 1, horizon + 1); lsn <= through; lsn++)
+      if (!named.some(([from, to]) => from <= lsn && lsn <= to))
+        throw new Violation(
+          `repaired: LSN ${lsn} is there, whole, behind the end ${lastLsn}, and is dropped without a name`,
+        );
+  }
+  for (const [from, to] of unacknowledged) {
+    if (from <= lastLsn)
+      throw new Violation(`repaired: LSN ${from} is called unacknowledged, and the log goes up to ${lastLsn}`);
+    for (let lsn = from; lsn <= to; lsn++)
+      if (!wasWritten(lsn)) throw new Violation(`repaired: LSN ${lsn} is called unacknowledged, and nobody wrote it`);
+  }
 }
 
 /** @throws Violation. The history is a copy: the store begins another life. */
@@ -17,8 +40,10 @@ export function checkRepaired(
   history: History,
   { events, horizon }: Pick<Inspection, "events" | "horizon">,
   report: RepairReport,
-  { attestedLsn, isThere }: KnownOfDisk,
+  disk: KnownOfDisk,
 ): void {
+  const { attestedLsn, isThere } = disk;
+  checkNamed(report, horizon, disk);
   const found = new Set<number>();
   const versions = new Map<string, number>();
   let lastLsn = 0;

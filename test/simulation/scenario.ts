@@ -9,6 +9,7 @@ import { type Chance, chance } from "./chance.js";
 import type { EngineCounts } from "./engine-caller.js";
 import { History, Violation } from "./history.js";
 import { type Inspection, inspectStore, manifestIn, STORE_DIRECTORY } from "./inspection.js";
+import { KeyFileDamage } from "./key-file-damage.js";
 import { Keyring } from "./keyring.js";
 import { NonceBook } from "./nonce-book.js";
 import { ReaderSession } from "./reader-session.js";
@@ -64,6 +65,7 @@ class Scenario {
   readonly #keyring: Keyring;
   readonly #nonces = new NonceBook();
   readonly #upkeep: Upkeep;
+  readonly #keyFile: KeyFileDamage;
   readonly #database = new SinkDatabase();
   readonly #engineCounts: EngineCounts = { rebuilds: 0, documentRebuilds: 0, snapshotFolds: 0 };
   readonly #counts = {
@@ -85,7 +87,9 @@ class Scenario {
     const subjectKeys = this.#plan.subjects > 0 ? SUBJECT_KEYS_FILE : null;
     this.#keyring = new Keyring(seed, this.#plan.isEncrypted, subjectKeys);
     this.#nonces.open();
-    this.#upkeep = new Upkeep({ world: this.world, history: this.#history, plan: this.#plan, keyring: this.#keyring });
+    const parts = { world: this.world, history: this.#history, plan: this.#plan, keyring: this.#keyring };
+    this.#upkeep = new Upkeep(parts);
+    this.#keyFile = new KeyFileDamage(parts);
   }
 
   async run(): Promise<SeedReport> {
@@ -104,6 +108,10 @@ class Scenario {
       const isLast = generation + 1 === this.#plan.generations;
       if (isLast || this.#chance.integer(3) > 0) await this.#verify(disk);
       this.#nonces.check();
+      if (this.#plan.subjects === 0) continue;
+      // Behind all else, so that seeds do what they did before there was this.
+      if (isLast && !this.#isRefused && world.faults.damages.length === 0) await this.#keyFile.check(disk);
+      else this.#keyFile.remember(disk);
     }
     const { counts, operationCount } = world.faults;
     return {
@@ -124,6 +132,7 @@ class Scenario {
       nonceKeys: this.#nonces.keyCount,
       rotations: this.#counts.rotations,
       ...this.#upkeep.counts,
+      ...this.#keyFile.counts,
       ...this.#engineCounts,
       sinkCommits: this.#database.commits,
       ...this.#history.subjects.counts,

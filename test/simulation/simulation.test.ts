@@ -17,17 +17,23 @@ const SEEDS = 30;
  * whose only write the device lost (1285), a truncation of which both manifests rotted (1651), a repair judged by what copies of the disk
  * attested (1820).
  */
-const SEEDS_THAT_FOUND = [38, 56, 60, 86, 105, 132, 134, 207, 210, 407, 795, 1285, 1555, 1651, 1734, 1753, 1820, 2368];
+const SEEDS_THAT_FOUND = [
+  38, 56, 60, 86, 105, 132, 134, 207, 210, 407, 795, 1285, 1555, 1651, 1734, 1753, 1820, 1947, 2368,
+];
 const SUBJECT_SEEDS_RUN = 12;
 const DAMAGED_SEEDS_RUN = 12;
 /**
  * A block of the key file that a power cut spoils (1000026): open, and not simulated until it is mended, see `simulated-file.ts`. A key file whose
- * maker died before its name was durable (1000142).
+ * maker died before its name was durable (1000142). A block of the key file that was written over another one's copy, and its destroyed keys taken for
+ * those that were there (1000023).
  */
-const SUBJECT_SEEDS_THAT_FOUND = [1_000_026, 1_000_142];
+const SUBJECT_SEEDS_THAT_FOUND = [1_000_023, 1_000_026, 1_000_142];
 const ENGINE_SEEDS_RUN = 6;
-/** A rebuild of an empty log, which had no state to take over with (3000001); a lock that a full quota refused without a code (3000006). */
-const ENGINE_SEEDS_THAT_FOUND = [3_000_001, 3_000_006];
+/**
+ * A rebuild of an empty log, which had no state to take over with (3000001); a lock that a full quota refused without a code (3000006); a store in a
+ * directory whose maker died before its name was durable (3003103).
+ */
+const ENGINE_SEEDS_THAT_FOUND = [3_000_001, 3_000_006, 3_003_103];
 const DEADLINE_MS = 240_000;
 
 const test = suite("simulation");
@@ -77,6 +83,8 @@ test(
     console.log(JSON.stringify(total));
     assert.ok(total.forgettings > 3 * SUBJECT_SEEDS_RUN, `${total.forgettings} subjects forgotten`);
     assert.ok(total.forgottenReadings > 100 * SUBJECT_SEEDS_RUN, `${total.forgottenReadings} readings without content`);
+    assert.ok(total.keyFileDamages > 2 * SUBJECT_SEEDS_RUN, `${total.keyFileDamages} damaged key files`);
+    assert.ok(total.keyFileRefusals > 0 && total.keyFileRefusedReadings > 0, `${total.keyFileRefusals} refused`);
     const openReadings = total.readings - total.forgottenReadings;
     assert.ok(openReadings > 100 * SUBJECT_SEEDS_RUN, `${openReadings} readings with content`);
     assert.ok(total.powerCuts > SUBJECT_SEEDS_RUN && total.deaths > 0, `${total.powerCuts} power cuts`);

@@ -34,6 +34,10 @@ export interface Total {
   readonly lostLsns: number;
   /** How often one of these three was cut off. */
   readonly cuts: number;
+  /** Copies of disks whose file of subject keys was damaged; of these, openings that were refused; and events that were, of the others. */
+  readonly keyFileDamages: number;
+  readonly keyFileRefusals: number;
+  readonly keyFileRefusedReadings: number;
   /** Of whole projections, and of single documents, that came to their end. */
   readonly rebuilds: number;
   readonly documentRebuilds: number;
@@ -70,6 +74,9 @@ export function emptyTotal(): Total {
     repairs: 0,
     lostLsns: 0,
     cuts: 0,
+    keyFileDamages: 0,
+    keyFileRefusals: 0,
+    keyFileRefusedReadings: 0,
     rebuilds: 0,
     documentRebuilds: 0,
     snapshotFolds: 0,

@@ -205,7 +205,12 @@ export class Upkeep {
     // without frames that are there.
     const isKnown = planned.status === "damaged" && !this.#parts.world.faults.counts.has("readError");
     const isThere = (lsn: number, incarnation: number): boolean => isKnown && attested.isThere(lsn, incarnation);
-    checkRepaired(this.#parts.history.copy(), { ...found, horizon }, planned, { attestedLsn: attested.lsn, isThere });
+    checkRepaired(this.#parts.history.copy(), { ...found, horizon }, planned, {
+      attestedLsn: attested.lsn,
+      isThere,
+      wholeFrames: isKnown ? attested.wholeFrames() : [],
+      wasWritten: (lsn) => attested.incarnationOf(lsn) > 0,
+    });
   }
 
   /** Null where there is no store. */

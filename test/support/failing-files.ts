@@ -1,6 +1,7 @@
 /** Makes calls of node:fs fail, last, or wait for something else, for modules that import them by name too. */
 
-import fs from "node:fs";
+import fs, { readlinkSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 
 type Call = "fdatasync" | "writeSync" | "fsyncSync";
@@ -82,4 +83,22 @@ export async function withFailing<Result>(
   } finally {
     replace(call, original);
   }
+}
+
+/**
+ * From now on that call fails of every FileHandle whose path has these characters in it, until the returned function is called. What is doomed is
+ * told by its path, for files that are made under names nobody knows beforehand.
+ */
+export async function spoilFiles(infix: string, call: "write" | "sync", errno: string): Promise<() => void> {
+  const probe = await open("/dev/null", "r");
+  const prototype = Object.getPrototypeOf(probe) as Record<typeof call, (...args: unknown[]) => Promise<unknown>>;
+  await probe.close();
+  const original = prototype[call];
+  prototype[call] = async function (this: { readonly fd: number }, ...args) {
+    if (!readlinkSync(`/proc/self/fd/${this.fd}`).includes(infix)) return original.apply(this, args);
+    throw Object.assign(new Error(`${errno}: made to fail, ${call}`), { code: errno, syscall: call });
+  };
+  return () => {
+    prototype[call] = original;
+  };
 }

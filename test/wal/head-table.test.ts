@@ -335,6 +335,20 @@ test("settling decides each tentative of the dead writer, and no other's", () =>
   );
 });
 
+test("what was kept and is not visible yet stays tentative, in the batch that has it, until it is asked for again", () => {
+  const dead = attach();
+  const [kept, lost] = ["kept", "lost"].map((name) => insert(name, 10)) as [number, number];
+  locked(kept, () => dead.setTentative(kept, 11, 1), dead);
+  locked(lost, () => dead.setTentative(lost, 12, 2), dead);
+  const still = { version: 11, epoch: 1 };
+  table.settle(peer, () => still);
+  for (const entry of [kept, lost])
+    assert.equal(headOf(entry), { committed: 10, tentative: 11, slot: peer.slot, epoch: 1, wanted: -1 });
+  assert.throws(() => table.settle(peer, () => ({ version: 9, epoch: 1 })), /never falls/);
+  table.settle(peer, (_, __, tentativeVersion) => tentativeVersion);
+  for (const entry of [kept, lost]) assert.equal(headOf(entry), { committed: 11, ...noTentative });
+});
+
 test("a tentative version of another generation of the slot is not settled", () => {
   const dead = attach({ ...peer, generation: peer.generation + 1 });
   const entry = insert("a", 10);

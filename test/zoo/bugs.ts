@@ -255,6 +255,30 @@ export const BUGS: readonly Bug[] = [
     caughtBy: ["simulation/simulate.js", "--first", "2000001", "--seeds", "20"],
   },
   {
+    name: "unacknowledged-not-told",
+    what: "a repair drops whole events that were never acknowledged, and does not say so",
+    edits: [
+      {
+        file: "src/wal/repair/repair-plan.js",
+        find: "addRange(this.#unacknowledged, firstLsn, throughLsn);",
+        replace: "void throughLsn;",
+      },
+    ],
+    caughtBy: tests("wal/repair/repair-plan"),
+  },
+  {
+    name: "unacknowledged-miscounted",
+    what: "of whole events that were never acknowledged a repair names the first of each frame",
+    edits: [
+      {
+        file: "src/wal/repair/repair-plan.js",
+        find: "addRange(this.#unacknowledged, firstLsn, throughLsn);",
+        replace: "addRange(this.#unacknowledged, firstLsn, firstLsn);",
+      },
+    ],
+    caughtBy: tests("wal/repair/repair-plan"),
+  },
+  {
     name: "tail-block-rewritten",
     what: "a batch goes on in the block that the one before did not fill: a power cut while it is written spoils what was acknowledged (P1)",
     edits: [
@@ -344,6 +368,18 @@ export const BUGS: readonly Bug[] = [
     caughtBy: tests("wal/subjects/power-cuts"),
   },
   {
+    name: "any-state-word-counts",
+    what: "a key is taken for destroyed by the state word of another one, where a device has written a block in the wrong place (privacy)",
+    edits: [
+      {
+        file: "src/wal/subjects/subject-file.js",
+        find: "return found === id ?",
+        replace: "return found.length > 0 ?",
+      },
+    ],
+    caughtBy: tests("wal/subjects/subject-keys"),
+  },
+  {
     name: "restore-gives-key-back",
     what: "a key file that came back from an older copy keeps the keys that the log says are destroyed (privacy)",
     edits: [
@@ -366,6 +402,12 @@ export const BUGS: readonly Bug[] = [
       },
     ],
     caughtBy: tests("privacy/hearing"),
+  },
+  {
+    name: "listeners-not-told",
+    what: "who subscribes to a log that others write waits for ever behind damage (P5)",
+    edits: [{ file: "src/wal/log-watch.js", find: "this.#log.onFailure();", replace: "" }],
+    caughtBy: tests("events/event-reader"),
   },
   {
     name: "correction-takes-too-much",

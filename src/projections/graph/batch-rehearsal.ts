@@ -24,7 +24,7 @@ export const BATCH_LSN: number = Number.MAX_SAFE_INTEGER;
 
 export class BatchRehearsal {
   /** What the batch touches, and what becomes of it: rectangles at `BATCH_LSN` are the batch's. */
-  readonly tables: GraphTables = new GraphTables();
+  readonly tables: GraphTables;
   /** The nodes that upserts found, by the ids that they would have created. */
   readonly found: ReadonlyMap<number, number>;
   readonly #real: GraphTables;
@@ -37,7 +37,8 @@ export class BatchRehearsal {
   constructor(real: GraphTables) {
     this.#real = real;
     this.found = this.#found;
-    for (const defined of real.vectors.definitions.list()) this.tables.vectors.definitions.add(defined);
+    // No item of a batch defines vectors or takes them away.
+    this.tables = new GraphTables(real.vectors.definitions);
     this.#writer = new GraphWriter(this.tables, (label, property, value, period) =>
       real.constraints.isUnique(label, property) ? this.#copiedHolders(label, property, value, period) : null,
     );

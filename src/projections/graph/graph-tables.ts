@@ -18,6 +18,7 @@ import { Records } from "./records.js";
 import { RejectionList } from "./rejection-list.js";
 import { Timelines } from "./timelines.js";
 import { UpsertOutcomes } from "./upsert-outcomes.js";
+import { VectorDefinitions } from "./vector-definitions.js";
 
 /** Which of a node's edges: those that leave it, those that reach it, or all, a loop once. */
 export type EdgeDirection = "out" | "in" | "both";
@@ -143,7 +144,12 @@ export class GraphTables {
   readonly constraints: ConstraintList = new ConstraintList();
   /** Not part of a checkpoint: only who waits for an upsert asks. */
   readonly upserts: UpsertOutcomes = new UpsertOutcomes();
-  readonly vectors: GraphVectors = new GraphVectors();
+  readonly vectors: GraphVectors;
+
+  /** Tables of a part of a graph share the definitions of the whole. */
+  constructor(definitions: VectorDefinitions = new VectorDefinitions()) {
+    this.vectors = new GraphVectors(definitions);
+  }
 
   of(kind: EntityKind): NodeTable | EdgeTable {
     return kind === "node" ? this.nodes : this.edges;

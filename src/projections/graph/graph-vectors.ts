@@ -2,12 +2,16 @@
 
 import type { GraphTables } from "./graph-tables.js";
 import type { DefinedVectors, VectorsReference } from "./vector-definition.js";
-import { VectorDefinitions } from "./vector-definitions.js";
+import type { VectorDefinitions } from "./vector-definitions.js";
 import type { VectorIndex } from "./vector-index.js";
 
 export class GraphVectors {
-  readonly definitions: VectorDefinitions = new VectorDefinitions();
+  readonly definitions: VectorDefinitions;
   readonly #open: VectorIndex[] = [];
+
+  constructor(definitions: VectorDefinitions) {
+    this.definitions = definitions;
+  }
 
   /** The index of vectors, which may not be complete yet. */
   indexOf(definition: DefinedVectors): VectorIndex | undefined {

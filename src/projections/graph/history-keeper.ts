@@ -9,7 +9,6 @@
 
 import { randomUUID } from "node:crypto";
 import { StoreError } from "../../errors.js";
-import { FileLock } from "../../events/index.js";
 import { CheckpointDirectory } from "../checkpoint-directory.js";
 import type { CheckpointFacts } from "../checkpoint-format.js";
 import type { EventFeed } from "../event-feed.js";
@@ -71,18 +70,10 @@ export class HistoryKeeper {
   /** Removes the files that the checkpoint, which was just written, does not name. */
   async afterSave({ tables }: GraphState): Promise<void> {
     const named = new Set(tables.history.sources.map(({ id }) => this.#pathOf(id)));
-    const files = (await this.#directory.states()).filter(
+    const unnamed = (await this.#directory.states()).filter(
       ({ kind, version, path }) => kind === "history" && version === GRAPH_PROJECTION.version && !named.has(path),
     );
-    for (const { path } of files) {
-      const lock = FileLock.tryTake(path);
-      if (lock === null) continue; // somebody reads it
-      try {
-        await this.#directory.remove([path]);
-      } finally {
-        lock.release();
-      }
-    }
+    await this.#directory.removeUnused(unnamed.map(({ path }) => path));
   }
 
   /** Closes the files of all states but this one: nothing of the others is to be read any more. */

@@ -247,7 +247,7 @@ export class VectorKeeper {
     if (opened !== undefined) opened.saved = null;
     if (this.#feed.readOnly) return;
     const directory = new CheckpointDirectory(this.#feed.directory, vectorDirectoryName(reference));
-    await directory.removeAllTemporaryFiles();
+    await directory.removeTemporaryFiles();
     await directory.remove(await directory.all());
   }
 

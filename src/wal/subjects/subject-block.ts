@@ -14,7 +14,7 @@
  * holds its checksum, and copy 1 is zeros, the first record was never finished; any other one is damaged.
  *
  * A record in the copy that does not count says one thing all the same: a key that is destroyed there, in a copy that a power cut tore, is. So
- * says who looks at state words alone (`SubjectFile.isLiveAt`), and both must say the same.
+ * says who looks at ids and state words alone (`SubjectFile.isLiveAt`), and both must say the same.
  */
 
 import { crc32 } from "node:zlib";

@@ -25,12 +25,19 @@ import {
 } from "./subject-block.js";
 import { dataSync, failed, lock, overwrite, writeAt } from "./subject-file-calls.js";
 import { putSubjectFile } from "./subject-file-making.js";
-import { isLiveState, STATE_AT, SUBJECT_HEADER_BYTES, SUBJECT_RECORD_BYTES } from "./subject-format.js";
+import {
+  isLiveState,
+  STATE_AT,
+  SUBJECT_HEADER_BYTES,
+  SUBJECT_KEY_ID_BYTES,
+  SUBJECT_RECORD_BYTES,
+} from "./subject-format.js";
 
 const PAIRS_PER_READ = 32;
 /** That are changed together, with two flushes. */
 const BLOCKS_PER_CHANGE_MAX = 256;
-const STATE_BYTES = 4;
+/** Of what a record begins with: its id, and the state word. */
+const STATE_END: number = STATE_AT + 4;
 
 type RecordAt = readonly [bytes: Buffer, index: number];
 
@@ -46,8 +53,8 @@ export class SubjectFile {
   /** By number, the sequences of blocks that were met under the lock, and those of them that are durable. */
   readonly #met = new Map<number, number>();
   readonly #flushed = new Map<number, number>();
-  /** From the state word in one copy to that in the other. */
-  readonly #states: Buffer = Buffer.alloc(SUBJECT_BLOCK_BYTES + STATE_BYTES);
+  /** From the record's beginning in one copy to its state word in the other. */
+  readonly #states: Buffer = Buffer.alloc(SUBJECT_BLOCK_BYTES + STATE_END);
 
   static open(path: string, isWriting: boolean, busyWaitMs: number): SubjectFile {
     try {
@@ -73,16 +80,24 @@ export class SubjectFile {
     return this.#blockAt(subjectBlockOf(index)).records.subarray(at, at + SUBJECT_RECORD_BYTES);
   }
 
-  /** Whether the key of a record lives at this moment, whoever has changed it. Null: it is no record. */
-  isLiveAt(index: number): boolean | null {
+  /**
+   * Whether the key of a record lives at this moment, whoever has changed it. Null: it is not there. Only what has the key's id says anything: where a
+   * device has written another block in the place of a copy, a key that is destroyed there is another one.
+   */
+  isLiveAt(index: number, id: string): boolean | null {
     this.#assertOpen();
-    this.#states.fill(0, 0, STATE_BYTES);
+    this.#states.fill(0, 0, STATE_END);
     this.#states.fill(0, SUBJECT_BLOCK_BYTES);
-    readSync(this.#fd, this.#states, 0, this.#states.length, subjectRecordOffset(index, 0) + STATE_AT);
-    const first = isLiveState(this.#states.readUInt32LE());
-    const second = isLiveState(this.#states.readUInt32LE(SUBJECT_BLOCK_BYTES));
+    readSync(this.#fd, this.#states, 0, this.#states.length, subjectRecordOffset(index, 0));
+    const first = this.#isLiveIn(0, id);
+    const second = this.#isLiveIn(SUBJECT_BLOCK_BYTES, id);
     if (first === false || second === false) return false;
     return first === true || second === true ? true : null;
+  }
+
+  #isLiveIn(at: number, id: string): boolean | null {
+    const found = this.#states.toString("latin1", at, at + SUBJECT_KEY_ID_BYTES);
+    return found === id ? isLiveState(this.#states.readUInt32LE(at + STATE_AT)) : null;
   }
 
   /** The blocks from a number on, as far as the file reaches. @throws StoreError `ERR_WAL_CORRUPT` */

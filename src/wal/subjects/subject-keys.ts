@@ -174,7 +174,7 @@ export class SubjectKeys {
     const file = this.#writable();
     const known = this.#byTag.get(this.#tagOf(nameHash(subject)))?.at(-1);
     if (known === undefined || known.index >= this.#durableCount) return null;
-    return file.isLiveAt(known.index) === true ? Buffer.from(known.id, "latin1") : null;
+    return file.isLiveAt(known.index, known.id) === true ? Buffer.from(known.id, "latin1") : null;
   }
 
   /** The same, and makes the key where there is none: durable when it resolves. */
@@ -185,7 +185,7 @@ export class SubjectKeys {
       const nameBytes = nameHash(subject);
       const tag = this.#tagOf(nameBytes);
       const known = this.#byTag.get(tag)?.at(-1);
-      if (known !== undefined && file.isLiveAt(known.index) === true) {
+      if (known !== undefined && file.isLiveAt(known.index, known.id) === true) {
         // Whoever made it may have died before it was durable.
         if (known.index >= this.#durableCount) await file.flush();
         this.#durableCount = this.#recordCount;
@@ -249,7 +249,7 @@ export class SubjectKeys {
     if (!this.#byId.has(id)) this.#lookAgain();
     const index = this.#byId.get(id);
     if (this.#file === null || index === undefined) return { kind: "refused", error: unknownKey(id, this.path) };
-    const isLive = this.#file.isLiveAt(index);
+    const isLive = this.#file.isLiveAt(index, id);
     if (isLive === false) {
       this.#secrets.drop(id);
       return DESTROYED;
@@ -257,7 +257,7 @@ export class SubjectKeys {
     if (isLive === null) return { kind: "refused", error: replaced(this.path) };
     const key = this.#secrets.cached(id) ?? this.#secrets.unsealed(id, this.#file.recordAt(index));
     if (key !== null) return key;
-    const isDestroyed = this.#file.isLiveAt(index) === false; // while it was read
+    const isDestroyed = this.#file.isLiveAt(index, id) === false; // while it was read
     return isDestroyed ? DESTROYED : { kind: "refused", error: tamperedRecord(this.path, index) };
   }
 
@@ -345,8 +345,9 @@ export class SubjectKeys {
 
   /** Whether the file has the key as destroyed. Of one that it does not have nothing is said. */
   isDestroyed(id: string): boolean {
-    const index = this.#byId.get(Buffer.from(id, "hex").toString("latin1"));
-    return index !== undefined && (this.#file as SubjectFile).isLiveAt(index) === false;
+    const text = Buffer.from(id, "hex").toString("latin1");
+    const index = this.#byId.get(text);
+    return index !== undefined && (this.#file as SubjectFile).isLiveAt(index, text) === false;
   }
 
   #tagOf(nameBytes: Uint8Array): string {

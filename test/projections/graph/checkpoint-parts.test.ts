@@ -1,6 +1,6 @@
 /** The graph's checkpoint as it comes to lie on disk: the whole and what changed since, and what damage to any of it costs. */
 
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { openReader, openStore } from "../../../src/index.js";
 import { CheckpointDirectory } from "../../../src/projections/checkpoint-directory.js";
@@ -12,6 +12,7 @@ import type { RawEvent } from "../../../src/projections/graph/raw-event.js";
 import { Track } from "../../../src/projections/track.js";
 import { randomHistory } from "../../model/model-history.js";
 import { assert, rejects, sameBytes } from "../../support/assert.js";
+import { spoilFiles } from "../../support/failing-files.js";
 import { type SeededRandom, seededRandom } from "../../support/seeded-random.js";
 import { suite } from "../../support/suite.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
@@ -213,10 +214,11 @@ test("what a crash leaves at any step of a save is the state before it or after 
   await graph.keeper.save();
   const fourth = readFileSync(graph.part(4));
   rmSync(graph.part(4));
-  writeFileSync(`${graph.part(4)}.tmp`, fourth.subarray(0, fourth.length / 2));
+  const left = `${graph.part(4)}.0123456789abcdef.tmp`;
+  writeFileSync(left, fourth.subarray(0, fourth.length / 2));
   await expect(states[3]);
   await graph.directory.removeTemporaryFiles();
-  assert.not.ok(existsSync(`${graph.part(4)}.tmp`));
+  assert.not.ok(existsSync(left));
   writeFileSync(graph.part(4), fourth);
   await expect(graph.bytes);
   // The whole has replaced the former one, whose parts are still there, in part or all.
@@ -260,17 +262,18 @@ test("parts of two writers that began alike are never taken for one state", asyn
 
 test("a save that fails, for want of room or of a file, leaves what was, and the next one is whole", async () => {
   const random = seededRandom();
-  for (const spoil of [
-    (temporary: string) => symlinkSync("/dev/full", temporary),
-    (temporary: string) => mkdirSync(temporary),
-  ]) {
+  for (const [call, errno] of [
+    ["write", "ENOSPC"],
+    ["sync", "EIO"],
+  ] as const) {
     const { graph, events, states } = await inFourParts(random);
-    const temporary = `${graph.part(4)}.tmp`;
-    spoil(temporary);
+    const mend = await spoilFiles(`${graph.part(4)}.`, call, errno);
+    const files = readdirSync(graph.directory.path);
     graph.apply(events.slice(0, 5));
     await rejects(() => graph.keeper.save(), "ERR_PROJECTION_CHECKPOINT");
     sameBytes(bytesOf((await readUsable(graph)).state), states[3] as Buffer);
-    rmSync(temporary, { recursive: true, force: true });
+    mend();
+    assert.equal(readdirSync(graph.directory.path), files);
     graph.apply(events.slice(5, 9));
     await graph.keeper.save();
     assert.equal(graph.partNumbers, []);

@@ -166,11 +166,12 @@ test("a file that cannot be used is said to be none, and the index is built from
   }
   rmSync(file);
   // What a process leaves that was killed while it saved is nothing to anybody.
-  writeFileSync(`${file}.tmp`, good);
+  const left = `${file}.0123456789abcdef.tmp`;
+  writeFileSync(left, good);
   warnings = [];
   await reopened(async (_, _store, from) => assert.is(from, "nodes"));
   assert.equal(warnings, []);
-  assert.not.ok(existsSync(`${file}.tmp`));
+  assert.not.ok(existsSync(left));
 });
 
 test("a full disk takes nothing from anybody but the saved index", async () => {

@@ -134,14 +134,18 @@ export function existsSync(path: string): boolean {
   return exists(path);
 }
 
+/** There is one file system. */
 export function statSync(
   path: string,
-  options: { readonly throwIfNoEntry: false },
-): { readonly isDirectory: () => boolean } | undefined {
+  { throwIfNoEntry = true }: { readonly throwIfNoEntry?: boolean } = {},
+): { readonly dev: number; readonly isDirectory: () => boolean } | undefined {
   realm.process.assertAlive();
-  if (options.throwIfNoEntry || !exists(path)) return undefined;
+  if (!exists(path)) {
+    if (throwIfNoEntry) throw systemError("ENOENT", "stat", path);
+    return undefined;
+  }
   const { entry } = realm.process.machine.disk.find(path, "stat");
-  return { isDirectory: () => entry instanceof SimulatedDirectory };
+  return { dev: 1, isDirectory: () => entry instanceof SimulatedDirectory };
 }
 
 export function realpathSync(path: string): string {

@@ -8,6 +8,7 @@ import type { StoreError } from "../../../src/errors.js";
 import { flockExclusive } from "../../../src/ffi/index.js";
 import { StoreKeys } from "../../../src/wal/crypt/store-keys.js";
 import {
+  RECORDS_PER_BLOCK,
   SUBJECT_BLOCK_BYTES,
   type SubjectCopy,
   subjectCopyOffset,
@@ -143,6 +144,31 @@ test("a destroyed key is gone from the file, for all openers at once, and the ne
   assert.equal(await keys.destroySubject("ann"), [id.toString("hex"), next.toString("hex")]);
   assert.equal(await keys.destroySubject("nobody"), []);
   assert.is(read(other, bob, sealed(keys, bob)), PLAIN.toString());
+});
+
+test("a block that a device has written over a copy of another one, with a destroyed key in the same place, destroys nothing there", async () => {
+  const keys = await opened();
+  const ids: Buffer[] = [];
+  for (let number = 0; number <= RECORDS_PER_BLOCK; number++) ids.push(await keys.ensureKey(`subject ${number}`));
+  const [first, second] = [ids[0] as Buffer, ids[RECORDS_PER_BLOCK] as Buffer];
+  const [bytes, others] = [sealed(keys, first), sealed(keys, second)];
+  await keys.destroySubject(`subject ${RECORDS_PER_BLOCK}`);
+  const whole = readFileSync(path);
+  for (const copy of [0, 1] as const) {
+    const damaged = Buffer.from(whole);
+    const from = subjectCopyOffset(1, copy);
+    whole.copy(damaged, subjectCopyOffset(0, copy), from, from + SUBJECT_BLOCK_BYTES);
+    writeFileSync(path, damaged);
+    // What was added to a block last is in one copy: without that one who opens the file is refused.
+    const again = await opened().catch((error: StoreError) => error.code);
+    assert.ok(typeof again !== "string" || again === "ERR_WAL_CORRUPT");
+    for (const each of typeof again === "string" ? [keys] : [keys, again]) {
+      const found = read(each, first, bytes);
+      assert.ok(found === PLAIN.toString() || found === "ERR_WAL_CORRUPT", found);
+      assert.is(each.isDestroyed(first.toString("hex")), false);
+      assert.is(read(each, second, others), "destroyed");
+    }
+  }
 });
 
 test("a first copy that was never finished is free space, and whatever is not whole behind a block that is full", async () => {
