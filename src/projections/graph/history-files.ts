@@ -16,7 +16,7 @@ import { MovedRows } from "./moved-rows.js";
 /** Of pages in memory, the one in hand besides. */
 const PAGES_BYTES_MAX = 16 * 2 ** 20;
 /** References to contents in files lie below those to labels alone, so far that no label comes near. */
-export const HISTORY_CONTENT = -(2 ** 24);
+export const HISTORY_CONTENT: number = -(2 ** 24);
 /** As many as such references can tell apart. */
 export const MOVED_ROWS_MAX: number = 2 ** 30 - 2 ** 24;
 

@@ -41,10 +41,10 @@ interface Filled {
 async function fill(graph: Graph, mark = "former"): Promise<Filled> {
   const ids: number[] = [];
   const lsns: number[] = [];
-  for (let at = 0; at < NODES; at += 1) {
-    const properties = { name: `${mark} ${at}`, round: -1 };
-    ids.push((await graph.createNode({ label: "Person", properties, validFrom: 0 })).id);
-  }
+  const created = Array.from({ length: NODES }, (_, at) =>
+    graph.createNode({ label: "Person", properties: { name: `${mark} ${at}`, round: -1 }, validFrom: 0 }),
+  );
+  for (const { id } of await Promise.all(created)) ids.push(id);
   const [a = 0, b = 0, gone = 0] = ids;
   const edge = (
     await graph.createEdge({ label: "KNOWS", source: a, target: b, properties: { since: 1 }, validFrom: 0 })
