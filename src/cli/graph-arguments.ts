@@ -8,12 +8,14 @@ import type {
   EntityReference,
   Graph,
   GraphView,
+  PropertyConditions,
   RecordedAt,
   StepQuery,
 } from "../index.js";
 import { type CommonOptions, instant, nonEmpty, storeCommand, wholeNumber } from "./arguments.js";
 import { UsageError } from "./failure.js";
 import { type NodeSelection, selectNode, viewAt, type WhereClause } from "./graph-query.js";
+import { conditionsOption } from "./property-json.js";
 import { rangeClause } from "./range-clause.js";
 import { withReader } from "./stores.js";
 
@@ -79,6 +81,7 @@ const DIRECTIONS = ["in", "out", "both"] as const;
 export interface EdgeOptions {
   readonly direction: (typeof DIRECTIONS)[number];
   readonly edge?: string;
+  readonly edgeWhere?: PropertyConditions;
 }
 
 export function addEdgeOptions(command: Command): Command {
@@ -88,31 +91,36 @@ export function addEdgeOptions(command: Command): Command {
         .choices(DIRECTIONS)
         .default("both"),
     )
-    .option("--edge <label>", "only over edges with this label", nonEmpty);
+    .option("--edge <label>", "only over edges with this label", nonEmpty)
+    .option("--edge-where <json>", 'only over edges with these properties: {"since":{"gte":2020}}', conditionsOption);
 }
 
-export function edgeQueryOf({ direction, edge }: EdgeOptions): EdgeQuery & Pick<EdgeOptions, "direction"> {
-  return { direction, ...(edge !== undefined && { label: edge }) };
+export function edgeQueryOf({ direction, edge, edgeWhere }: EdgeOptions): EdgeQuery & Pick<EdgeOptions, "direction"> {
+  return { direction, ...(edge !== undefined && { label: edge }), ...(edgeWhere !== undefined && { edgeWhere }) };
 }
 
 /** Which nodes are walked over, and how many are printed. */
 export interface StepOptions extends EdgeOptions {
   readonly over?: string;
+  readonly overWhere?: PropertyConditions;
   readonly limit?: number;
 }
 
 export function addStepOptions(command: Command): Command {
   return addLimit(
-    addEdgeOptions(command).option("--over <label>", "only over nodes with this label", nonEmpty),
+    addEdgeOptions(command)
+      .option("--over <label>", "only over nodes with this label", nonEmpty)
+      .option("--over-where <json>", 'only over nodes with these properties: {"age":{"gte":18}}', conditionsOption),
     "nodes",
   );
 }
 
 export function stepQueryOf(options: StepOptions): StepQuery & { readonly limit?: number } {
-  const { over, limit } = options;
+  const { over, overWhere, limit } = options;
   return {
     ...edgeQueryOf(options),
     ...(over !== undefined && { nodeLabel: over }),
+    ...(overWhere !== undefined && { where: overWhere }),
     ...(limit !== undefined && { limit }),
   };
 }

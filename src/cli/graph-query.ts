@@ -3,6 +3,7 @@
 import { StoreError } from "../errors.js";
 import type {
   AsOf,
+  EdgeQuery,
   FindQuery,
   Graph,
   GraphEdge,
@@ -112,9 +113,9 @@ export function selectNode(view: GraphView, selection: NodeSelection): GraphNode
 
 /** Throws ERR_GRAPH_NOT_FOUND for an id that the graph never knew: an empty answer would look as if nothing had happened to it. */
 export function requireKnown(graph: Graph, kind: "node" | "edge", id: number): void {
-  const { length, truncatedBefore } = graph.history(kind, id);
+  const history = graph.history(kind, id);
   // What was purged is not there any more, and says so.
-  if (length > 0 || truncatedBefore !== null) return;
+  if (history.first() !== undefined || history.truncatedBefore !== null) return;
   throw new StoreError("ERR_GRAPH_NOT_FOUND", `the graph never had a ${kind} ${id}`, { kind, id });
 }
 
@@ -129,7 +130,7 @@ function notFound({ validAt, lsn, truncatedBefore }: GraphView): StoreError {
 export function* neighborsOf(
   view: GraphView,
   nodeId: number,
-  query: { readonly direction: "in" | "out" | "both"; readonly label?: string },
+  query: EdgeQuery,
 ): Generator<{ readonly node: GraphNode; readonly edges: readonly GraphEdge[] }, void> {
   const edgesByNode = new Map<number, GraphEdge[]>();
   for (const edge of view.edges(nodeId, query)) {

@@ -1,5 +1,7 @@
 /** Lines of JSON from a byte stream, with their numbers, however it is cut into chunks. */
 
+import { createReadStream } from "node:fs";
+import type { Readable } from "node:stream";
 import { StoreError } from "../errors.js";
 
 /** One line that is not blank. */
@@ -13,6 +15,19 @@ export interface NdjsonLine {
 const LINE_BYTES_MAX = 64 * 1024 * 1024;
 const LINE_FEED = 0x0a;
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
+
+/** The file, or stdin for "-". Throws ERR_IMPORT_SOURCE when it cannot be read. */
+export function openSource(file: string, stdin: Readable): Promise<Readable> {
+  if (file === "-") return Promise.resolve(stdin);
+  return new Promise((resolve, reject) => {
+    const stream = createReadStream(file);
+    stream.once("error", (error) => {
+      const message = `cannot read ${file}: ${error.message}`;
+      reject(new StoreError("ERR_IMPORT_SOURCE", message, { path: file }, { cause: error }));
+    });
+    stream.once("open", () => resolve(stream));
+  });
+}
 
 /** Yields the lines some at a time. Throws ERR_IMPORT_SOURCE with the number of a line that is not UTF-8 or not JSON. */
 export async function* readNdjson(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<readonly NdjsonLine[], void> {

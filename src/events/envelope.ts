@@ -10,10 +10,10 @@ import { RepeatedView } from "../wal/index.js";
 
 /** Field tags: number × 8 + wire type. */
 const TAG_STREAM = 0x0a;
-const TAG_VERSION = 0x10;
-const TAG_TYPE = 0x1a;
-const TAG_PAYLOAD = 0x22;
-const TAG_CONTENT = 0x28;
+export const TAG_VERSION = 0x10;
+export const TAG_TYPE = 0x1a;
+export const TAG_PAYLOAD = 0x22;
+export const TAG_CONTENT = 0x28;
 const TAG_ID = 0x32;
 const TAG_METADATA = 0x3a;
 const TAG_SUBJECT_KEY = 0x42;

@@ -20,6 +20,7 @@ import {
   EventSource,
   type ReadAllOptions,
   type ReadStreamOptions,
+  type RecordFeed,
   type StreamStanding,
   type SubscribeOptions,
 } from "./event-source.js";
@@ -211,6 +212,11 @@ export class EventReader {
   ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
     this.#checkOpen();
     return this.#source.readBatches(after, options);
+  }
+
+  /** For a replay in bulk; null: subjects are heard of between any two events. */
+  get records(): RecordFeed | null {
+    return this.#source.hearing === null ? this.#source : null;
   }
 
   /** Tells of `failure` as well. */

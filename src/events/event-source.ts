@@ -4,6 +4,7 @@ import { isStoreError, StoreError } from "../errors.js";
 import { checkOptionNames, choiceOption, type Frame, integerOption, RECORD_HEADER_BYTES } from "../wal/index.js";
 import { EventCursor } from "./event-cursor.js";
 import { checkStreamName } from "./prepare-event.js";
+import { RecordCursor } from "./record-cursor.js";
 import { type EventDecoder, StoredEvent } from "./recorded-event.js";
 import { RetentionFollower } from "./retention-follower.js";
 import type { StreamHistory } from "./stream-history.js";
@@ -55,6 +56,21 @@ export interface ReadAllOptions {
   readonly direction?: Direction;
   /** Ends the reading: the iteration throws the signal's reason, and delivers nothing any more. */
   readonly signal?: AbortSignal;
+}
+
+/** What a record does not say itself. */
+export interface RecordPlace {
+  readonly lsn: number;
+  readonly recordedAt: number;
+}
+
+/** Where a log is read without an object for each event. */
+export interface RecordFeed<Event = StoredEvent> {
+  readRecords(
+    after: number,
+    options?: { readonly signal?: AbortSignal; readonly through?: number },
+  ): AsyncIterable<RecordCursor>;
+  eventIn(bytes: Buffer, start: number, end: number, place: RecordPlace): Event;
 }
 
 /** What there is of a stream at one moment. */
@@ -151,6 +167,30 @@ export class EventSource {
     options: { readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
     return this.#batches(after, this.#log.watermark, options.signal, this.hearing);
+  }
+
+  /**
+   * The same events as records: the cursor stands before those of a frame, again and again. For who has no subject keys: nobody is asked in
+   * between whether somebody was forgotten.
+   */
+  async *readRecords(
+    after: number,
+    options: { readonly signal?: AbortSignal; readonly through?: number } = {},
+  ): AsyncGenerator<RecordCursor, void, undefined> {
+    const { signal } = options;
+    const through = Math.min(options.through ?? NO_LIMIT, this.#log.watermark);
+    const records = new RecordCursor(this.#decoder);
+    for await (const frame of this.#log.frames(after, through)) {
+      signal?.throwIfAborted();
+      this.#checkOpen();
+      records.open(frame, after, through);
+      yield records;
+    }
+  }
+
+  /** The event of which the record is `bytes[start, end)`. */
+  eventIn(bytes: Buffer, start: number, end: number, place: RecordPlace): StoredEvent {
+    return new StoredEvent(this.#decoder, { body: bytes, header: place }, start, end, place.lsn);
   }
 
   /** Some at a time they are opened, and one by one handed out. */

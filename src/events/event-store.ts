@@ -33,6 +33,7 @@ import {
   EventSource,
   type ReadAllOptions,
   type ReadStreamOptions,
+  type RecordFeed,
   type StreamStanding,
   type SubscribeOptions,
 } from "./event-source.js";
@@ -337,6 +338,11 @@ export class EventStore {
   ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
     this.#checkOpen();
     return this.#source.readBatches(after, options);
+  }
+
+  /** For a replay in bulk; null: subjects are heard of between any two events. */
+  get records(): RecordFeed | null {
+    return this.#source.hearing === null ? this.#source : null;
   }
 
   onAdvance(listener: (watermark: number) => void): () => void {

@@ -53,6 +53,7 @@ export type {
   Direction,
   ReadAllOptions,
   ReadStreamOptions,
+  RecordFeed,
   StreamStanding,
   SubscribeOptions,
 } from "./event-source.js";
@@ -67,6 +68,7 @@ export {
 } from "./forget-attestation.js";
 export { COMPRESSIONS, checkDirectory, type EventStoreOptions } from "./open-options.js";
 export { type AllPageOptions, type Page, readAllPage, readStreamPage, type StreamPageOptions } from "./read-page.js";
+export { RecordCursor, type TypeNames } from "./record-cursor.js";
 export { StoredEvent } from "./recorded-event.js";
 export { type RepairOptions, type RepairReport, repairStore } from "./repair-store.js";
 export { restoreStore } from "./restore-store.js";
@@ -83,6 +85,7 @@ export { SUBJECT_FORGOTTEN } from "./retention-event.js";
 export type { StreamRetention } from "./retention-state.js";
 export { type SalvagedEvent, type SalvageOptions, type SalvageReport, salvageWith } from "./salvage-store.js";
 export type { PayloadCodec } from "./schema-registry.js";
+export { type SidePlace, sideRecords } from "./side-records.js";
 export type { StreamGap } from "./stream-gaps.js";
 export type { UpcastEvent, Upcaster, Upcasters } from "./upcasters.js";
 export { verifyEvents } from "./verify-events.js";

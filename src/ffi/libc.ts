@@ -34,11 +34,20 @@ export function mmap(byteLength: number, protection: number, flags: number, fd: 
   return address;
 }
 
+/** Of x86-64, and of AArch64 with 4 KiB pages. */
+export const HUGE_PAGE_BYTES: number = 2 * 1024 * 1024;
 const MADV_HUGEPAGE = 14;
 
 /** Asks for huge pages behind this memory. Only advice: where they cannot be had, small ones serve. */
 export function adviseHugePages(address: bigint, byteLength: number): void {
   cMadvise(address, byteLength, MADV_HUGEPAGE);
+}
+
+const MADV_COLLAPSE = 25;
+
+/** Puts huge pages behind this memory now, as far as it can be done; what it holds stays. False: not all of it, or the kernel (before 6.1) cannot. */
+export function collapsePages(address: bigint, byteLength: number): boolean {
+  return cMadvise(address, byteLength, MADV_COLLAPSE) === 0;
 }
 
 const MADV_DONTDUMP = 16;

@@ -1,6 +1,6 @@
 /** What the runner needs of a store, and of an event. A store and a read-only reader both satisfy it. */
 
-import type { RecordedEvent, StateCiphers } from "../events/index.js";
+import type { RecordedEvent, RecordFeed, StateCiphers } from "../events/index.js";
 
 /** The least an event must have to be fed to a projection. */
 export interface FeedEvent {
@@ -38,6 +38,8 @@ export interface EventFeed<Event extends FeedEvent = RecordedEvent> {
   readonly stateCiphers?: StateCiphers | null;
   /** The events above an LSN, in LSN order; ends when it has caught up with the watermark. */
   readBatches(after: number, options?: { readonly signal?: AbortSignal }): AsyncIterable<readonly Event[]>;
+  /** @internal For a projection that is fed by rows; null or absent: there are only events. */
+  readonly records?: RecordFeed<Event> | null;
   /** The events of one stream that are shown, by version. */
   readStream?(
     stream: string,

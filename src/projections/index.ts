@@ -35,7 +35,6 @@ export type {
   GraphOverlap,
   GraphVersion,
   HistoryWindow,
-  Truncatable,
 } from "./graph/chronicle.js";
 export type {
   AboutChange,
@@ -63,10 +62,11 @@ export type {
   GraphUpsertResult,
   PurgeOptions,
 } from "./graph/graph-commands.js";
-export type { GraphChange, GraphHistory, HistoryOptions } from "./graph/graph-history.js";
+export type { GraphChange, HistoryOptions } from "./graph/graph-history.js";
 export type { GraphMatch, MatchRow } from "./graph/graph-match.js";
 export type { GraphMemory } from "./graph/graph-memory.js";
 export type { AsOf, RecordedAt, ValidWindow } from "./graph/graph-point.js";
+export type { GraphResults } from "./graph/graph-results.js";
 export type { GraphView } from "./graph/graph-view.js";
 export type { IndexDefinition } from "./graph/indexed-property.js";
 export type { GraphLineage, LineageQuery } from "./graph/lineage.js";

@@ -2,6 +2,7 @@
 
 import type { RecordedEvent } from "../events/index.js";
 import type { FeedEvent } from "./event-feed.js";
+import type { RowProjection } from "./event-rows.js";
 import type { StatePieces } from "./state-pieces.js";
 
 /**
@@ -70,6 +71,8 @@ export interface Projection<State, Event extends FeedEvent = RecordedEvent> {
   decode(chunks: AsyncIterable<Uint8Array>): State | Promise<State>;
   /** Of a state that is a map of documents, as `singleStream` and `multiStream` make it: for rebuilding one of them. */
   readonly documents?: ProjectionDocuments<State, Event>;
+  /** @internal Applies events as rows too, while it is far behind; it has no `react`, and sees all events. */
+  readonly rows?: RowProjection<State>;
   /** @internal A large state is read in place by this instead of `decode`, and saved by what has changed. */
   readonly pieces?: StatePieces<State>;
 }

@@ -19,7 +19,7 @@ export function timeoutError(name: string, lsn: number, reachedLsn: number, time
 /** An event could not be applied. */
 export function eventError(
   { name, version }: { readonly name: string; readonly version: number },
-  { lsn, type }: FeedEvent,
+  { lsn, type }: Pick<FeedEvent, "lsn" | "type">,
   cause: unknown,
 ): StoreError {
   const reason = cause instanceof Error ? cause.message : String(cause);

@@ -10,9 +10,12 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import { StoreError } from "../errors.js";
 import { FileLock } from "../events/index.js";
 
 const SUFFIX = ".tmp";
+/** Losing it to a sweep once is rare. Who always does is on a file system whose links or locks are no such. */
+const CREATE_TRIES_MAX = 32;
 
 /** Replaces the file at `place`, durably and all or nothing, by what `write` writes; makes the directory where it is missing. */
 export async function putFile<Result>(place: string, write: (handle: FileHandle) => Promise<Result>): Promise<Result> {
@@ -85,7 +88,7 @@ interface LockedFile {
 }
 
 async function createLocked(place: string): Promise<LockedFile> {
-  for (;;) {
+  for (let tries = 0; tries < CREATE_TRIES_MAX; tries++) {
     const path = `${place}.${randomBytes(8).toString("hex")}${SUFFIX}`;
     const handle = await open(path, "wx");
     try {
@@ -101,4 +104,6 @@ async function createLocked(place: string): Promise<LockedFile> {
     }
     await handle.close();
   }
+  const message = `a file to be put at ${place} was taken for a leftover ${CREATE_TRIES_MAX} times`;
+  throw new StoreError("ERR_IO_FAILED", message, { path: place });
 }

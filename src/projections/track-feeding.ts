@@ -1,8 +1,8 @@
 /**
  * Feeds the tracks of a projection the log, in LSN order.
  *
- * - Events are read batch by batch and applied one at a time; nothing is read ahead, so memory stays bounded and an event
- *   that arrives meanwhile is simply still in the log.
+ * - Events are read batch by batch and applied one at a time; at most some rows are read ahead, by a thread that helps with a long log
+ *   (`row-reader.ts`), so memory stays bounded and an event that arrives meanwhile is simply still in the log.
  * - Applying yields to the event loop every few milliseconds, between two events, so a reader always sees the state of
  *   one LSN.
  * - While a checkpoint is written no event is applied, so what is written is the state of one LSN too.
@@ -14,6 +14,7 @@ import type { EventFeed, FeedEvent } from "./event-feed.js";
 import type { ProgressMeter } from "./progress-meter.js";
 import type { ProjectionProgress } from "./projection-progress.js";
 import type { Reactions } from "./reactions.js";
+import { type EventBatch, eventsFor } from "./row-reader.js";
 import type { ProjectionReport } from "./runner-options.js";
 import type { Succession } from "./succession.js";
 import type { Track } from "./track.js";
@@ -79,7 +80,7 @@ export class TrackFeeding<State, Event extends FeedEvent> {
     const reactions = this.#isNewest(track) ? this.#parts.reactions : null;
     let sliceEndMs = performance.now() + APPLY_SLICE_MS;
     const { startCount } = track;
-    for await (const events of feed.readBatches(track.lsn, { signal: stopping })) {
+    for await (const events of eventsFor(track, feed, target, stopping)) {
       for (let index = 0; index < events.length; ) {
         if (performance.now() >= sliceEndMs) {
           await nextTurn();
@@ -88,16 +89,16 @@ export class TrackFeeding<State, Event extends FeedEvent> {
         // No await may stand between this and applying, or a checkpoint could begin in between.
         while (keeper !== null && keeper.saving !== null) await Promise.allSettled([keeper.saving]);
         if (!this.#goesOn(track) || this.#isHeldUp(track) || track.startCount !== startCount) return;
-        const event = events[index] as Event;
-        if (reactions?.awaits(event)) {
+        if (reactions?.awaits(events.at(index) as Event)) {
+          const event = events.at(index) as Event;
           this.#applySlice(track, [event], 0, 0);
           if (track.mustStartOver) return this.#succession.startOver(event);
           await reactions.after(track, event);
           index += 1;
           continue;
         }
-        index = this.#applySlice(track, reactions?.notAwaited(events) ?? events, index, sliceEndMs);
-        if (track.mustStartOver) return this.#succession.startOver(events[index] as Event);
+        index = this.#applySlice(track, reactions?.notAwaited(events as readonly Event[]) ?? events, index, sliceEndMs);
+        if (track.mustStartOver) return this.#succession.startOver(events.at(index) as Event);
       }
       if (keeper?.due) await keeper.saveUnasked(report);
     }
@@ -109,7 +110,7 @@ export class TrackFeeding<State, Event extends FeedEvent> {
     if (this.#isNewest(track)) await this.#succession.goLive();
   }
 
-  #applySlice(track: Track<State, Event>, events: readonly Event[], from: number, untilMs: number): number {
+  #applySlice(track: Track<State, Event>, events: EventBatch<Event>, from: number, untilMs: number): number {
     const { meter, progress } = this.#parts;
     const before = track.lsn;
     try {

@@ -9,7 +9,9 @@ import { isStoreError, type StoreError } from "../errors.js";
 import { SUBJECT_FORGOTTEN } from "../events/index.js";
 import type { CheckpointFacts, ParkedEvent, Witness } from "./checkpoint-format.js";
 import type { FeedEvent } from "./event-feed.js";
+import type { EventRows } from "./event-rows.js";
 import type { Projection } from "./projection.js";
+import { type EventBatch, RowBatch } from "./row-reader.js";
 import { eventError } from "./runner-errors.js";
 import type { FailurePolicy, ProjectionReport } from "./runner-options.js";
 import { type SubjectTrace, SubjectTraces } from "./subject-traces.js";
@@ -174,7 +176,8 @@ export class Track<State, Event extends FeedEvent> {
    * last one applied. Throws ERR_PROJECTION_FAILED when the policy says to stop. When the state must
    * be started over, the index of the event that says so.
    */
-  apply(events: readonly Event[], from: number, untilMs: number): number {
+  apply(events: EventBatch<Event>, from: number, untilMs: number): number {
+    if (events instanceof RowBatch) return this.#applyRows(events, from, untilMs);
     let index = from;
     let prepared = from;
     while (index < events.length) {
@@ -192,6 +195,46 @@ export class Track<State, Event extends FeedEvent> {
     const last = events[index - 1];
     if (last !== undefined) this.#witness = { lsn: last.lsn, recordedAt: last.recordedAt };
     return index;
+  }
+
+  #applyRows(batch: RowBatch<Event>, from: number, untilMs: number): number {
+    const { rows } = batch;
+    let index = from;
+    while (index < rows.length) {
+      const end = Math.min(rows.length, index + EVENTS_PREPARED);
+      while (index < end) {
+        if (rows.isRecord(index)) {
+          this.#applyOne(batch.at(index));
+          if (this.#mustStartOver) return index;
+          index += 1;
+        } else index = this.#applyPlain(rows, index, end);
+      }
+      if (performance.now() >= untilMs) break;
+    }
+    if (index > from) this.#witness = { lsn: rows.lsnAt(index - 1), recordedAt: rows.recordedAtOf(index - 1) };
+    return index;
+  }
+
+  /** Applies rows up to the next record, or the one that cannot be applied; gives the index behind. */
+  #applyPlain(rows: EventRows, from: number, limit: number): number {
+    const { rows: projection } = this.projection;
+    assert(projection !== undefined && this.#handled === null, "the projection takes rows");
+    assert(rows.lsnAt(from) > this.#lsn, "a feed is in LSN order");
+    let end = from + 1;
+    while (end < limit && !rows.isRecord(end)) end += 1;
+    try {
+      projection.apply(this.#state, rows, from, end);
+    } catch (error) {
+      const { applying } = rows;
+      if (applying > from) this.#appliedLsn = rows.lsnAt(applying - 1);
+      if (applying > from) this.#lsn = this.#appliedLsn;
+      this.#leaveOut({ lsn: rows.lsnAt(applying), type: rows.typeAt(applying) }, error);
+      this.#lsn = rows.lsnAt(applying);
+      return applying + 1;
+    }
+    this.#lsn = rows.lsnAt(end - 1);
+    this.#appliedLsn = this.#lsn;
+    return end;
   }
 
   /** Says that every event up to this LSN has been seen, also if the last LSNs carry none. */
@@ -245,7 +288,7 @@ export class Track<State, Event extends FeedEvent> {
     }
   }
 
-  #leaveOut(event: Event, error: unknown): void {
+  #leaveOut(event: Pick<FeedEvent, "lsn" | "type">, error: unknown): void {
     const { lsn, type } = event;
     switch (this.#policy) {
       case "stop":
@@ -271,7 +314,7 @@ export class Track<State, Event extends FeedEvent> {
     }
   }
 
-  #failure(event: Event, cause: unknown): StoreError {
+  #failure(event: Pick<FeedEvent, "lsn" | "type">, cause: unknown): StoreError {
     return eventError(this.projection, event, cause);
   }
 }

@@ -36,6 +36,7 @@ export { serveSealing } from "./seal-worker.js";
 export type { Cut, PrefixCut, Removal } from "./sealed/removal.js";
 export type { Compression, LogFrame as Frame } from "./sealed/sealed-format.js";
 export { coreDirectory, segmentPath } from "./segment-name.js";
+export { SideReader } from "./side-reader.js";
 export { isStore } from "./store-directory.js";
 export { type Opened, SubjectKeys } from "./subjects/subject-keys.js";
 export type { TieredReader } from "./tiered-reader.js";

@@ -41,6 +41,28 @@ test("adds, lists and removes a constraint, and names who breaks one", async () 
   assert.is((await runFailing(constraint("add", "unique", "", "email"))).code, "ERR_USAGE");
 });
 
+test("several properties together, and properties of edges", async () => {
+  const store = await storeOfTwo();
+  const constraint = (...parameters: string[]) => ["graph", "constraint", ...parameters, "--store", store];
+  const [added] = await runJson(constraint("add", "unique", "Person", "tenant", "email"));
+  assert.equal(added?.["property"], ["email", "tenant"]);
+  const [ofEdges] = await runJson(constraint("add", "required", "KNOWS", "since", "--edges"));
+  assert.equal(await runJson(constraint("list")), [added, ofEdges]);
+  assert.match((await runCli(constraint("list"))).stdout, /Person\.\(email, tenant\) {2}unique {2}added/);
+  const create = ["graph", "create", "edge", "--label", "KNOWS", "--from", "1", "--to", "2", "--store", store];
+  assert.is((await runFailing(create)).code, "ERR_GRAPH_REQUIRED_PROPERTY");
+  for (const wrong of [
+    ["required", "Person", "a", "b"],
+    ["unique", "Person", "a", "a"],
+    ["unique", "Person", ..."abcdefghi"],
+    ["unique", "Person"],
+  ])
+    assert.is((await runFailing(constraint("add", ...wrong))).code, "ERR_USAGE", wrong.join(" "));
+  await runJson(constraint("remove", "unique", "Person", "email", "tenant"));
+  await runJson(constraint("remove", "required", "KNOWS", "since", "--edges"));
+  assert.equal(await runJson(constraint("list")), []);
+});
+
 test("history shows where a version comes from when it is asked to, and lineage does", async () => {
   const store = await storeOfTwo();
   const history = ["graph", "history", "--store", store, "--id", "1"];

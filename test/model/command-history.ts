@@ -11,6 +11,7 @@ const BATCH_ITEMS_MAX = 5;
 export interface ChangeSource {
   readonly nodeIds: readonly number[];
   readonly labels: readonly string[];
+  readonly edgeLabels: readonly string[];
   readonly keys: readonly string[];
   value(): unknown;
   properties(): Record<string, unknown>;
@@ -26,10 +27,16 @@ function mostly<Item>(random: Choices, items: readonly Item[]): Item {
   return random.integer(5) === 0 ? random.pick(items) : (items[0] as Item);
 }
 
-export function constraintEvent(random: Choices, { labels, keys }: ChangeSource): Draft {
+export function constraintEvent(random: Choices, { labels, edgeLabels, keys }: ChangeSource): Draft {
   const kind = random.pick(["unique", "unique", "required"]);
   const type = random.integer(4) === 0 ? "GraphConstraintRemoved" : "GraphConstraintAdded";
-  return { type, data: { kind, label: mostly(random, labels), property: mostly(random, keys) } };
+  const isEdge = random.integer(4) === 0;
+  // Several properties together now and then, in any order.
+  const several = kind === "unique" && keys.length > 1 && random.integer(3) === 0;
+  const at = random.integer(keys.length);
+  const property = several ? [keys[at], keys[(at + 1) % keys.length]] : mostly(random, keys);
+  const label = mostly(random, isEdge ? edgeLabels : labels);
+  return { type, data: { kind, ...(isEdge && { entity: "edge" }), label, property } };
 }
 
 export function upsertEvent(random: Choices, source: ChangeSource): Draft {

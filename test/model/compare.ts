@@ -11,12 +11,15 @@ import type { GraphNode } from "../../src/projections/graph/entity.js";
 import type { EntityKind } from "../../src/projections/graph/graph-event-kind.js";
 import type { HistoryOptions } from "../../src/projections/graph/graph-history.js";
 import type { AsOf } from "../../src/projections/graph/graph-point.js";
+import type { GraphResults } from "../../src/projections/graph/graph-results.js";
 import type { GraphView } from "../../src/projections/graph/graph-view.js";
 import type { PropertyConditions } from "../../src/projections/graph/node-filter.js";
 import type { Properties } from "../../src/projections/graph/property.js";
 import type { TraverseQuery } from "../../src/projections/graph/traversal.js";
+import { firstPage } from "../support/first-page.js";
 import { duringQueries, matchQueries, overlapQueries } from "./axes-queries.js";
 import type { Choices } from "./model-history.js";
+import { saidConstraint } from "./naive-constraints.js";
 import type { NaiveGraph } from "./naive-graph.js";
 import { NaiveView, naiveBetween, naiveChanges, naiveDiff, naiveHistory, naiveVersion } from "./naive-view.js";
 import { rangeQueries, someRange } from "./range-queries.js";
@@ -230,8 +233,8 @@ export class Comparison {
     this.same("rejectedCount", graph.rejectedCount, model.rejections.length);
     this.same("truncatedBefore", graph.truncatedBefore, model.horizon);
     this.same("purgedVersions", graph.purgedVersions, model.purgedVersions);
-    const constraints = graph.constraints.map(({ kind, label, property }) => ({ kind, label, property }));
-    this.same("constraints", constraints, model.constraints);
+    const constraints = graph.constraints.map(({ addedBy: _, ...constraint }) => constraint);
+    this.same("constraints", constraints, model.constraints.map(saidConstraint));
     for (const id of this.#subjects.nodeIds)
       this.same(`versionOf("node", ${id})`, graph.versionOf("node", id), model.versionOf("node", id, model.lsn));
     for (const id of this.#subjects.edgeIds)
@@ -308,7 +311,7 @@ export class Comparison {
     for (const [question, rows, expected] of duringQueries(this.#graph, model, this.#subjects, validTimes, random))
       this.same(question, rows, expected);
     const after = model.horizonLsn + random.integer(model.lsn - model.horizonLsn + 1);
-    const page = this.#chronicle.changes({ after, limit: 10_000 });
+    const page = firstPage(this.#chronicle.changes({ after, limit: 10_000 }));
     const changes = page.changes.map(({ lsn, kind, id, change }) => `${lsn} ${kind} ${id} ${change}`).sort();
     this.same(`changes({ after: ${after} })`, changes, naiveChanges(model, after).sort());
   }
@@ -346,12 +349,7 @@ export class Comparison {
     this.same(question, [...this.#graph.diff(before[0], after[0])], naiveDiff(a, b));
   }
 
-  #history(
-    kind: EntityKind,
-    id: number,
-    now: number,
-    ask: (options: HistoryOptions) => readonly GraphNode[] & { readonly truncatedBefore: number | null },
-  ): void {
+  #history(kind: EntityKind, id: number, now: number, ask: (options: HistoryOptions) => GraphResults<GraphNode>): void {
     const isKnown = kind === "node" ? this.model.nodeIds.has(id) : this.model.edgesById.has(id);
     for (const options of [
       {},
@@ -367,7 +365,7 @@ export class Comparison {
       this.same(`${question}.truncatedBefore`, found.truncatedBefore, truncated);
     }
     const whole = isKnown ? naiveHistory(this.model, kind, id, now, {}) : [];
-    const problem = coalescingProblem(ask({ coalesce: true }), whole);
+    const problem = coalescingProblem(ask({ coalesce: true }).toArray(), whole);
     this.same(`history("${kind}", ${id}, { coalesce: true })`, problem, null);
   }
 }

@@ -105,6 +105,7 @@ function changeSource(random: Choices, scale: TimeScale): ChangeSource {
   return {
     nodeIds: NODE_IDS,
     labels: NODE_LABELS,
+    edgeLabels: EDGE_LABELS,
     keys: KEYS,
     // Few, so that keys meet.
     value: () => random.pick(random.integer(4) === 0 ? VALUES.filter((value) => value !== null) : VALUES.slice(0, 3)),

@@ -124,9 +124,13 @@ export class NaiveGraph {
   }
 
   /** Every valid time at which anything about any node begins or ends. */
-  get nodeBounds(): number[] {
+  idsOf(kind: EntityKind): readonly number[] {
+    return [...(kind === "node" ? this.nodeIds : this.edgesById.keys())];
+  }
+
+  boundsOf(kind: EntityKind): readonly number[] {
     const ids = new Set(this.#accepted.map(({ event }) => event.data["id"] as number));
-    return [...new Set([...ids].flatMap((id) => this.bounds("node", id)))].sort((x, y) => x - y);
+    return [...new Set([...ids].flatMap((id) => this.bounds(kind, id)))].sort((x, y) => x - y);
   }
 
   #judge(event: TestEvent, recordedAt: number, lsn: number, keep: boolean): Refusal | null {

@@ -34,7 +34,7 @@ for (const each of cases) {
     for (const question of each.questions) assert.is(answerOf(state, each, question), question.answer, question.text);
     for (const { name, text } of each.pictures) {
       const { kind, id } = entityOf(each, name);
-      const rectangles = kind === "node" ? state.history("node", id) : state.history("edge", id);
+      const rectangles = kind === "node" ? state.history("node", id).toArray() : state.history("edge", id).toArray();
       const drawn = pictureOf(rectangles, (time) => each.timeTexts.get(time) ?? `${time}`);
       assert.is(text, drawn, `the picture of ${name} is:\n${drawn}`);
     }

@@ -109,8 +109,8 @@ async function describeGraph(store: Store): Promise<string> {
   await graph.whenApplied(store.watermark);
   const view = graph.asOf({ validAt: LATER_US });
   const nodes = [...view.find({ label: "Thing" })].map(({ id }) => ({
-    history: graph.history("node", id),
-    edges: [...view.edges(id)].map((edge) => graph.history("edge", edge.id)),
+    history: graph.history("node", id).toArray(),
+    edges: [...view.edges(id)].map((edge) => graph.history("edge", edge.id).toArray()),
   }));
   return JSON.stringify([nodes, graph.counts, graph.rejectedCount]);
 }

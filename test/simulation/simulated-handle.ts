@@ -26,8 +26,13 @@ export class SimulatedHandle {
     return this.#process.openFile(this.#fd, "handle");
   }
 
-  stat(): Promise<{ readonly size: number }> {
-    return this.#process.later("stat", this.#path, () => ({ size: this.#open.file.size }));
+  /** There are no links: a file has one name, or none any more. */
+  stat(): Promise<{ readonly size: number; readonly nlink: number }> {
+    return this.#process.later("stat", this.#path, () => {
+      const { entry, file } = this.#open;
+      const isNamed = this.#process.machine.disk.files().some(([, named]) => named === entry);
+      return { size: file.size, nlink: isNamed ? 1 : 0 };
+    });
   }
 
   truncate(size: number): Promise<void> {

@@ -89,7 +89,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: "attestation-overtaken",
     what: "what is written behind an attestation in flight counts as committed, with a hole in front of it that ends the file (P1)",
-    edits: [{ file: "src/wal/core-writer.js", find: "this.#inFlight.isAttesting || ", replace: "" }],
+    edits: [{ file: "src/wal/sealing-queue.js", find: "inFlight.isAttesting || ", replace: "" }],
     caughtBy: tests("wal/core-writer"),
   },
   {

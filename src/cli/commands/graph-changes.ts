@@ -11,6 +11,7 @@ interface ChangesOptions extends CommonOptions {
   readonly recordedFrom?: number;
   readonly recordedTo?: number;
   readonly limit?: number;
+  readonly all?: true;
 }
 
 const DETAILS = `
@@ -22,11 +23,12 @@ export function graphChangesCommand({ output }: CommandContext): Command {
     .option("--after <lsn>", "only above this LSN: what next was", wholeNumber(0))
     .option("--recorded-from <time>", "only what was recorded then or later", instant)
     .option("--recorded-to <time>", "only what was recorded before", instant)
+    .option("--all", "go on to the end, --limit at a time")
     .addHelpText("after", DETAILS)
-    .action(async ({ after, recordedFrom, recordedTo, limit, ...place }: ChangesOptions) => {
+    .action(async ({ after, recordedFrom, recordedTo, limit, all, ...place }: ChangesOptions) => {
       await withReader(place, [], async (reader) => {
         const graph = await reader.graph();
-        const { changes, next, hasMore, truncatedBefore } = within(() =>
+        const pages = within(() =>
           graph.changes({
             ...(after !== undefined && { after }),
             ...(recordedFrom !== undefined && { recordedFrom }),
@@ -34,15 +36,19 @@ export function graphChangesCommand({ output }: CommandContext): Command {
             ...(limit !== undefined && { limit }),
           }),
         );
-        await printTruncation(output, truncatedBefore);
-        for (const each of changes) {
-          if (output.gone.aborted) return;
-          const { lsn, recordedAt, kind, id, change } = each;
-          await output.print(each, () => `${lsn}  ${formatInstant(recordedAt)}  ${kind} ${id} ${change}`);
+        await printTruncation(output, pages.truncatedBefore);
+        for (const { changes, next, hasMore } of pages) {
+          for (const each of changes) {
+            if (output.gone.aborted) return;
+            const { lsn, recordedAt, kind, id, change } = each;
+            await output.print(each, () => `${lsn}  ${formatInstant(recordedAt)}  ${kind} ${id} ${change}`);
+          }
+          if (hasMore && all === true) continue;
+          await output.print({ next, hasMore }, () =>
+            hasMore ? `there are more after ${next}` : `no more up to ${next}`,
+          );
+          return;
         }
-        await output.print({ next, hasMore }, () =>
-          hasMore ? `there are more after ${next}` : `no more up to ${next}`,
-        );
       });
     });
 }

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
-import type { Graph, GraphMatch, GraphView, MatchRow, OverlapRow } from "../../index.js";
-import { instant } from "../arguments.js";
+import type { Graph, GraphMatch, GraphView, MatchRow, OverlapRow, PropertyConditions } from "../../index.js";
+import { instant, jsonObject } from "../arguments.js";
 import { UsageError } from "../failure.js";
 import { addLimit, addNodeSelection, graphCommand, type PointOptions, withGraph } from "../graph-arguments.js";
 import {
@@ -14,16 +14,20 @@ import {
   requireKnown,
 } from "../graph-query.js";
 import type { CommandContext } from "../program.js";
+import { conditionsOption } from "../property-json.js";
 
 interface Step {
   readonly direction: "out" | "in" | "both";
-  readonly edge: string;
-  readonly node: string;
+  readonly label?: string;
+  readonly edgeWhere?: PropertyConditions;
+  readonly nodeLabel?: string;
+  readonly where?: PropertyConditions;
 }
 
 interface MatchOptions extends PointOptions, NodeSelection {
   readonly step?: readonly Step[];
   readonly limit?: number;
+  readonly ends?: true;
   readonly ever?: true;
   readonly validFrom?: number;
   readonly validTo?: number;
@@ -31,19 +35,21 @@ interface MatchOptions extends PointOptions, NodeSelection {
 
 const DETAILS = `
 Begins at the nodes that --id, --label, --where and --range mean, and goes on with each --step, which is out, in or both, then perhaps a colon
-and the label of the edge, and another with the label of the node: out:KNOWS:Person, in::Place, both. Each row is one way through.
+and the label of the edge, and another with the label of the node: out:KNOWS:Person, in::Place, both. With properties a step is JSON:
+{"direction":"out","label":"KNOWS","edgeWhere":{"since":{"gte":2020}},"nodeLabel":"Person","where":{"name":"Bo"}}. Each row is one way through.
 
 With --ever, or a window of --valid-from and --valid-to, it is about all of that time instead of one point: each row says when all of it held at once.`;
 
 export function graphMatchCommand({ output }: CommandContext): Command {
   return addLimit(addNodeSelection(graphCommand("match", "list the ways through a pattern of nodes and edges")), "rows")
     .option("--step <pattern>", "a step over an edge to a node (may be repeated)", gatheredStep)
+    .option("--ends", "only the nodes at the ends of the ways, each once")
     .option("--ever", "at any valid time, each row with its period")
     .option("--valid-from <time>", "the same from this time on", instant)
     .option("--valid-to <time>", "and before this time", instant)
     .addHelpText("after", DETAILS)
     .action(async (options: MatchOptions) => {
-      const { id, label, where = [], range = [], step: steps = [], limit } = options;
+      const { id, label, where = [], range = [], step: steps = [], limit, ends } = options;
       await withGraph(options, async (graph, view) => {
         if (id !== undefined) requireKnown(graph, "node", id);
         const asked = askedOf(graph, view, options);
@@ -55,7 +61,16 @@ export function graphMatchCommand({ output }: CommandContext): Command {
           if (id !== undefined) match = match.from(id);
           if (label !== undefined) match = match.label(label);
           match = match.where(conditions);
-          for (const row of steps.reduce(stepped, match)) {
+          const whole = steps.reduce(stepped, match);
+          if (ends === true) {
+            for (const node of whole.ends()) {
+              if (left === 0 || output.gone.aborted) return;
+              left -= 1;
+              await output.print(printableNode(node), () => formatEntity(node));
+            }
+            continue;
+          }
+          for (const row of whole) {
             if (left === 0 || output.gone.aborted) return;
             left -= 1;
             await output.print(printableRow(row), () => formatRow(row));
@@ -87,14 +102,37 @@ function formatRow(row: MatchRow | OverlapRow): string {
   return lines.join("\n");
 }
 
-function stepped<Row extends MatchRow>(match: GraphMatch<Row>, { direction, edge, node }: Step): GraphMatch<Row> {
-  const on = edge === "" ? match[direction]() : match[direction](edge);
-  return node === "" ? on : on.label(node);
+function stepped<Row extends MatchRow>(match: GraphMatch<Row>, step: Step): GraphMatch<Row> {
+  const { direction, label, edgeWhere, nodeLabel, where } = step;
+  const on = match[direction](label, edgeWhere);
+  const onto = nodeLabel === undefined ? on : on.label(nodeLabel);
+  return where === undefined ? onto : onto.where(where);
 }
 
 function gatheredStep(text: string, before: readonly Step[] = []): readonly Step[] {
-  const [direction, edge = "", node = "", ...more] = text.split(":");
-  if ((direction !== "out" && direction !== "in" && direction !== "both") || more.length > 0)
-    throw new InvalidArgumentError("It must be out, in or both, then perhaps :EDGE or :EDGE:NODE.");
-  return [...before, { direction, edge, node }];
+  if (text.startsWith("{")) return [...before, stepOf(jsonObject(text))];
+  const [direction, label = "", nodeLabel = "", ...more] = text.split(":");
+  if (!isDirection(direction) || more.length > 0)
+    throw new InvalidArgumentError("It must be out, in or both, then perhaps :EDGE or :EDGE:NODE, or a JSON object.");
+  return [...before, { direction, ...(label !== "" && { label }), ...(nodeLabel !== "" && { nodeLabel }) }];
+}
+
+function stepOf({ direction, label, edgeWhere, nodeLabel, where, ...more }: Record<string, unknown>): Step {
+  const [unknown] = Object.keys(more);
+  if (unknown !== undefined) throw new InvalidArgumentError(`Its field ${JSON.stringify(unknown)} is not known.`);
+  if (!isDirection(direction)) throw new InvalidArgumentError("Its direction must be out, in or both.");
+  for (const text of [label, nodeLabel])
+    if (text !== undefined && (typeof text !== "string" || text === ""))
+      throw new InvalidArgumentError("Its labels must be strings that are not empty.");
+  return {
+    direction,
+    ...(label !== undefined && { label: label as string }),
+    ...(nodeLabel !== undefined && { nodeLabel: nodeLabel as string }),
+    ...(edgeWhere !== undefined && { edgeWhere: conditionsOption(JSON.stringify(edgeWhere)) }),
+    ...(where !== undefined && { where: conditionsOption(JSON.stringify(where)) }),
+  };
+}
+
+function isDirection(value: unknown): value is Step["direction"] {
+  return value === "out" || value === "in" || value === "both";
 }

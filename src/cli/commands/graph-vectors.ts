@@ -1,10 +1,11 @@
 import { Command } from "commander";
 import type { DefinedVectors, VectorDefinition, VectorMetric, VectorStorage } from "../../index.js";
 import { type CommonOptions, storeCommand, wholeNumber } from "../arguments.js";
+import { aboutOf, addProvenance, type ProvenanceOptions } from "../graph-arguments.js";
 import type { CommandBuilder, CommandContext } from "../program.js";
 import { withExistingStore, withReader } from "../stores.js";
 
-interface ReferenceOptions extends CommonOptions {
+interface ReferenceOptions extends CommonOptions, ProvenanceOptions {
   readonly label: string;
   readonly property: string;
 }
@@ -19,7 +20,7 @@ interface DefineOptions extends ReferenceOptions {
 }
 
 function referenceCommand(name: string, summary: string): Command {
-  return storeCommand(name, summary)
+  return addProvenance(storeCommand(name, summary))
     .requiredOption("--label <label>", "of the nodes")
     .requiredOption("--property <name>", "the property with the vectors");
 }
@@ -37,7 +38,8 @@ const defineCommand: CommandBuilder = ({ output, stderr }) =>
       await withExistingStore(place, stderr, async (store) => {
         // The graph says what is wrong with them.
         const settings = { metric, storage, connectivity, expansionAdd, expansionSearch } as Partial<VectorDefinition>;
-        const defined = await (await store.graph()).defineVectors({ label, property, dimensions, ...settings });
+        const definition = { label, property, dimensions, ...settings };
+        const defined = await (await store.graph()).defineVectors(definition, aboutOf(place));
         await output.print(defined, () => formatVectors(defined));
       });
     });
@@ -56,7 +58,7 @@ const removeCommand: CommandBuilder = ({ output, stderr }) =>
   referenceCommand("remove", "end that; the nodes keep what they hold").action(
     async ({ label, property, ...place }: ReferenceOptions) => {
       await withExistingStore(place, stderr, async (store) => {
-        const { lsn } = await (await store.graph()).removeVectors({ label, property });
+        const { lsn } = await (await store.graph()).removeVectors({ label, property }, aboutOf(place));
         await output.print({ label, property, lsn }, () => `${label}.${property} is defined no more`);
       });
     },

@@ -12,7 +12,8 @@ import { formatRectangle, formatTruncation, printableRectangle } from "../graph-
 import type { CommandContext } from "../program.js";
 
 const DETAILS = `
-Unlike graph node and graph find, it shows an edge also where an end of it does not exist.`;
+Unlike graph node and graph find, it shows an edge also where an end of it does not exist. entityVersion is what --expected-version
+of a change takes: the LSN of the last event that changed the entity, at whatever time.`;
 
 export function graphVersionCommand({ output }: CommandContext): Command {
   return addEntitySelection(graphCommand("version", "show the version of a node or an edge that held at a point"))
@@ -28,8 +29,9 @@ export function graphVersionCommand({ output }: CommandContext): Command {
         }
         const mark = truncatedBefore === null ? {} : { truncatedBefore };
         const lines = truncatedBefore === null ? [] : [formatTruncation(truncatedBefore)];
-        await output.print({ ...printableRectangle(version), ...mark }, () =>
-          [...lines, formatRectangle(version)].join("\n"),
+        const entityVersion = graph.versionOf(kind, id);
+        await output.print({ ...printableRectangle(version), entityVersion, ...mark }, () =>
+          [...lines, `${formatRectangle(version)}  the ${kind} is at version ${entityVersion}`].join("\n"),
         );
       });
     });

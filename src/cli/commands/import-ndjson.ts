@@ -1,10 +1,8 @@
-import { createReadStream } from "node:fs";
-import type { Readable } from "node:stream";
 import type { Command } from "commander";
-import { StoreError } from "../../errors.js";
 import type { Durability } from "../../events/index.js";
 import { type CommonOptions, durabilityOption, schemaOption, storeCommand } from "../arguments.js";
 import { Interruption } from "../interruption.js";
+import { openSource } from "../ndjson.js";
 import { importNdjson } from "../ndjson-import.js";
 import type { CommandContext } from "../program.js";
 import { formatCount, startProgress } from "../progress.js";
@@ -26,7 +24,7 @@ export function importNdjsonCommand(context: CommandContext): Command {
 async function importFile(context: CommandContext, file: string, options: NdjsonOptions): Promise<void> {
   const { output, stderr } = context;
   // A file that cannot be read must not leave an empty store behind.
-  const source = file === "-" ? context.stdin : await openFile(file);
+  const source = await openSource(file, context.stdin);
   const interruption = new Interruption();
   const progress = startProgress(stderr, "importing");
   const startedMs = performance.now();
@@ -52,14 +50,4 @@ async function importFile(context: CommandContext, file: string, options: Ndjson
     interruption.dispose();
     source.destroy();
   }
-}
-
-function openFile(path: string): Promise<Readable> {
-  return new Promise((resolve, reject) => {
-    const stream = createReadStream(path);
-    stream.once("error", (error) => {
-      reject(new StoreError("ERR_IMPORT_SOURCE", `cannot read ${path}: ${error.message}`, { path }, { cause: error }));
-    });
-    stream.once("open", () => resolve(stream));
-  });
 }

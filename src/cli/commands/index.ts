@@ -19,11 +19,13 @@ import { coresCommand } from "./cores.js";
 import { demoCommand } from "./demo.js";
 import { doctorCommand } from "./doctor.js";
 import { forgetCommand } from "./forget.js";
+import { graphBatchCommand } from "./graph-batch.js";
 import { graphChangesCommand } from "./graph-changes.js";
 import { graphComponentsCommand } from "./graph-components.js";
 import { graphConstraintCommand } from "./graph-constraint.js";
 import { graphDegreeCommand } from "./graph-degree.js";
 import { graphDiffCommand } from "./graph-diff.js";
+import { graphEdgeCommand, graphEdgesCommand } from "./graph-edge.js";
 import { graphExportCommand } from "./graph-export.js";
 import { graphFindCommand } from "./graph-find.js";
 import { graphHistoryCommand } from "./graph-history.js";
@@ -38,10 +40,20 @@ import { graphPathCommand } from "./graph-path.js";
 import { graphPurgeCommand } from "./graph-purge.js";
 import { graphRankCommand } from "./graph-rank.js";
 import { graphSnapshotCommand } from "./graph-snapshot.js";
+import { graphProvenanceCommand, graphRejectionsCommand, graphStatusCommand } from "./graph-status.js";
 import { graphSubgraphCommand } from "./graph-subgraph.js";
 import { graphTraverseCommand } from "./graph-traverse.js";
 import { graphVectorsCommand } from "./graph-vectors.js";
 import { graphVersionCommand } from "./graph-version.js";
+import {
+  graphCreateCommand,
+  graphDeleteCommand,
+  graphPatchCommand,
+  graphPutCommand,
+  graphReplaceCommand,
+  graphRetractCommand,
+  graphUpsertCommand,
+} from "./graph-write.js";
 import { importGitCommand } from "./import-git.js";
 import { importNdjsonCommand } from "./import-ndjson.js";
 import { inspectCommand } from "./inspect.js";
@@ -68,9 +80,11 @@ export const COMMANDS: readonly CommandBuilder[] = [
   group("import", "import events from elsewhere", [importGitCommand, importNdjsonCommand]),
   appendCommand,
   readCommand,
-  group("graph", "ask the bi-temporal graph", [
+  group("graph", "ask the bi-temporal graph, and change it", [
     graphFindCommand,
     graphNodeCommand,
+    graphEdgeCommand,
+    graphEdgesCommand,
     graphMatchCommand,
     graphNeighborsCommand,
     graphDegreeCommand,
@@ -86,8 +100,19 @@ export const COMMANDS: readonly CommandBuilder[] = [
     graphChangesCommand,
     graphOverlapsCommand,
     graphLineageCommand,
+    graphProvenanceCommand,
     graphLsnCommand,
     graphExportCommand,
+    graphStatusCommand,
+    graphRejectionsCommand,
+    graphCreateCommand,
+    graphUpsertCommand,
+    graphPutCommand,
+    graphPatchCommand,
+    graphReplaceCommand,
+    graphDeleteCommand,
+    graphRetractCommand,
+    graphBatchCommand,
     graphSnapshotCommand,
     graphConstraintCommand,
     graphVectorsCommand,

@@ -11,11 +11,12 @@
 import { Buffer } from "node:buffer";
 import type { BatchItemFields } from "./batch-events.js";
 import { brokenBy, type ContentPart, constraintsFor, livePartsOf } from "./constraint-check.js";
+import { targetOf } from "./constraint-events.js";
 import { ANY_VERSION, type GraphEventFields } from "./graph-event-fields.js";
-import type { GraphEventKind } from "./graph-event-kind.js";
+import type { EntityKind, GraphEventKind } from "./graph-event-kind.js";
 import { type EdgeTable, GraphTables, type NodeTable } from "./graph-tables.js";
 import { GraphWriter } from "./graph-writer.js";
-import { holdersOf, type KeyValue } from "./key-holders.js";
+import { holdersOf, type Key, type KeyValue } from "./key-holders.js";
 import { Period } from "./period.js";
 import type { Refused } from "./refusal.js";
 
@@ -111,8 +112,11 @@ export class BatchRehearsal {
     if (slot === 0 || this.tables.nodes.ids.slotOf(id) !== 0) return;
     const copy = this.tables.nodes.insert(id);
     this.#copyLive(nodes, slot, this.tables.nodes, copy);
-    for (const row of this.tables.nodes.timelines.liveRows(copy))
-      this.tables.indexes.note(copy, this.tables.nodes.timelines.content(copy, row), this.tables);
+    for (const row of this.tables.nodes.timelines.liveRows(copy)) {
+      const content = this.tables.nodes.timelines.content(copy, row);
+      this.tables.indexes.note(copy, content, this.tables);
+      this.tables.keyIndexes.note("node", copy, content, this.tables);
+    }
   }
 
   #copyEdge(id: number): void {
@@ -126,6 +130,9 @@ export class BatchRehearsal {
     }) as [number, number];
     const copy = tables.edges.insert(tables.nodes, id, this.#labelHere(edges.label(slot)), source, target);
     this.#copyLive(edges, slot, tables.edges, copy);
+    const { timelines } = tables.edges;
+    for (const row of timelines.liveRows(copy))
+      tables.keyIndexes.note("edge", copy, timelines.content(copy, row), tables);
   }
 
   #copyEdgesOf(id: number): void {
@@ -166,28 +173,28 @@ export class BatchRehearsal {
   /** Those of the real tables are copied; what is copied counts as it is here. */
   #copiedHolders(label: string, property: string, value: KeyValue, period: Period): number[] {
     const { nodes } = this.#real;
-    for (const slot of holdersOf(this.#real, label, property, value, period)) this.#copyNode(nodes.id(slot));
-    return holdersOf(this.tables, label, property, value, period);
+    const key: Key = { entity: "node", label, properties: [property], values: [value] };
+    for (const slot of holdersOf(this.#real, key, period)) this.#copyNode(nodes.id(slot));
+    return holdersOf(this.tables, key, period);
   }
 
   /** The constraints are about what the batch leaves, not about what is between its items. */
   #brokenConstraint(): Refused | null {
     const { constraints } = this.#real;
     if (constraints.count === 0) return null;
-    const { nodes } = this.tables;
-    const changed: { readonly id: number; readonly parts: readonly ContentPart[] }[] = [];
-    for (let slot = 1; slot < nodes.records.length; slot += 1) {
-      const rows = [...nodes.timelines.liveRows(slot)];
-      const parts = livePartsOf(this.tables, slot).filter(
-        (_, index) => nodes.timelines.lsn(slot, rows[index] as number) === BATCH_LSN,
-      );
-      if (parts.length > 0) changed.push({ id: nodes.id(slot), parts });
-    }
-    changed.sort((a, b) => a.id - b.id);
-    // In the order of the constraints, and then of the nodes: whatever the items' order, everybody names the same.
-    const all = changed.flatMap(({ parts }) => parts);
-    for (const constraint of constraintsFor(constraints, all)) {
-      for (const { id, parts } of changed) {
+    const changed = { node: this.#changed("node"), edge: this.#changed("edge") };
+    // In the order of the constraints, and then of the ids: whatever the items' order, everybody names the same.
+    const concerned = (["node", "edge"] as const)
+      .flatMap((entity) =>
+        constraintsFor(
+          constraints,
+          entity,
+          changed[entity].flatMap(({ parts }) => parts),
+        ),
+      )
+      .sort((a, b) => a.addedBy - b.addedBy);
+    for (const constraint of concerned) {
+      for (const { id, parts } of changed[targetOf(constraint).entity]) {
         const broken = brokenBy([constraint], id, parts, (...asked) => this.#holderIds(...asked));
         if (broken !== null) return broken;
       }
@@ -195,17 +202,34 @@ export class BatchRehearsal {
     return null;
   }
 
-  *#holderIds(
-    label: string,
-    property: string,
-    value: KeyValue,
-    period: { readonly from: number; readonly to: number },
-  ): Generator<number, void, undefined> {
-    const here = this.tables.nodes;
-    for (const slot of holdersOf(this.#real, label, property, value, period)) {
-      const id = this.#real.nodes.id(slot);
+  /** What the batch has left of nodes or edges that it gave something, by id. */
+  #changed(entity: EntityKind): ChangedEntity[] {
+    if (!this.#real.constraints.isAbout(entity)) return [];
+    const table = this.tables.of(entity);
+    const { timelines } = table;
+    const changed: ChangedEntity[] = [];
+    for (let slot = 1; slot < table.records.length; slot += 1) {
+      const rows = [...timelines.liveRows(slot)];
+      const parts = livePartsOf(this.tables, entity, slot).filter(
+        (_, index) => timelines.lsn(slot, rows[index] as number) === BATCH_LSN,
+      );
+      if (parts.length > 0) changed.push({ id: table.id(slot), parts });
+    }
+    return changed.sort((a, b) => a.id - b.id);
+  }
+
+  *#holderIds(key: Key, period: Pick<Period, "from" | "to">): Generator<number, void, undefined> {
+    const real = this.#real.of(key.entity);
+    const here = this.tables.of(key.entity);
+    for (const slot of holdersOf(this.#real, key, period)) {
+      const id = real.id(slot);
       if (here.ids.slotOf(id) === 0) yield id;
     }
-    for (const slot of holdersOf(this.tables, label, property, value, period)) yield here.id(slot);
+    for (const slot of holdersOf(this.tables, key, period)) yield here.id(slot);
   }
+}
+
+interface ChangedEntity {
+  readonly id: number;
+  readonly parts: readonly ContentPart[];
 }

@@ -93,6 +93,7 @@ class BatchWriter {
         period.from = part.from;
         period.to = part.to;
         timelines.fill(slot, period, this.#lsn, content);
+        this.#tables.keyIndexes.note(kind, slot, content, this.#tables);
         if (kind !== "node") continue;
         this.#tables.indexes.note(slot, content, this.#tables);
         this.#tables.vectors.note(slot, content, this.#tables);

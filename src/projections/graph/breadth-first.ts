@@ -18,63 +18,87 @@ const NODES_AT_ONCE = 32;
 /** Of a node with many edges only the first are touched ahead. */
 const EDGES_AHEAD_MAX = 8;
 
+/** What a walk that is over leaves to the next one is at most for so many edges at once. */
+const KEPT_EDGES_MAX = 4096;
+
 export interface Walk {
-  /** Slot of a visible node. */
-  readonly start: number;
   readonly over: EdgeFilter;
   /** What it does not hold for is neither given nor walked through. */
   readonly onto: NodeFilter;
   readonly maxDepth: number;
+  /** Infinity: none. */
+  readonly limit: number;
 }
+
+/** What a walk writes to. */
+class WalkMemory {
+  readonly seen = new SlotSet();
+  // What the nodes in hand lead to, in order. Written anew for the next nodes, as far as `count`.
+  readonly edges: number[] = [];
+  readonly others: number[] = [];
+  readonly froms: number[] = [];
+  count = 0;
+  /** Where reading ahead is, per node in hand. */
+  readonly heads: number[] = [];
+}
+
+// A walk of a few hops is over in microseconds, of which making this anew would be one. Taken while it is in use.
+let idleMemory: WalkMemory | null = null;
 
 export class BreadthFirst {
   readonly #view: GraphView;
   readonly #tables: GraphTables;
   readonly #walk: Walk;
-  readonly #seen = new SlotSet();
-  // What the nodes in hand lead to, in order. Written anew for the next nodes, as far as `#count`.
-  readonly #edges: number[] = [];
-  readonly #others: number[] = [];
-  readonly #froms: number[] = [];
-  #count = 0;
-  /** Where reading ahead is, per node in hand. */
-  readonly #heads: number[] = [];
+  readonly #memory: WalkMemory;
 
   constructor(view: GraphView, walk: Walk) {
     this.#view = view;
     this.#tables = view.tables;
     this.#walk = walk;
+    this.#memory = idleMemory ?? new WalkMemory();
+    idleMemory = null;
   }
 
-  /** The nodes reached, nearest first, each once, without the start. */
-  *steps(): Generator<TraverseStep, void, undefined> {
-    const { start, onto, maxDepth } = this.#walk;
+  /** The nodes reached, nearest first, each once, without the start, which is the slot of a visible node, or 0. To be called once. */
+  *steps(start: number): Generator<TraverseStep, void, undefined> {
+    const { onto, maxDepth, limit } = this.#walk;
     const { nodes, edges } = this.#tables;
     const view = this.#view;
-    const seen = this.#seen;
-    seen.add(start);
-    let frontier = [start];
-    for (let depth = 1; depth <= maxDepth && frontier.length > 0; depth += 1) {
-      const next: number[] = [];
-      for (let first = 0; first < frontier.length; first += NODES_AT_ONCE) {
-        this.#expand(frontier, first, Math.min(first + NODES_AT_ONCE, frontier.length));
-        for (let index = 0; index < this.#count; index += 1) {
-          const other = this.#others[index] as number;
-          const row = view.nodeRow(other);
-          if (row === 0 || !seen.add(other) || !onto.holds(other, row)) continue;
-          next.push(other);
-          const edge = edges.id(this.#edges[index] as number);
-          yield { id: nodes.id(other), depth, edge, from: nodes.id(this.#froms[index] as number) };
+    const memory = this.#memory;
+    const { seen } = memory;
+    let left = limit;
+    try {
+      if (start === 0) return;
+      seen.add(start);
+      let frontier = [start];
+      for (let depth = 1; depth <= maxDepth && frontier.length > 0; depth += 1) {
+        const next: number[] = [];
+        for (let first = 0; first < frontier.length; first += NODES_AT_ONCE) {
+          this.#expand(frontier, first, Math.min(first + NODES_AT_ONCE, frontier.length));
+          for (let index = 0; index < memory.count; index += 1) {
+            const other = memory.others[index] as number;
+            const row = view.nodeRow(other);
+            if (row === 0 || !seen.add(other) || !onto.holds(other, row)) continue;
+            next.push(other);
+            const edge = edges.id(memory.edges[index] as number);
+            yield { id: nodes.id(other), depth, edge, from: nodes.id(memory.froms[index] as number) };
+            left -= 1;
+            if (left === 0) return;
+          }
         }
+        frontier = next;
       }
-      frontier = next;
+    } finally {
+      seen.clear();
+      if (memory.edges.length <= KEPT_EDGES_MAX) idleMemory = memory;
     }
   }
 
   /** Collects the visible edges of `frontier[first, end)`; whether their other ends are visible is not looked at yet. */
   #expand(frontier: readonly number[], first: number, end: number): void {
     const { direction } = this.#walk.over;
-    this.#count = 0;
+    const memory = this.#memory;
+    memory.count = 0;
     let touched = 0;
     if (direction !== "in") touched += this.#touch(frontier, first, end, true);
     if (direction !== "out") touched += this.#touch(frontier, first, end, false);
@@ -84,7 +108,7 @@ export class BreadthFirst {
       if (direction !== "out") this.#followIn(node);
     }
     const { records } = this.#tables.nodes;
-    for (let index = 0; index < this.#count; index += 1) touched += records.int(this.#others[index] as number, 0);
+    for (let index = 0; index < memory.count; index += 1) touched += records.int(memory.others[index] as number, 0);
     // Says what is true, and keeps the compiler from leaving out reads that nothing needs.
     assert(!Number.isNaN(touched), "what was touched are numbers");
   }
@@ -92,7 +116,7 @@ export class BreadthFirst {
   /** Reads ahead along the chains of all these nodes side by side. */
   #touch(frontier: readonly number[], first: number, end: number, isOut: boolean): number {
     const { nodes, edges } = this.#tables;
-    const heads = this.#heads;
+    const { heads } = this.#memory;
     const count = end - first;
     for (let index = 0; index < count; index += 1) {
       const node = frontier[first + index] as number;
@@ -139,10 +163,11 @@ export class BreadthFirst {
   }
 
   #add(edge: number, other: number, from: number): void {
-    const at = this.#count;
-    this.#edges[at] = edge;
-    this.#others[at] = other;
-    this.#froms[at] = from;
-    this.#count = at + 1;
+    const memory = this.#memory;
+    const at = memory.count;
+    memory.edges[at] = edge;
+    memory.others[at] = other;
+    memory.froms[at] = from;
+    memory.count = at + 1;
   }
 }

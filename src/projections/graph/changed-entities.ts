@@ -75,6 +75,19 @@ export function changedEntities(tables: GraphTables, after: number, through: num
   return { changes, through: last, hasMore };
 }
 
+/** Changes in the order of LSNs as pages of at least `limit`, an LSN in one of them; one empty page where there are none. */
+export function pagesOf(changes: readonly EntityChange[], limit: number): EntityChange[][] {
+  const pages: EntityChange[][] = [];
+  let first = 0;
+  do {
+    let end = Math.min(first + limit, changes.length);
+    while (end > 0 && end < changes.length && changes[end]?.lsn === changes[end - 1]?.lsn) end += 1;
+    pages.push(changes.slice(first, end));
+    first = end;
+  } while (first < changes.length);
+  return pages;
+}
+
 /** In the order of LSNs, nodes before edges, the first created first; each entity once at an LSN. */
 function merged(touches: readonly Touch[]): Touch[] {
   const sorted = touches.toSorted(

@@ -1,7 +1,7 @@
 /** A growing column of Int32s. It grows as `Records` do: by doubling up to one chunk, then by chunks that never move. */
 
 import { largeMemory } from "../../events/index.js";
-import { markedPages, PAGE_ROWS, PAGE_SHIFT, pageCount, type SavedTable } from "./saved-table.js";
+import { blockSizes, markedPages, PAGE_ROWS, PAGE_SHIFT, pageCount, type SavedTable } from "./saved-table.js";
 
 // 4 MiB, which huge pages can stand behind.
 const CHUNK_SHIFT = 20;
@@ -76,13 +76,26 @@ export class Int32Column implements SavedTable {
 
   /** Makes the column that long and gives the same views, to be filled. */
   restore(length: number, from = 0): Iterable<Uint8Array> {
-    while (this.#capacity < length) this.#grow(this.#capacity + CHUNK_ROWS <= length);
+    if (length >= CHUNK_ROWS) this.#growWhole(Math.floor(length / CHUNK_ROWS));
+    while (this.#capacity < length) this.#grow();
     this.#length = length;
     return this.bytes(from);
   }
 
-  /** `isFilled`: all of the chunk that is added is overwritten before it is read. */
-  #grow(isFilled = false): void {
+  /** As `Records` does. */
+  #growWhole(chunkCount: number): void {
+    const young = this.#capacity < CHUNK_ROWS ? this.#chunks.pop() : undefined;
+    const chunkBytes = CHUNK_ROWS * Int32Array.BYTES_PER_ELEMENT;
+    for (const count of blockSizes(chunkCount - this.#chunks.length, chunkBytes)) {
+      const { buffer, byteOffset } = largeMemory(count * chunkBytes, true);
+      for (let index = 0; index < count; index += 1)
+        this.#chunks.push(new Int32Array(buffer, byteOffset + index * chunkBytes, CHUNK_ROWS));
+    }
+    this.#capacity = this.#chunks.length * CHUNK_ROWS;
+    if (young !== undefined) this.#chunks[0]?.set(young);
+  }
+
+  #grow(): void {
     const [young] = this.#chunks;
     if (this.#capacity < CHUNK_ROWS && young !== undefined) {
       this.#capacity *= 2;
@@ -91,11 +104,11 @@ export class Int32Column implements SavedTable {
       return;
     }
     this.#capacity += CHUNK_ROWS;
-    this.#chunks.push(ints(CHUNK_ROWS, isFilled));
+    this.#chunks.push(ints(CHUNK_ROWS));
   }
 }
 
-function ints(count: number, isFilled = false): Int32Array {
-  const { buffer, byteOffset } = largeMemory(count * Int32Array.BYTES_PER_ELEMENT, isFilled);
+function ints(count: number): Int32Array {
+  const { buffer, byteOffset } = largeMemory(count * Int32Array.BYTES_PER_ELEMENT);
   return new Int32Array(buffer, byteOffset, count);
 }

@@ -1,17 +1,21 @@
 /**
- * Whether what nodes come to hold is as the constraints demand.
+ * Whether what nodes and edges come to hold is as the constraints demand.
  *
  * A constraint is about every valid time by itself, as of the LSN in hand: so it is checked part by part, a part being a period in which a node
- * comes to hold one thing. What is not changed held before and holds still; a constraint that is broken involves something that is.
+ * or an edge comes to hold one thing. What is not changed held before and holds still; a constraint that is broken involves something that is.
  */
 
 import { Buffer } from "node:buffer";
+import type { StoreErrorCode } from "../../errors.js";
+import { targetOf } from "./constraint-events.js";
 import type { AddedConstraint, ConstraintList } from "./constraint-list.js";
+import type { EntityKind } from "./graph-event-kind.js";
 import type { GraphTables } from "./graph-tables.js";
-import { holdersOf, type KeyValue, valueIn } from "./key-holders.js";
+import { holdersOf, type Key, type KeyValue, valueIn } from "./key-holders.js";
 import type { Refused } from "./refusal.js";
+import type { RejectionDetails } from "./rejection-list.js";
 
-/** What a node comes to hold in a period. The properties are canonical bytes. */
+/** What a node or an edge comes to hold in a period. The properties are canonical bytes. */
 export interface ContentPart {
   readonly from: number;
   readonly to: number;
@@ -21,15 +25,10 @@ export interface ContentPart {
   readonly end: number;
 }
 
-/** The ids of the nodes that hold a value somewhere in a period: those that nothing is said about included. */
-export type Holders = (
-  label: string,
-  property: string,
-  value: KeyValue,
-  period: { readonly from: number; readonly to: number },
-) => Iterable<number>;
+/** The ids of those that hold values somewhere in a period: those that nothing is said about included. */
+export type Holders = (key: Key, period: { readonly from: number; readonly to: number }) => Iterable<number>;
 
-/** The first of the constraints that a node breaks by what it comes to hold, in the order in which they were added; or null. */
+/** The first of the constraints that a node or an edge breaks by what it comes to hold, in the order in which they were added; or null. */
 export function brokenBy(
   constraints: readonly AddedConstraint[],
   id: number,
@@ -37,16 +36,16 @@ export function brokenBy(
   holders: Holders,
 ): Refused | null {
   for (const constraint of constraints) {
-    const { kind, label, property } = constraint;
-    const key = Buffer.from(property);
+    const target = targetOf(constraint);
+    const names = target.properties.map((property) => Buffer.from(property));
     let other = Number.POSITIVE_INFINITY;
     for (const part of parts) {
-      if (part.label !== label) continue;
-      const value = valueIn(part.bytes, part.start, part.end, key);
-      if (kind === "required") {
-        if (value === null) return refusedBy(constraint, id, {});
-      } else if (value !== null) {
-        for (const holder of holders(label, property, value, part)) if (holder !== id) other = Math.min(other, holder);
+      if (part.label !== target.label) continue;
+      const values = valuesIn(part, names);
+      if (constraint.kind === "required") {
+        if (values === null) return refusedBy(constraint, id, {});
+      } else if (values !== null) {
+        for (const holder of holders({ ...target, values }, part)) if (holder !== id) other = Math.min(other, holder);
       }
     }
     // The smallest id, not the first found: every process must say the same.
@@ -55,56 +54,84 @@ export function brokenBy(
   return null;
 }
 
-/** The constraints that are about any of the labels, in the order in which they were added. */
-export function constraintsFor(list: ConstraintList, parts: readonly ContentPart[]): readonly AddedConstraint[] {
-  const [first] = parts;
-  if (first === undefined) return [];
-  if (parts.every(({ label }) => label === first.label)) return list.of(first.label);
-  const labels = new Set(parts.map(({ label }) => label));
-  return list.list().filter(({ label }) => labels.has(label));
+/** The values of all of the properties; null where one is missing, or null. */
+function valuesIn({ bytes, start, end }: ContentPart, names: readonly Uint8Array[]): KeyValue[] | null {
+  const values: KeyValue[] = [];
+  for (const name of names) {
+    const value = valueIn(bytes, start, end, name);
+    if (value === null) return null;
+    values.push(value);
+  }
+  return values;
 }
 
-function refusedBy({ kind, label, property }: AddedConstraint, id: number, more: { readonly other?: number }): Refused {
-  const code = kind === "unique" ? "ERR_GRAPH_NOT_UNIQUE" : "ERR_GRAPH_REQUIRED_PROPERTY";
-  return { code, kind: "node", id, edges: 0, details: { label, property, ...more } };
+/** The constraints that are about any of the labels, in the order in which they were added. */
+export function constraintsFor(
+  list: ConstraintList,
+  entity: EntityKind,
+  parts: readonly ContentPart[],
+): readonly AddedConstraint[] {
+  const [first] = parts;
+  if (first === undefined) return [];
+  if (parts.every(({ label }) => label === first.label)) return list.of(entity, first.label);
+  const labels = new Set(parts.map(({ label }) => label));
+  return list.list().filter((each) => labels.has(each.label) && targetOf(each).entity === entity);
+}
+
+function refusedBy(constraint: AddedConstraint, id: number, more: { readonly other?: number }): Refused {
+  const { entity } = targetOf(constraint);
+  return { code: codeOf(constraint), kind: entity, id, edges: 0, details: { ...detailsOf(constraint), ...more } };
+}
+
+function codeOf({ kind }: AddedConstraint): StoreErrorCode {
+  return kind === "unique" ? "ERR_GRAPH_NOT_UNIQUE" : "ERR_GRAPH_REQUIRED_PROPERTY";
+}
+
+function detailsOf(constraint: AddedConstraint): RejectionDetails {
+  const { entity, label, properties } = targetOf(constraint);
+  return { label, property: properties.join(", "), ...(entity === "edge" && { entity }) };
 }
 
 /** How many offenders a refusal names. */
 const OFFENDERS_NAMED_MAX = 10;
 
-/** Why a constraint cannot be added to what the nodes hold now: those that break it, by id; or null. */
+/** Why a constraint cannot be added to what the graph holds now: who breaks it, by id; or null. */
 export function brokenByNow(tables: GraphTables, constraint: AddedConstraint): Refused | null {
-  const { nodes, labels } = tables;
-  const number = labels.numberOf(constraint.label);
-  const postings = number < 0 ? undefined : tables.labelled[number];
+  const { entity, label } = targetOf(constraint);
   const offenders: number[] = [];
   const holders = holdersAmong(tables);
-  for (let index = 0; index < (postings?.length ?? 0); index += 1) {
-    const slot = postings?.get(index) as number;
-    const id = nodes.id(slot);
-    if (brokenBy([constraint], id, livePartsOf(tables, slot), holders) !== null) offenders.push(id);
+  for (const slot of labelledSlots(tables, entity, label)) {
+    const id = tables.of(entity).id(slot);
+    if (brokenBy([constraint], id, livePartsOf(tables, entity, slot), holders) !== null) offenders.push(id);
   }
   if (offenders.length === 0) return null;
   offenders.sort((a, b) => a - b);
-  const { kind, label, property } = constraint;
   const named = offenders.slice(0, OFFENDERS_NAMED_MAX).join(", ");
-  return {
-    code: kind === "unique" ? "ERR_GRAPH_NOT_UNIQUE" : "ERR_GRAPH_REQUIRED_PROPERTY",
-    kind: "graph",
-    id: 0,
-    edges: 0,
-    details: { label, property, offenders: named, offenderCount: offenders.length },
-  };
+  const details = { ...detailsOf(constraint), offenders: named, offenderCount: offenders.length };
+  return { code: codeOf(constraint), kind: "graph", id: 0, edges: 0, details };
+}
+
+/** Who ever bore the label. */
+function* labelledSlots(tables: GraphTables, entity: EntityKind, label: string): Generator<number, void, undefined> {
+  const { labels, labelled, edges } = tables;
+  const number = labels.numberOf(label);
+  if (number < 0) return;
+  if (entity === "edge") {
+    for (let slot = 1; slot < edges.records.length; slot += 1) if (edges.label(slot) === number) yield slot;
+    return;
+  }
+  const postings = labelled[number];
+  for (let index = 0; index < (postings?.length ?? 0); index += 1) yield postings?.get(index) as number;
 }
 
 export function holdersAmong(tables: GraphTables): Holders {
-  return (label, property, value, period) =>
-    holdersOf(tables, label, property, value, period).map((slot) => tables.nodes.id(slot));
+  return (key, period) => holdersOf(tables, key, period).map((slot) => tables.of(key.entity).id(slot));
 }
 
-/** What a node holds, from the latest to the earliest. */
-export function livePartsOf({ nodes, contents, labels }: GraphTables, slot: number): ContentPart[] {
-  const { timelines } = nodes;
+/** What a node or an edge holds, from the latest to the earliest. */
+export function livePartsOf(tables: GraphTables, entity: EntityKind, slot: number): ContentPart[] {
+  const { contents, labels } = tables;
+  const { timelines } = tables.of(entity);
   return Array.from(timelines.liveRows(slot), (row) => {
     contents.open(timelines.content(slot, row));
     const { bytes, start, end } = contents;

@@ -1,7 +1,8 @@
 /** The constraints that hold: each was added by an event, and holds until another removes it. */
 
 import type { StoreErrorCode } from "../../errors.js";
-import type { GraphConstraint } from "./constraint-events.js";
+import { type GraphConstraint, sameConstraint, targetOf } from "./constraint-events.js";
+import type { EntityKind } from "./graph-event-kind.js";
 
 /** A constraint and the LSN of the event that added it. */
 export interface AddedConstraint extends GraphConstraint {
@@ -14,7 +15,10 @@ const NONE: readonly AddedConstraint[] = [];
 
 export class ConstraintList {
   /** By label, in the order in which they were added. */
-  readonly #byLabel = new Map<string, readonly AddedConstraint[]>();
+  readonly #byLabel: Readonly<Record<EntityKind, Map<string, readonly AddedConstraint[]>>> = {
+    node: new Map(),
+    edge: new Map(),
+  };
   #all: readonly AddedConstraint[] = NONE;
 
   get count(): number {
@@ -26,12 +30,18 @@ export class ConstraintList {
     return this.#all;
   }
 
-  of(label: string): readonly AddedConstraint[] {
-    return this.#byLabel.get(label) ?? NONE;
+  of(entity: EntityKind, label: string): readonly AddedConstraint[] {
+    return this.#byLabel[entity].get(label) ?? NONE;
   }
 
+  /** Whether any is about such entities. */
+  isAbout(entity: EntityKind): boolean {
+    return this.#byLabel[entity].size > 0;
+  }
+
+  /** Of nodes, and by itself. */
   isUnique(label: string, property: string): boolean {
-    return this.of(label).some((each) => each.kind === "unique" && each.property === property);
+    return this.of("node", label).some((each) => each.kind === "unique" && each.property === property);
   }
 
   /** Why it cannot be added, whatever the nodes hold, or null. */
@@ -46,19 +56,21 @@ export class ConstraintList {
 
   add(constraint: AddedConstraint): void {
     this.#all = [...this.#all, constraint];
-    this.#byLabel.set(constraint.label, [...this.of(constraint.label), constraint]);
+    const { entity, label } = targetOf(constraint);
+    this.#byLabel[entity].set(label, [...this.of(entity, label), constraint]);
   }
 
   remove(constraint: GraphConstraint): void {
     const removed = this.#find(constraint);
     this.#all = this.#all.filter((each) => each !== removed);
-    this.#byLabel.set(
-      constraint.label,
-      this.of(constraint.label).filter((each) => each !== removed),
-    );
+    const { entity, label } = targetOf(constraint);
+    const left = this.of(entity, label).filter((each) => each !== removed);
+    if (left.length > 0) this.#byLabel[entity].set(label, left);
+    else this.#byLabel[entity].delete(label);
   }
 
-  #find({ kind, label, property }: GraphConstraint): AddedConstraint | undefined {
-    return this.of(label).find((each) => each.kind === kind && each.property === property);
+  #find(constraint: GraphConstraint): AddedConstraint | undefined {
+    const { entity, label } = targetOf(constraint);
+    return this.of(entity, label).find((each) => sameConstraint(each, constraint));
   }
 }

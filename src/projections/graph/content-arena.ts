@@ -15,6 +15,7 @@ import { StoreError } from "../../errors.js";
 import { largeMemory } from "../../events/index.js";
 import { type GraphHistoryFiles, HISTORY_CONTENT } from "./history-files.js";
 import { sameProperties } from "./property-match.js";
+import { BLOCK_BYTES_MAX } from "./saved-table.js";
 import { NO_BYTES, varintBytes } from "./wire.js";
 
 const CHUNK_BYTES = 4 * 2 ** 20;
@@ -25,6 +26,7 @@ const WORD_MASK = 2 ** WORD_BITS - 1;
 // 31 bits of reference less those of the word: 8 GiB of properties.
 const CHUNKS_MAX = 2 ** (31 - WORD_BITS);
 const FIRST_CHUNK_BYTES = 4096;
+const LINE_BYTES = 64;
 
 export class ContentArena {
   /** What `open` found: the properties are `bytes[start, end)`. */
@@ -32,7 +34,7 @@ export class ContentArena {
   start = 0;
   end = 0;
   label = 0;
-  /** How often references were replaced. */
+  /** How often references were replaced: those from before the last time are none. */
   moves = 0;
   readonly #history: GraphHistoryFiles | null;
   #chunks: Uint8Array[] = [];
@@ -191,10 +193,12 @@ export class ContentArena {
   /** Makes room for what a checkpoint has, and gives what is not there yet, to be filled with what `used` or `added` gave. */
   *restore(sizes: readonly number[], filling: number): Generator<Uint8Array, void, undefined> {
     this.#filling = filling;
+    const added = sideBySide(sizes.slice(this.#chunks.length));
+    const there = this.#chunks.length;
     for (const [index, size] of sizes.entries()) {
       const used = this.#used[index] ?? 0;
       const before = this.#chunks[index];
-      const chunk = before !== undefined && size <= before.length ? before : largeMemory(size, true);
+      const chunk = before === undefined ? (added[index - there] as Uint8Array) : grown(before, size);
       if (before !== undefined && chunk !== before) chunk.set(before.subarray(0, used));
       this.#chunks[index] = chunk;
       this.#used[index] = size;
@@ -231,6 +235,31 @@ export class ContentArena {
     this.#used.push(0);
     return this.#chunks.push(largeMemory(size)) - 1;
   }
+}
+
+/** Memory for chunks of these sizes that are overwritten before they are read, in as few pieces as there can be: see `Records`. */
+function sideBySide(sizes: readonly number[]): Uint8Array[] {
+  const chunks: Uint8Array[] = [];
+  for (let first = 0; first < sizes.length; ) {
+    const starts: number[] = [];
+    let bytes = 0;
+    do {
+      starts.push(bytes);
+      bytes += roundedToLines(sizes[first + starts.length - 1] as number);
+    } while (first + starts.length < sizes.length && bytes + CHUNK_BYTES <= BLOCK_BYTES_MAX);
+    const block = largeMemory(bytes, true);
+    for (const start of starts) chunks.push(block.subarray(start, start + (sizes[chunks.length] as number)));
+    first = chunks.length;
+  }
+  return chunks;
+}
+
+function grown(chunk: Uint8Array, size: number): Uint8Array {
+  return size <= chunk.length ? chunk : largeMemory(size, true);
+}
+
+function roundedToLines(bytes: number): number {
+  return Math.ceil(bytes / LINE_BYTES) * LINE_BYTES;
 }
 
 function roundedToWords(bytes: number): number {

@@ -1,17 +1,17 @@
-/** What a node would hold, part by part, if an event about it that the rules let pass were written. */
+/** What a node or an edge would hold, part by part, if an event about it that the rules let pass were written. */
 
 import type { ContentPart } from "./constraint-check.js";
 import type { GraphEventFields } from "./graph-event-fields.js";
-import type { GraphOperation } from "./graph-event-kind.js";
+import type { GraphEventKind } from "./graph-event-kind.js";
 import type { GraphTables } from "./graph-tables.js";
 import { mergeProperties } from "./property-merge.js";
 import { decodeText } from "./text.js";
 import { WireWriter } from "./wire.js";
 
-/** `slot` is the node's, 0 where it is new. From the latest to the earliest. */
+/** `slot` is the entity's, 0 where it is new. From the latest to the earliest. */
 export function partsAfter(
   tables: GraphTables,
-  operation: GraphOperation,
+  { entity, operation }: GraphEventKind,
   fields: GraphEventFields,
   slot: number,
 ): ContentPart[] {
@@ -19,7 +19,7 @@ export function partsAfter(
   if (operation === "create" || operation === "put" || slot === 0) return [givenPart(fields, from, to)];
   const parts: ContentPart[] = [];
   const { contents, labels } = tables;
-  const { timelines } = tables.nodes;
+  const { timelines } = tables.of(entity);
   let end = to;
   for (const row of timelines.liveRows(slot)) {
     const part = {

@@ -3,7 +3,7 @@
 import type { ContentArena } from "./content-arena.js";
 import type { GraphTables } from "./graph-tables.js";
 import { decodeProperties, type Properties } from "./property.js";
-import type { Timelines } from "./timelines.js";
+import { CONTENT, LSN, type Timelines, VALID_FROM, VALID_TO } from "./timelines.js";
 
 /** A node over one rectangle of its history. Times are µs since 1970; null is an open end. */
 export interface GraphNode {
@@ -93,6 +93,31 @@ function joinPieces(
       grew = true;
     }
   }
+}
+
+/** The node over a row, for a reader that knows the LSNs up to `known`. */
+export function nodeAt(tables: GraphTables, slot: number, row: number, known: number): GraphNode {
+  const { nodes, contents, clock, labels } = tables;
+  const { records, timelines } = nodes;
+  if (!timelines.isWholeInRecord(slot, row, known))
+    return nodeOf(tables, slot, rectangleKnownAt(timelines, contents, slot, row, known));
+  // The rule, and as short as it can be: what a query answers is read here, without a rectangle between.
+  const doubles = records.doubles(slot);
+  const at = records.offset(slot);
+  contents.open(records.ints(slot)[at * 2 + CONTENT] as number);
+  const validTo = doubles[at + VALID_TO] as number;
+  const lsn = doubles[at + LSN] as number;
+  return {
+    id: nodes.id(slot),
+    label: labels.name(contents.label),
+    properties: decodeProperties(contents.bytes, contents.start, contents.end),
+    validFrom: doubles[at + VALID_FROM] as number,
+    validTo: validTo === Number.POSITIVE_INFINITY ? null : validTo,
+    recordedFrom: clock.timeOf(lsn),
+    recordedTo: null,
+    lsn,
+    supersededBy: null,
+  };
 }
 
 export function nodeOf(tables: GraphTables, slot: number, rectangle: Rectangle): GraphNode {

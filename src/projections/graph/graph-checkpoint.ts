@@ -32,6 +32,7 @@
 import { StoreError } from "../../errors.js";
 import type { BytesLeft, Filling, StateChanges, StateLoad } from "../state-pieces.js";
 import { Int32Column } from "./column.js";
+import { checkConstraint, sameConstraint } from "./constraint-events.js";
 import type { AddedConstraint } from "./constraint-list.js";
 import { GraphTables } from "./graph-tables.js";
 import type { HistoryListing, OpenHistory } from "./history-files.js";
@@ -373,8 +374,13 @@ function isSnapshot(value: NamedSnapshot | null | undefined): boolean {
 }
 
 function isConstraint(value: AddedConstraint | null | undefined): boolean {
-  if (value?.kind !== "unique" && value?.kind !== "required") return false;
-  return typeof value.label === "string" && typeof value.property === "string" && isCount(value.addedBy);
+  if (value === null || value === undefined || !isCount(value.addedBy)) return false;
+  const { addedBy, ...constraint } = value;
+  try {
+    return sameConstraint(checkConstraint(constraint), constraint);
+  } catch {
+    return false;
+  }
 }
 
 /** Of what follows the header, at least: a table's last page may be shorter. NaN where the header does not know every table. */

@@ -80,7 +80,7 @@ export class GraphEventFields {
 
   /** Takes the message `bytes[start, end)` apart. Answers why it cannot be an event of this kind, or null. */
   read(kind: GraphEventKind, bytes: Uint8Array, start: number, end: number): StoreErrorCode | null {
-    this.#clear(bytes);
+    this.start(bytes);
     const reader = this.#reader;
     reader.open(bytes, start, end);
     while (reader.at < end) {
@@ -135,7 +135,8 @@ export class GraphEventFields {
     return isThere && keyed.bytes[keyed.valueStart] !== NULL_TAG ? keyed : null;
   }
 
-  #clear(bytes: Uint8Array): void {
+  /** Those of an event that says nothing yet. */
+  start(bytes: Uint8Array): void {
     this.lsn = 0;
     this.slot = 0;
     this.sourceSlot = 0;

@@ -20,15 +20,6 @@ export interface HistoryOptions {
   readonly coalesce?: boolean;
 }
 
-/** An entity's rectangles, and whether there were more. */
-export type GraphHistory<Entity> = Entity[] & {
-  /**
-   * Rectangles that were superseded at or before this recorded time (µs since 1970) may be missing, because they were purged; null: all are
-   * there. A property of the array, which JSON leaves out.
-   */
-  readonly truncatedBefore: number | null;
-};
-
 /** What is different about one entity in the second view: null where it does not exist. */
 export interface Change<Kind extends EntityKind, Entity> {
   readonly kind: Kind;
@@ -41,15 +32,22 @@ export type GraphChange = Change<"node", GraphNode> | Change<"edge", GraphEdge>;
 
 type Axis = "valid" | "recorded";
 
+/** An entity, and the instant that is asked about. */
+export interface HistorySubject {
+  readonly kind: EntityKind;
+  readonly slot: number;
+  /** The last LSN that was applied then. */
+  readonly known: number;
+}
+
 /** The rectangles of an entity in the order (recordedFrom, validFrom). `now` is the valid time of `at: "recorded"`. */
 export function historyOf(
   tables: GraphTables,
-  kind: EntityKind,
-  slot: number,
+  subject: HistorySubject,
   now: number,
   { at, coalesce = false }: HistoryOptions,
 ): Rectangle[] {
-  let rectangles = rectanglesOf(tables, kind, slot);
+  let rectangles = rectanglesOf(tables, subject);
   if (at === "valid") rectangles = rectangles.filter((each) => each.until === Number.POSITIVE_INFINITY);
   else if (at === "recorded") rectangles = rectangles.filter((each) => each.validFrom <= now && now < each.validTo);
   if (coalesce) rectangles = at === undefined ? joinBoth(tables, rectangles) : joinAlong(tables, rectangles, at);
@@ -57,15 +55,20 @@ export function historyOf(
 }
 
 /** All that are left, in that order. */
-export function rectanglesOf(tables: GraphTables, kind: EntityKind, slot: number): Rectangle[] {
+export function rectanglesOf(tables: GraphTables, { kind, slot, known }: HistorySubject): Rectangle[] {
   const { timelines } = tables.of(kind);
-  const { contents, clock } = tables;
-  const all = Array.from(timelines.rows(slot), (row) => rectangleKnownAt(timelines, contents, slot, row, clock.lsn));
-  return all.sort(inHistoryOrder);
+  const all: Rectangle[] = [];
+  for (const row of timelines.rows(slot)) {
+    if (timelines.lsn(slot, row) <= known) all.push(rectangleKnownAt(timelines, tables.contents, slot, row, known));
+  }
+  all.sort(inHistoryOrder);
+  // Pieces that an event behind the instant made of one rectangle are one, and there once.
+  return all.filter((each, at) => at === 0 || inHistoryOrder(each, all[at - 1] as Rectangle) !== 0);
 }
 
-function inHistoryOrder(a: Rectangle, b: Rectangle): number {
-  return a.lsn - b.lsn || (a.validFrom < b.validFrom ? -1 : 1);
+export function inHistoryOrder(a: Rectangle, b: Rectangle): number {
+  if (a.lsn !== b.lsn) return a.lsn - b.lsn;
+  return a.validFrom === b.validFrom ? 0 : a.validFrom < b.validFrom ? -1 : 1;
 }
 
 /** Joining along one axis can make neighbours along the other, so until nothing joins any more. */

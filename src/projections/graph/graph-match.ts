@@ -8,6 +8,7 @@
 import { type EdgeFilter, edgeFilterOf } from "./edge-filter.js";
 import type { GraphEdge, GraphNode } from "./entity.js";
 import { checkId, checkRecord } from "./graph-input.js";
+import { GraphResults } from "./graph-results.js";
 import type { EdgeDirection, GraphTables } from "./graph-tables.js";
 import type { GraphView } from "./graph-view.js";
 import { NodeFilter, type NodeQuery, type PropertyConditions } from "./node-filter.js";
@@ -33,6 +34,11 @@ export interface MatchPattern {
   readonly startId: number | null;
 }
 
+/** The view, or the stretch of time, that a pattern is over. */
+interface Asked {
+  readonly truncatedBefore: number | null;
+}
+
 interface MatchBounds {
   readonly query: NodeQuery;
   readonly limit: number;
@@ -42,7 +48,8 @@ interface MatchBounds {
  * A pattern over one view, or over a stretch of valid time (`graph.during`). Every method gives a new pattern, which can be iterated as often as one likes;
  * `label` and `where` are about the node that was named last. Made by `view.match()` and `during.match()`.
  */
-export class GraphMatch<Row extends MatchRow = MatchRow> implements Iterable<Row> {
+export class GraphMatch<Row extends MatchRow = MatchRow> implements Iterable<Row>, AsyncIterable<Row> {
+  readonly #asked: Asked;
   readonly #tables: GraphTables;
   readonly #rows: (pattern: MatchPattern) => Iterable<Row>;
   readonly #pattern: MatchPattern;
@@ -50,11 +57,13 @@ export class GraphMatch<Row extends MatchRow = MatchRow> implements Iterable<Row
 
   /** @internal Use `view.match()`. */
   constructor(
+    asked: Asked,
     tables: GraphTables,
     rows: (pattern: MatchPattern) => Iterable<Row>,
     pattern: MatchPattern = { start: new NodeFilter(tables, {}), steps: [], startId: null },
     bounds: MatchBounds = UNBOUNDED,
   ) {
+    this.#asked = asked;
     this.#tables = tables;
     this.#rows = rows;
     this.#pattern = pattern;
@@ -112,7 +121,25 @@ export class GraphMatch<Row extends MatchRow = MatchRow> implements Iterable<Row
     return this.#with(this.#pattern, { ...this.#bounds, limit: checkId("limit", count) });
   }
 
-  *[Symbol.iterator](): Generator<Row, void, undefined> {
+  /** The ways through it: what iterating the pattern itself gives, too. */
+  rows(): GraphResults<Row> {
+    return new GraphResults(this.#asked, () => this.#limited());
+  }
+
+  /** The nodes at the end of the rows, each once, as the first row has it: as many are remembered as there are. */
+  ends(): GraphResults<GraphNode> {
+    return new GraphResults(this.#asked, () => this.#ends());
+  }
+
+  [Symbol.iterator](): Generator<Row, void, undefined> {
+    return this.#limited();
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<Row, void, undefined> {
+    return this.rows().inTurns();
+  }
+
+  *#limited(): Generator<Row, void, undefined> {
     let left = this.#bounds.limit;
     for (const row of this.#rows(this.#pattern)) {
       yield row;
@@ -121,8 +148,7 @@ export class GraphMatch<Row extends MatchRow = MatchRow> implements Iterable<Row
     }
   }
 
-  /** The nodes at the end of the rows, each once, as the first row has it: as many are remembered as there are. */
-  *ends(): Generator<GraphNode, void, undefined> {
+  *#ends(): Generator<GraphNode, void, undefined> {
     const given = new Set<number>();
     for (const { nodes } of this.#rows(this.#pattern)) {
       const end = nodes.at(-1);
@@ -138,7 +164,7 @@ export class GraphMatch<Row extends MatchRow = MatchRow> implements Iterable<Row
   }
 
   #with(pattern: MatchPattern, bounds: MatchBounds = this.#bounds): GraphMatch<Row> {
-    return new GraphMatch(this.#tables, this.#rows, pattern, bounds);
+    return new GraphMatch(this.#asked, this.#tables, this.#rows, pattern, bounds);
   }
 
   #step(
@@ -189,10 +215,8 @@ function* waysOn(
   const step = steps[edges.length];
   const node = nodes.at(-1) as number; // `as`: there is the start at least
   if (step === undefined) {
-    yield {
-      nodes: nodes.map((slot) => view.nodeAt(slot) as GraphNode), // `as`: it was walked over, so it exists
-      edges: edges.map((slot) => view.edgeAt(slot) as GraphEdge),
-    };
+    const row = rowOf(view, nodes, edges);
+    if (row !== null) yield row;
     return;
   }
   for (const edge of view.edgeSlots(node, step.over)) {
@@ -205,4 +229,20 @@ function* waysOn(
     nodes.pop();
     edges.pop();
   }
+}
+
+/** Null where a purge since the last row has taken something that was walked over. */
+function rowOf(view: GraphView, nodes: readonly number[], edges: readonly number[]): MatchRow | null {
+  const row: { nodes: GraphNode[]; edges: GraphEdge[] } = { nodes: [], edges: [] };
+  for (const slot of nodes) {
+    const node = view.nodeAt(slot);
+    if (node === undefined) return null;
+    row.nodes.push(node);
+  }
+  for (const slot of edges) {
+    const edge = view.edgeAt(slot);
+    if (edge === undefined) return null;
+    row.edges.push(edge);
+  }
+  return row;
 }

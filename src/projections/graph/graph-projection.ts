@@ -1,8 +1,15 @@
 /** The graph as a projection: what the runner needs to keep a `GraphState` in step with the log. */
 
+import type { RowProjection } from "../event-rows.js";
 import type { Projection } from "../projection.js";
+import { GRAPH_ROWS, type GraphRows } from "./graph-rows.js";
 import { GraphState } from "./graph-state.js";
 import type { RawEvent } from "./raw-event.js";
+
+const ROWS: RowProjection<GraphState, GraphRows> = {
+  ...GRAPH_ROWS,
+  apply: (state, rows, from, end) => state.applyRows(rows, from, end),
+};
 
 export const GRAPH_PROJECTION: Projection<GraphState, RawEvent> = {
   name: "graph",
@@ -16,6 +23,7 @@ export const GRAPH_PROJECTION: Projection<GraphState, RawEvent> = {
     state.apply(event);
     return state;
   },
+  rows: ROWS as RowProjection<GraphState>,
   encode: (state) => state.encode(),
   decode: async (chunks) => {
     const all: Uint8Array[] = [];

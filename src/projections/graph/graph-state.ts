@@ -16,9 +16,11 @@ import { GLOBAL_TYPES, readGlobalChange } from "./global-change.js";
 import { decodeTables, encodeChanges, encodeTables, markSaved, TablesLoad } from "./graph-checkpoint.js";
 import { GraphEventFields } from "./graph-event-fields.js";
 import { type EntityKind, GRAPH_EVENT_KINDS, type GraphEventKind } from "./graph-event-kind.js";
-import { differences, type GraphChange, type GraphHistory, type HistoryOptions } from "./graph-history.js";
+import { differences, type GraphChange, type HistoryOptions } from "./graph-history.js";
 import { type GraphMemory, memoryOf } from "./graph-memory.js";
 import { type AsOf, pointOf } from "./graph-point.js";
+import { GraphResults } from "./graph-results.js";
+import type { GraphRows } from "./graph-rows.js";
 import { GraphTables } from "./graph-tables.js";
 import { GraphView } from "./graph-view.js";
 import { GraphWriter } from "./graph-writer.js";
@@ -29,6 +31,7 @@ import { type During, GraphDuring } from "./overlap-match.js";
 import type { RawEvent } from "./raw-event.js";
 import type { Refused } from "./refusal.js";
 import type { Rejection } from "./rejection-list.js";
+import { ROWS_AHEAD_MAX, RowWriter } from "./row-writer.js";
 import { checkSnapshotName } from "./snapshot-events.js";
 import type { DefinedVectors } from "./vector-definition.js";
 
@@ -47,6 +50,7 @@ export class GraphState {
   readonly chronicle: Chronicle;
   readonly #tables: GraphTables;
   readonly #writer: GraphWriter;
+  readonly #rowWriter: RowWriter;
   readonly #fields = new GraphEventFields();
   readonly #clock: () => number;
   /** What `prepare` took apart, and how far `apply` got in it. */
@@ -59,6 +63,7 @@ export class GraphState {
   constructor(options: GraphStateOptions = {}, tables: GraphTables = new GraphTables()) {
     this.#tables = tables;
     this.#writer = new GraphWriter(tables);
+    this.#rowWriter = new RowWriter(tables);
     this.#clock = options.clock ?? (() => Date.now() * 1000);
     this.chronicle = new Chronicle(tables, this.#clock);
   }
@@ -161,10 +166,31 @@ export class GraphState {
       return;
     }
     clock.anchor();
-    const fields = this.#fieldsOf(kind, event);
-    const code = fields.malformed ?? this.#judge(kind, fields, clock.time);
-    if (code === null) this.#write(kind, fields, event.lsn);
-    else this.#reject(kind, fields, code, event.lsn);
+    this.#applyFields(kind, this.#fieldsOf(kind, event), event.lsn);
+  }
+
+  /** The same for rows `[from, end)`, none of which is a record. Of a throw `rows.applying` says which of them it was. */
+  applyRows(rows: GraphRows, from: number, end: number): void {
+    // What has to be asked or told of each node is left to the one place that does.
+    const isPlain = this.#tables.hasOnlyEntities;
+    for (let first = from; first < end; first += ROWS_AHEAD_MAX) {
+      const last = Math.min(end, first + ROWS_AHEAD_MAX);
+      this.#rowWriter.lookAhead(rows, first, last);
+      for (let row = first; row < last; row += 1) this.#applyRow(rows, row, isPlain);
+    }
+  }
+
+  #applyRow(rows: GraphRows, row: number, isPlain: boolean): void {
+    const { clock } = this.#tables;
+    rows.applying = row;
+    const lsn = rows.lsnAt(row);
+    assert(lsn > clock.lsn, "events are applied in LSN order");
+    clock.advance(lsn, rows.recordedAtOf(row));
+    const kind = rows.kindAt(row);
+    if (kind === null) return;
+    clock.anchor();
+    if (isPlain && this.#rowWriter.create(rows, row)) return;
+    this.#applyFields(kind, rows.fieldsOf(row), lsn);
   }
 
   /**
@@ -209,7 +235,7 @@ export class GraphState {
   }
 
   /** Everything the graph knows or knew about a node or an edge: its rectangles in the order (recordedFrom, validFrom). */
-  history<Kind extends EntityKind>(kind: Kind, id: number, options: HistoryOptions = {}): GraphHistory<EntityOf[Kind]> {
+  history<Kind extends EntityKind>(kind: Kind, id: number, options: HistoryOptions = {}): GraphResults<EntityOf[Kind]> {
     return this.chronicle.history(kind, id, options);
   }
 
@@ -245,12 +271,17 @@ export class GraphState {
   }
 
   /** What is different in the second view: entities that exist in one only, or hold something else. One at a time. */
-  diff(before: GraphView, after: GraphView): Generator<GraphChange, void, undefined> {
+  diff(before: GraphView, after: GraphView): GraphResults<GraphChange> {
     const isView = (view: unknown): boolean => view instanceof GraphView && view.tables === this.#tables;
     if (!isView(before) || !isView(after)) {
       throw new TypeError("diff: both views must be of this graph");
     }
-    return differences(before, after);
+    const answering = {
+      get truncatedBefore(): number | null {
+        return before.truncatedBefore ?? after.truncatedBefore;
+      },
+    };
+    return new GraphResults(answering, () => differences(before, after));
   }
 
   /** The state as bytes. They are views of it: take them all before the next `apply`. */
@@ -299,6 +330,12 @@ export class GraphState {
     const fields = this.#fields;
     fields.malformed = fields.read(kind, event.bytes, event.payloadStart, event.payloadEnd);
     return fields;
+  }
+
+  #applyFields(kind: GraphEventKind, fields: GraphEventFields, lsn: number): void {
+    const code = fields.malformed ?? this.#judge(kind, fields, this.#tables.clock.time);
+    if (code === null) this.#write(kind, fields, lsn);
+    else this.#reject(kind, fields, code, lsn);
   }
 
   #judge(kind: GraphEventKind, fields: GraphEventFields, recordedAt: number): StoreErrorCode | null {

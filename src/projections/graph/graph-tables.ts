@@ -7,6 +7,7 @@ import type { EntityKind } from "./graph-event-kind.js";
 import { GraphVectors } from "./graph-vectors.js";
 import { GraphHistoryFiles } from "./history-files.js";
 import { IdIndex } from "./id-index.js";
+import { KeyIndexes } from "./key-indexes.js";
 import { LabelTable } from "./label-table.js";
 import { MovedLabels } from "./moved-labels.js";
 import type { MovedRows } from "./moved-rows.js";
@@ -87,8 +88,10 @@ export class EdgeTable {
     const { records } = this;
     const slot = records.add();
     const ints = records.ints(slot);
-    const at = records.offset(slot) * 2;
-    records.setDouble(slot, ID, id);
+    const offset = records.offset(slot);
+    const at = offset * 2;
+    // A new row was never saved, so nothing is to be noted.
+    records.doubles(slot)[offset + ID] = id;
     ints[at + LABEL] = label;
     ints[at + SOURCE] = source;
     ints[at + TARGET] = target;
@@ -139,6 +142,7 @@ export class GraphTables {
   readonly clock: RecordedClock = new RecordedClock();
   readonly rejections: RejectionList = new RejectionList();
   readonly indexes: PropertyIndexes = new PropertyIndexes();
+  readonly keyIndexes: KeyIndexes = new KeyIndexes();
   readonly purged: PurgeHorizon = new PurgeHorizon();
   readonly snapshots: NamedSnapshots = new NamedSnapshots();
   readonly constraints: ConstraintList = new ConstraintList();
@@ -153,6 +157,12 @@ export class GraphTables {
 
   of(kind: EntityKind): NodeTable | EdgeTable {
     return kind === "node" ? this.nodes : this.edges;
+  }
+
+  /** Nothing is asked or told of what nodes hold: there is no constraint, no index and no vector. */
+  get hasOnlyEntities(): boolean {
+    const { constraints, indexes, vectors } = this;
+    return constraints.count === 0 && indexes.isEmpty && vectors.isEmpty;
   }
 
   /** The posting list of a label, an empty one if need be. */

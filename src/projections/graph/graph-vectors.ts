@@ -13,6 +13,10 @@ export class GraphVectors {
     this.definitions = definitions;
   }
 
+  get isEmpty(): boolean {
+    return this.#open.length === 0 && this.definitions.list().length === 0;
+  }
+
   /** The index of vectors, which may not be complete yet. */
   indexOf(definition: DefinedVectors): VectorIndex | undefined {
     return this.#open.find((index) => index.definition.definedBy === definition.definedBy);

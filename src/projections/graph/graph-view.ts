@@ -14,10 +14,11 @@
 
 import { type ComponentQuery, components, type GraphComponent } from "./components.js";
 import { type EdgeFilter, type EdgeQuery, edgeFilterOf } from "./edge-filter.js";
-import { edgeOf, type GraphEdge, type GraphNode, nodeOf, rectangleKnownAt } from "./entity.js";
+import { edgeOf, type GraphEdge, type GraphNode, nodeAt, rectangleKnownAt } from "./entity.js";
 import { checkId, checkKnownKeys, checkRecord, checkShare } from "./graph-input.js";
 import { GraphMatch, rowsAt } from "./graph-match.js";
 import type { GraphPoint } from "./graph-point.js";
+import { GraphResults } from "./graph-results.js";
 import type { GraphTables } from "./graph-tables.js";
 import { NodeFilter } from "./node-filter.js";
 import { type FindOrder, type FindQuery, findOrderOf, slotsInOrder } from "./ordered-find.js";
@@ -87,9 +88,11 @@ export class GraphView {
   }
 
   /** The edges at a node; none when the node does not exist. */
-  edges(nodeId: number, query: EdgeQuery = {}): Generator<GraphEdge, void, undefined> {
+  edges(nodeId: number, query: EdgeQuery = {}): GraphResults<GraphEdge> {
     checkKnownKeys("edges", checkRecord("edges", query), EDGE_KEYS);
-    return this.#edges(checkId("nodeId", nodeId), edgeFilterOf(this.tables, query));
+    checkId("nodeId", nodeId);
+    const filter = edgeFilterOf(this.tables, query);
+    return new GraphResults(this, () => this.#edges(nodeId, filter));
   }
 
   /** How many edges there are at a node, a loop counted once; 0 when the node does not exist. */
@@ -103,9 +106,11 @@ export class GraphView {
   }
 
   /** The nodes at the other ends of those edges, each once. */
-  neighbors(nodeId: number, query: EdgeQuery = {}): Generator<GraphNode, void, undefined> {
+  neighbors(nodeId: number, query: EdgeQuery = {}): GraphResults<GraphNode> {
     checkKnownKeys("neighbors", checkRecord("neighbors", query), EDGE_KEYS);
-    return this.#neighbors(checkId("nodeId", nodeId), edgeFilterOf(this.tables, query));
+    checkId("nodeId", nodeId);
+    const filter = edgeFilterOf(this.tables, query);
+    return new GraphResults(this, () => this.#neighbors(nodeId, filter));
   }
 
   /**
@@ -124,9 +129,11 @@ export class GraphView {
    * const [richest] = view.find({ label: "Person", where: { salary: { gt: 0 } }, orderBy: "salary", descending: true, limit: 1 });
    * ```
    */
-  find(query: FindQuery): Generator<GraphNode, void, undefined> {
+  find(query: FindQuery): GraphResults<GraphNode> {
     const order = findOrderOf(query);
-    return this.#find(new NodeFilter(this.tables, query), order, limitOf(query));
+    const filter = new NodeFilter(this.tables, query);
+    const limit = limitOf(query);
+    return new GraphResults(this, () => this.#find(filter, order, limit));
   }
 
   /**
@@ -139,7 +146,7 @@ export class GraphView {
    * ```
    */
   match(): GraphMatch {
-    return new GraphMatch(this.tables, (pattern) => rowsAt(this, pattern));
+    return new GraphMatch(this, this.tables, (pattern) => rowsAt(this, pattern));
   }
 
   /**
@@ -147,11 +154,13 @@ export class GraphView {
    *
    * @throws TypeError without a `maxDepth`, which is a positive integer, and for a wrong option
    */
-  traverse(startId: number, query: TraverseQuery): Generator<TraverseStep, void, undefined> {
+  traverse(startId: number, query: TraverseQuery): GraphResults<TraverseStep> {
     checkKnownKeys("traverse", checkRecord("traverse", query), [...STEP_KEYS, "maxDepth", "limit"]);
     const onto = new NodeFilter(this.tables, nodeQueryOf(query));
     const bounds = { maxDepth: checkId("maxDepth", query.maxDepth), limit: limitOf(query) };
-    return traverse(this, checkId("startId", startId), edgeFilterOf(this.tables, query), onto, bounds);
+    checkId("startId", startId);
+    const over = edgeFilterOf(this.tables, query);
+    return new GraphResults(this, () => traverse(this, startId, over, onto, bounds));
   }
 
   /**
@@ -211,9 +220,11 @@ export class GraphView {
    *
    * @throws TypeError for a wrong option
    */
-  components(query: ComponentQuery = {}): Generator<GraphComponent, void, undefined> {
+  components(query: ComponentQuery = {}): GraphResults<GraphComponent> {
     checkKnownKeys("components", checkRecord("components", query), ["label", "limit"]);
-    return components(this, this.tables.labels.wanted(query.label), limitOf(query));
+    const label = this.tables.labels.wanted(query.label);
+    const limit = limitOf(query);
+    return new GraphResults(this, () => components(this, label, limit));
   }
 
   /**
@@ -269,8 +280,7 @@ export class GraphView {
   }
 
   #nodeOf(slot: number, row: number): GraphNode {
-    const { nodes, contents } = this.tables;
-    return nodeOf(this.tables, slot, rectangleKnownAt(nodes.timelines, contents, slot, row, this.#known));
+    return nodeAt(this.tables, slot, row, this.#known);
   }
 
   #edgeOf(slot: number, row: number): GraphEdge {
@@ -296,11 +306,10 @@ export class GraphView {
    * The slots of visible nodes that the filter holds for.
    * @internal
    */
-  *nodeSlots(filter: NodeFilter): Generator<number, void, undefined> {
+  *nodeSlots(filter: NodeFilter, candidates = filter.candidates()): Generator<number, void, undefined> {
     const { nodes, labelled } = this.tables;
     const slots = filter.label === null ? null : labelled[filter.label];
     if (slots === undefined) return;
-    const candidates = filter.candidates();
     // The number of slots is read once: nodes created meanwhile are not in this view.
     const count = candidates?.length ?? slots?.length ?? nodes.records.length - 1;
     for (let index = 0; index < count; index += 1) {
@@ -347,7 +356,19 @@ export class GraphView {
 
   *#find(filter: NodeFilter, order: FindOrder | null, limit: number): Generator<GraphNode, void, undefined> {
     let left = limit;
-    for (const slot of order === null ? this.nodeSlots(filter) : slotsInOrder(this, filter, order, limit)) {
+    const few = order === null ? filter.candidates() : null;
+    if (few !== null) {
+      // Not through `nodeSlots`: a generator within one costs as much as looking at the node.
+      for (const slot of few) {
+        const row = this.nodeRow(slot);
+        if (row === 0 || !filter.holds(slot, row)) continue;
+        yield this.#nodeOf(slot, row);
+        left -= 1;
+        if (left === 0) return;
+      }
+      return;
+    }
+    for (const slot of order === null ? this.nodeSlots(filter, few) : slotsInOrder(this, filter, order, limit)) {
       const row = this.nodeRow(slot);
       // Of what was sorted, a purge meanwhile may have taken something.
       if (row === 0) continue;

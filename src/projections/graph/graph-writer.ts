@@ -42,7 +42,9 @@ export class GraphWriter {
     this.#keys =
       keys ??
       ((label, property, value, period) =>
-        tables.constraints.isUnique(label, property) ? holdersOf(tables, label, property, value, period) : null);
+        tables.constraints.isUnique(label, property)
+          ? holdersOf(tables, { entity: "node", label, properties: [property], values: [value] }, period)
+          : null);
   }
 
   /** The slot of the entity that was judged; 0 when it is new. */
@@ -54,7 +56,7 @@ export class GraphWriter {
   judge(kind: GraphEventKind, fields: GraphEventFields): StoreErrorCode | null {
     if (fields.period.from >= fields.period.to) return this.#refuse("ERR_GRAPH_INVALID_PERIOD");
     const code = this.#judgeRules(kind, fields);
-    if (code !== null || kind.entity === "edge" || this.#isLenient || this.#tables.constraints.count === 0) return code;
+    if (code !== null || this.#isLenient || !this.#tables.constraints.isAbout(kind.entity)) return code;
     return kind.operation === "delete" || kind.operation === "retract" ? null : this.#judgeConstraints(kind, fields);
   }
 
@@ -104,9 +106,10 @@ export class GraphWriter {
 
   #judgeConstraints(kind: GraphEventKind, fields: GraphEventFields): StoreErrorCode | null {
     const tables = this.#tables;
-    const parts = partsAfter(tables, kind.operation, fields, this.#slot);
-    const id = this.#slot === 0 ? fields.id : tables.nodes.id(this.#slot);
-    const broken = brokenBy(constraintsFor(tables.constraints, parts), id, parts, holdersAmong(tables));
+    const { entity } = kind;
+    const parts = partsAfter(tables, kind, fields, this.#slot);
+    const id = this.#slot === 0 ? fields.id : tables.of(entity).id(this.#slot);
+    const broken = brokenBy(constraintsFor(tables.constraints, entity, parts), id, parts, holdersAmong(tables));
     return broken === null ? null : this.#refuse(broken.code, broken.details);
   }
 
@@ -175,8 +178,15 @@ export class GraphWriter {
     const content = this.#store(label, fields);
     nodes.timelines.cut(this.#slot, fields.period, lsn);
     nodes.timelines.fill(this.#slot, fields.period, lsn, content);
-    this.#tables.indexes.note(this.#slot, content, this.#tables);
-    this.#tables.vectors.note(this.#slot, content, this.#tables);
+    this.#noteNode(content);
+  }
+
+  /** Has all know who look nodes up by what they hold. */
+  #noteNode(content: number): void {
+    const tables = this.#tables;
+    tables.indexes.note(this.#slot, content, tables);
+    tables.keyIndexes.note("node", this.#slot, content, tables);
+    tables.vectors.note(this.#slot, content, tables);
   }
 
   #putEdge(fields: GraphEventFields, lsn: number): void {
@@ -186,6 +196,7 @@ export class GraphWriter {
     const content = this.#store(label, fields);
     edges.timelines.cut(this.#slot, fields.period, lsn);
     edges.timelines.fill(this.#slot, fields.period, lsn, content);
+    this.#tables.keyIndexes.note("edge", this.#slot, content, this.#tables);
   }
 
   /** Replace and patch: each part of the period where the entity exists gets what it holds from now on. */
@@ -208,17 +219,15 @@ export class GraphWriter {
       if (!joins) filled.to = parts.to[index] as number;
       filled.from = parts.from[index] as number;
       content = changed;
-      if (kind.entity === "node") {
-        this.#tables.indexes.note(this.#slot, content, this.#tables);
-        this.#tables.vectors.note(this.#slot, content, this.#tables);
-      }
+      if (kind.entity === "node") this.#noteNode(content);
+      else this.#tables.keyIndexes.note("edge", this.#slot, content, this.#tables);
     }
     timelines.fill(this.#slot, filled, lsn, content);
   }
 
   /** Every part of the period: patched where the node exists, as given where it does not. */
   #upsert(fields: GraphEventFields, lsn: number): void {
-    const { contents, labels, nodes, indexes, vectors } = this.#tables;
+    const { contents, labels, nodes } = this.#tables;
     const { timelines } = nodes;
     const label = labels.intern(fields.bytes, fields.labelStart, fields.labelEnd);
     const given = this.#store(label, fields);
@@ -235,8 +244,7 @@ export class GraphWriter {
       }
       filled.from = from;
       content = next;
-      indexes.note(this.#slot, next, this.#tables);
-      vectors.note(this.#slot, next, this.#tables);
+      this.#noteNode(next);
     };
     for (let index = 0; index < parts.count; index += 1) {
       if ((parts.to[index] as number) < filled.from) extend(parts.to[index] as number, given);

@@ -23,6 +23,8 @@ export class IdIndex {
   readonly #dense = new Int32Column();
   #hashed = new Int32Array(0);
   #hashedCount = 0;
+  /** Ids up to this one are their own slots, as they are where ids are given in their order: no table is asked. Not known of what was restored. */
+  #inOrder = 0;
 
   constructor(records: Records, id: number) {
     this.#records = records;
@@ -31,6 +33,7 @@ export class IdIndex {
 
   /** The slot of an id, or 0. */
   slotOf(id: number): number {
+    if (id <= this.#inOrder) return id;
     if (id < this.#dense.length) {
       const slot = this.#dense.get(id);
       if (slot !== 0) return slot;
@@ -58,6 +61,7 @@ export class IdIndex {
   /** Enters the id of a new record. Slots are entered in their order. */
   insert(slot: number): void {
     const id = this.#records.double(slot, this.#id);
+    if (id === slot && this.#inOrder === slot - 1) this.#inOrder = slot;
     if (id > 2 * slot + DENSE_IDS_MIN) {
       this.#insertHashed(id, slot);
       return;

@@ -11,6 +11,8 @@ export class LabelTable {
   readonly #names: string[] = [];
   readonly #bytes: Uint8Array[] = [];
   readonly #numbers = new Map<string, number>();
+  /** What was found last, or −1. */
+  #found = -1;
   // Open addressing, at most half full: label number + 1, or 0.
   #places = new Int32Array(PLACES_MIN);
 
@@ -35,6 +37,14 @@ export class LabelTable {
 
   /** The number of the label `bytes[start, end)`, or −1. */
   find(bytes: Uint8Array, start: number, end: number): number {
+    // Runs of one label are the rule for edges.
+    const last = this.#bytes[this.#found];
+    if (last?.length === end - start && sameBytesAt(last, 0, bytes, start, last.length)) return this.#found;
+    this.#found = this.#lookUp(bytes, start, end);
+    return this.#found;
+  }
+
+  #lookUp(bytes: Uint8Array, start: number, end: number): number {
     return (this.#places[this.#place(bytes, start, end)] as number) - 1;
   }
 

@@ -5,7 +5,7 @@
  * What holds is gathered along the way as a list of periods, and a way is left as soon as none is left of it; so memory is that of one way.
  */
 
-import { edgeOf, nodeOf, type Rectangle } from "./entity.js";
+import { edgeOf, type GraphEdge, type GraphNode, nodeOf, type Rectangle, rectangleKnownAt } from "./entity.js";
 import { checkKnownKeys, checkRecord } from "./graph-input.js";
 import { GraphMatch, type MatchPattern, type MatchRow, type MatchStep } from "./graph-match.js";
 import { lsnOf, type RecordedAt, type ValidWindow, validBounds } from "./graph-point.js";
@@ -63,18 +63,16 @@ export class GraphDuring {
    * ```
    */
   match(): GraphMatch<OverlapRow> {
-    return new GraphMatch(this.#tables, (pattern) => this.#rows(pattern));
+    return new GraphMatch(this, this.#tables, (pattern) => this.#rows(pattern));
   }
 
   *#rows({ start, steps, startId }: MatchPattern): Generator<OverlapRow, void, undefined> {
     const tables = this.#tables;
     for (const slot of slotsOf(tables, start, startId)) {
       const held = nodePeriods(tables, start, slot, this.lsn);
-      const clipped = held.map(({ from, to, rectangle }) => ({
+      const clipped = held.map(({ from, to }) => ({
         from: Math.max(from, this.validFrom ?? Number.NEGATIVE_INFINITY),
         to: Math.min(to, this.validTo ?? Number.POSITIVE_INFINITY),
-        nodes: [rectangle],
-        edges: [],
       }));
       const pieces = clipped.filter(({ from, to }) => from < to);
       if (pieces.length > 0) yield* waysOn(tables, this.lsn, steps, [slot], [], pieces);
@@ -82,12 +80,10 @@ export class GraphDuring {
   }
 }
 
-/** A period in which all that was walked over so far held, and what. */
+/** A period in which all that was walked over so far held. What it held is looked up for a row: rows can be read with a purge, or a move to files, in between. */
 interface Piece {
   readonly from: number;
   readonly to: number;
-  readonly nodes: readonly Rectangle[];
-  readonly edges: readonly Rectangle[];
 }
 
 /** The nodes that a pattern can begin at, whatever their time. */
@@ -115,18 +111,14 @@ function* waysOn(
   steps: readonly MatchStep[],
   nodes: number[],
   edges: number[],
-  given: readonly Piece[],
+  pieces: readonly Piece[],
 ): Generator<OverlapRow, void, undefined> {
   const step = steps[edges.length];
   const node = nodes.at(-1) as number; // `as`: there is the start at least
-  let pieces = given;
-  let { moves } = tables.contents;
   if (step === undefined) {
-    while (pieces.length > 0) {
-      yield rowOf(tables, nodes, edges, pieces[0] as Piece);
-      pieces = pieces.slice(1);
-      if (tables.contents.moves !== moves) pieces = withContents(tables, nodes, edges, pieces);
-      moves = tables.contents.moves;
+    for (const piece of pieces) {
+      const row = rowOf(tables, lsn, nodes, edges, piece);
+      if (row !== null) yield row;
     }
     return;
   }
@@ -135,48 +127,17 @@ function* waysOn(
     if ((label !== null && tables.edges.label(edge) !== label) || edges.includes(edge)) continue;
     const periods = heldPeriods(tables, "edge", edge, lsn);
     const held = match === null ? periods : periods.filter(({ rectangle }) => match.holdsContent(rectangle.content));
-    const overEdge = inBoth(pieces, held, (piece, rectangle) => ({
-      nodes: piece.nodes,
-      edges: [...piece.edges, rectangle],
-    }));
+    const overEdge = inBoth(pieces, held);
     if (overEdge.length === 0) continue;
     const other = otherEnd(tables.edges, edge, node);
-    const ontoNode = inBoth(overEdge, nodePeriods(tables, step.onto, other, lsn), (piece, rectangle) => ({
-      nodes: [...piece.nodes, rectangle],
-      edges: piece.edges,
-    }));
+    const ontoNode = inBoth(overEdge, nodePeriods(tables, step.onto, other, lsn));
     if (ontoNode.length === 0) continue;
     nodes.push(other);
     edges.push(edge);
     yield* waysOn(tables, lsn, steps, nodes, edges, ontoNode);
     nodes.pop();
     edges.pop();
-    if (tables.contents.moves !== moves) pieces = withContents(tables, nodes, edges, pieces);
-    moves = tables.contents.moves;
   }
-}
-
-/** Pieces after contents were moved while the iterator was left lying, without those of which a purge has dropped something. */
-function withContents(
-  { nodes: nodeTable, edges: edgeTable }: GraphTables,
-  nodes: readonly number[],
-  edges: readonly number[],
-  pieces: readonly Piece[],
-): Piece[] {
-  const found = ({ timelines }: NodeTable | EdgeTable, slot: number, rectangle: Rectangle): Rectangle[] => {
-    for (const row of timelines.rows(slot)) {
-      const { validFrom, validTo, lsn } = rectangle;
-      const touches = timelines.validFrom(slot, row) < validTo && timelines.validTo(slot, row) > validFrom;
-      if (touches && timelines.lsn(slot, row) === lsn) return [{ ...rectangle, content: timelines.content(slot, row) }];
-    }
-    return [];
-  };
-  return pieces.flatMap((piece) => {
-    const nodesNow = piece.nodes.flatMap((each, at) => found(nodeTable, nodes[at] as number, each));
-    const edgesNow = piece.edges.flatMap((each, at) => found(edgeTable, edges[at] as number, each));
-    const isThere = nodesNow.length === piece.nodes.length && edgesNow.length === piece.edges.length;
-    return isThere ? [{ ...piece, nodes: nodesNow, edges: edgesNow }] : [];
-  });
 }
 
 function otherEnd(edges: EdgeTable, edge: number, node: number): number {
@@ -185,30 +146,49 @@ function otherEnd(edges: EdgeTable, edge: number, node: number): number {
 }
 
 /** Where a piece and what held overlap: both lists are in the order of time, without overlap within. */
-function inBoth(
-  pieces: readonly Piece[],
-  held: readonly HeldPeriod[],
-  join: (piece: Piece, rectangle: Rectangle) => Pick<Piece, "nodes" | "edges">,
-): Piece[] {
+function inBoth(pieces: readonly Piece[], held: readonly HeldPeriod[]): Piece[] {
   const both: Piece[] = [];
   for (let a = 0, b = 0; a < pieces.length && b < held.length; ) {
     const piece = pieces[a] as Piece;
     const each = held[b] as HeldPeriod;
     const from = Math.max(piece.from, each.from);
     const to = Math.min(piece.to, each.to);
-    if (from < to) both.push({ from, to, ...join(piece, each.rectangle) });
+    if (from < to) both.push({ from, to });
     if (piece.to < each.to) a += 1;
     else b += 1;
   }
   return both;
 }
 
-function rowOf(tables: GraphTables, nodes: readonly number[], edges: readonly number[], piece: Piece): OverlapRow {
-  // `as`: a piece has a rectangle of each.
-  return {
-    validFrom: piece.from,
-    validTo: piece.to === Number.POSITIVE_INFINITY ? null : piece.to,
-    nodes: nodes.map((slot, at) => nodeOf(tables, slot, piece.nodes[at] as Rectangle)),
-    edges: edges.map((slot, at) => edgeOf(tables, slot, piece.edges[at] as Rectangle)),
-  };
+/** Null where a purge since the last row has taken something that was walked over. */
+function rowOf(
+  tables: GraphTables,
+  lsn: number,
+  nodes: readonly number[],
+  edges: readonly number[],
+  { from, to }: Piece,
+): OverlapRow | null {
+  const row: { nodes: GraphNode[]; edges: GraphEdge[] } = { nodes: [], edges: [] };
+  for (const slot of nodes) {
+    const rectangle = rectangleAt(tables, tables.nodes, slot, from, lsn);
+    if (rectangle === null) return null;
+    row.nodes.push(nodeOf(tables, slot, rectangle));
+  }
+  for (const slot of edges) {
+    const rectangle = rectangleAt(tables, tables.edges, slot, from, lsn);
+    if (rectangle === null) return null;
+    row.edges.push(edgeOf(tables, slot, rectangle));
+  }
+  return { validFrom: from, validTo: to === Number.POSITIVE_INFINITY ? null : to, ...row };
+}
+
+function rectangleAt(
+  { contents }: GraphTables,
+  { timelines }: NodeTable | EdgeTable,
+  slot: number,
+  at: number,
+  lsn: number,
+): Rectangle | null {
+  const row = timelines.rowAt(slot, at, lsn);
+  return row === 0 ? null : rectangleKnownAt(timelines, contents, slot, row, lsn);
 }

@@ -33,6 +33,10 @@ export class PropertyIndexes {
   readonly #equality: PropertyIndex[] = [];
   readonly #ordered: OrderedIndex[] = [];
 
+  get isEmpty(): boolean {
+    return this.#equality.length === 0 && this.#ordered.length === 0;
+  }
+
   /** The index, which may have to be built yet. */
   of({ label, property, kind = "equality" }: IndexDefinition): NodeIndex {
     const all: readonly NodeIndex[] = kind === "range" ? this.#ordered : this.#equality;

@@ -57,7 +57,8 @@ export function writeProperties(writer: WireWriter, properties: unknown): void {
   if (typeof properties !== "object" || properties === null || Array.isArray(properties)) {
     throw new TypeError("properties must be an object of keys and values");
   }
-  for (const [key, value] of Object.entries(properties)) {
+  for (const key of Object.keys(properties)) {
+    const value: unknown = (properties as Readonly<Record<string, unknown>>)[key];
     if (!isWellFormed(key)) throw invalid(key, "its key holds a lone surrogate");
     writeProperty(writer, key, value);
   }

@@ -12,7 +12,7 @@
  */
 
 import { largeMemory } from "../../events/index.js";
-import { markedPages, PAGE_ROWS, PAGE_SHIFT, pageCount, type SavedTable } from "./saved-table.js";
+import { blockSizes, markedPages, PAGE_ROWS, PAGE_SHIFT, pageCount, type SavedTable } from "./saved-table.js";
 
 // Chunks of several MiB, which huge pages can stand behind.
 const CHUNK_SHIFT = 16;
@@ -20,6 +20,9 @@ const CHUNK_ROWS = 1 << CHUNK_SHIFT;
 const CHUNK_MASK = CHUNK_ROWS - 1;
 const FIRST_ROWS = 16;
 const DOUBLE_BYTES = 8;
+/** So much of a table is added to it at once, and at most so many chunks. */
+const GROWTH_SHARE = 4;
+const CHUNKS_AT_ONCE_MAX = 8;
 
 export class Records implements SavedTable {
   readonly #rowDoubles: number;
@@ -29,6 +32,8 @@ export class Records implements SavedTable {
   #length = 0;
   #savedRows = 0;
   #marks = new Uint8Array(0);
+  /** Zeros, for the next chunks. */
+  #spare: Uint8Array = new Uint8Array(0);
 
   /** `rowBytes` is a multiple of 8. */
   constructor(rowBytes: number) {
@@ -130,16 +135,36 @@ export class Records implements SavedTable {
 
   /** Makes the table that long and gives the same views, to be filled. */
   restore(length: number, from = 0): Iterable<Uint8Array> {
-    while (this.#capacity < length) this.#grow(this.#capacity + CHUNK_ROWS <= length);
+    if (length >= CHUNK_ROWS) this.#growWhole(Math.floor(length / CHUNK_ROWS));
+    while (this.#capacity < length) this.#grow();
     this.#length = length;
     return this.bytes(from);
   }
 
-  /** `isFilled`: all of the chunk that is added is overwritten before it is read. */
-  #grow(isFilled = false): void {
+  /**
+   * Has that many chunks or more, of which those that are added are overwritten before they are read. They lie side by side in one piece of memory: many
+   * pieces of 4 MiB each would have the collector look at everything several times while they come, and are half of small pages.
+   */
+  #growWhole(chunkCount: number): void {
+    const young = this.#capacity < CHUNK_ROWS ? this.#doubles.pop() : undefined;
+    if (young !== undefined) this.#ints.pop();
+    const chunkDoubles = CHUNK_ROWS * this.#rowDoubles;
+    const chunkBytes = chunkDoubles * DOUBLE_BYTES;
+    for (const count of blockSizes(chunkCount - this.#doubles.length, chunkBytes)) {
+      const { buffer, byteOffset } = largeMemory(count * chunkBytes, true);
+      for (let index = 0; index < count; index += 1) {
+        this.#doubles.push(new Float64Array(buffer, byteOffset + index * chunkBytes, chunkDoubles));
+        this.#ints.push(new Int32Array(buffer, byteOffset + index * chunkBytes, chunkDoubles * 2));
+      }
+    }
+    this.#capacity = this.#doubles.length * CHUNK_ROWS;
+    if (young !== undefined) this.#doubles[0]?.set(young);
+  }
+
+  #grow(): void {
     const young = this.#doubles[0];
     const rows = this.#capacity < CHUNK_ROWS ? Math.max(this.#capacity * 2, FIRST_ROWS) : CHUNK_ROWS;
-    const memory = largeMemory(rows * this.#rowDoubles * DOUBLE_BYTES, isFilled && this.#capacity >= CHUNK_ROWS);
+    const memory = this.#memoryFor(rows * this.rowBytes);
     const doubles = new Float64Array(memory.buffer, memory.byteOffset, rows * this.#rowDoubles);
     if (this.#capacity < CHUNK_ROWS && young !== undefined) {
       doubles.set(young);
@@ -150,5 +175,20 @@ export class Records implements SavedTable {
     this.#doubles.push(doubles);
     this.#ints.push(new Int32Array(memory.buffer, memory.byteOffset, doubles.length * 2));
     this.#capacity += rows;
+  }
+
+  /**
+   * Chunks of a table that has many come side by side out of one piece of memory: of a piece of 4 MiB that begins anywhere, huge pages stand behind
+   * the half.
+   */
+  #memoryFor(byteLength: number): Uint8Array {
+    if (this.#spare.length < byteLength) {
+      const chunkCount = Math.min(CHUNKS_AT_ONCE_MAX, Math.floor(this.#doubles.length / GROWTH_SHARE));
+      if (chunkCount < 2) return largeMemory(byteLength);
+      this.#spare = largeMemory(chunkCount * byteLength);
+    }
+    const memory = this.#spare.subarray(0, byteLength);
+    this.#spare = this.#spare.subarray(byteLength);
+    return memory;
   }
 }

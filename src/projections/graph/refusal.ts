@@ -43,12 +43,12 @@ export function refusal(
 }
 
 function reasonOf(code: StoreErrorCode, edges: number, details: RejectionDetails): string {
-  const { label, property, other, offenders, offenderCount, expected, actual } = details;
+  const { entity = "node", label, property, other, offenders, offenderCount, expected, actual } = details;
   if (code === "ERR_GRAPH_HAS_EDGES") return `${edges} edges are in force there`;
   if (code === "ERR_GRAPH_VERSION_CONFLICT") return `its version is ${actual}, not ${expected}`;
-  if (offenders !== undefined) return `${offenderCount} nodes break it: ${offenders}`;
+  if (offenders !== undefined) return `${offenderCount} ${entity}s break it: ${offenders}`;
   if (code === "ERR_GRAPH_NOT_UNIQUE")
-    return `node ${other} has the same ${JSON.stringify(property)}, which is unique for ${JSON.stringify(label)}`;
+    return `${entity} ${other} has the same ${JSON.stringify(property)}, which is unique for ${JSON.stringify(label)}`;
   if (code === "ERR_GRAPH_REQUIRED_PROPERTY")
     return `it would lack ${JSON.stringify(property)}, which ${JSON.stringify(label)} requires`;
   return REASONS.get(code) ?? code;

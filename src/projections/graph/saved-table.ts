@@ -34,3 +34,12 @@ export function markedPages(marks: Uint8Array): Uint32Array {
   for (let page = marks.indexOf(1); page !== -1; page = marks.indexOf(1, page + 1)) pages[count++] = page;
   return pages;
 }
+
+/** Below what one array buffer can have. */
+export const BLOCK_BYTES_MAX: number = 2 ** 30;
+
+/** How many chunks to take memory for at once, until it is for all of them. */
+export function* blockSizes(chunkCount: number, chunkBytes: number): Generator<number, void, undefined> {
+  const most = Math.floor(BLOCK_BYTES_MAX / chunkBytes);
+  for (let left = chunkCount; left > 0; left -= most) yield Math.min(left, most);
+}

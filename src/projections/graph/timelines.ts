@@ -31,9 +31,9 @@ import { PurgedCuts } from "./purged-cuts.js";
 import { Records } from "./records.js";
 
 // A rectangle, in an entity's record, in `#more`, in `#closed` and in pages of history alike: doubles 0–2, ints 6 and 7.
-const VALID_FROM = 0;
-const VALID_TO = 1;
-const LSN = 2;
+export const VALID_FROM = 0;
+export const VALID_TO = 1;
+export const LSN = 2;
 export const CONTENT = 6;
 export const NEXT = 7;
 /** How many bytes at the start of every entity's record are its first live rectangle. */
@@ -103,6 +103,11 @@ export class Timelines {
     this.#beforeGap = row;
   }
 
+  /** `add`, and the first rectangle of the new record. */
+  begin(slot: number, period: Period, lsn: number, content: number): void {
+    write(this.#entities, slot, period, lsn, content, 0);
+  }
+
   /** The row in force at a valid time, as it stood at an LSN; 0 when nothing was. */
   rowAt(slot: number, validAt: number, lsn: number): number {
     const doubles = this.#entities.doubles(slot);
@@ -110,6 +115,11 @@ export class Timelines {
     if ((doubles[offset + VALID_FROM] as number) > validAt) return this.#earlierRowAt(slot, validAt, lsn);
     const inForce = (doubles[offset + VALID_TO] as number) > validAt && (doubles[offset + LSN] as number) <= lsn;
     return inForce ? HEAD : this.#closedRowAt(slot, validAt, lsn);
+  }
+
+  /** Whether a row is the rectangle in the entity's record, and nothing after the LSN `known` took anything away: it is as it stands there. */
+  isWholeInRecord(slot: number, row: number, known: number): boolean {
+    return row === HEAD && !this.isCutAfter(slot, known);
   }
 
   /** Every row of an entity, live and closed. */

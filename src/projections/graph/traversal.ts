@@ -42,7 +42,7 @@ export function nodeQueryOf({ nodeLabel, where }: StepQuery): NodeQuery {
   return { ...(nodeLabel !== undefined && { label: nodeLabel }), ...(where !== undefined && { where }) };
 }
 
-export function* traverse(
+export function traverse(
   view: GraphView,
   startId: number,
   over: EdgeFilter,
@@ -50,11 +50,7 @@ export function* traverse(
   { maxDepth, limit }: TraversalBounds,
 ): Generator<TraverseStep, void, undefined> {
   const start = view.tables.nodes.ids.slotOf(startId);
-  if (start === 0 || view.nodeRow(start) === 0) return;
-  let steps = 0;
-  for (const step of new BreadthFirst(view, { start, over, onto, maxDepth }).steps()) {
-    yield step;
-    steps += 1;
-    if (steps === limit) return;
-  }
+  const isVisible = start !== 0 && view.nodeRow(start) !== 0;
+  // Not a generator around one: each step would go through both.
+  return new BreadthFirst(view, { over, onto, maxDepth, limit }).steps(isVisible ? start : 0);
 }

@@ -227,7 +227,7 @@ export class WireWriter {
 
   /** A copy of what was written. */
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#at);
+    return copyOf(this.#bytes, 0, this.#at);
   }
 
   #reserve(count: number): void {
@@ -249,7 +249,9 @@ export function varintBytes(value: number): number {
 /** A copy that shares nothing; `slice` of a Buffer would. */
 export function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
   const copy = new Uint8Array(end - start);
-  copy.set(bytes.subarray(start, end));
+  // As in `raw`.
+  if (end - start > 64) copy.set(bytes.subarray(start, end));
+  else for (let index = start; index < end; index += 1) copy[index - start] = bytes[index] as number;
   return copy;
 }
 

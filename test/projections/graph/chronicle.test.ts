@@ -6,6 +6,7 @@ import { GraphState } from "../../../src/projections/graph/graph-state.js";
 import { EDGE_IDS, NODE_IDS, randomHistory } from "../../model/model-history.js";
 import { NaiveGraph } from "../../model/naive-graph.js";
 import { assert, rejects } from "../../support/assert.js";
+import { firstPage } from "../../support/first-page.js";
 import { seededRandom } from "../../support/seeded-random.js";
 import { suite } from "../../support/suite.js";
 import { rawEvent, type TestEvent } from "./raw-events.js";
@@ -65,7 +66,7 @@ test("between gives the rectangles that some point of the window lies in", () =>
   for (let round = 0; round < ROUNDS; round += 1) {
     const { state, chronicle, model } = some();
     for (const { kind, id } of ENTITIES) {
-      const all = state.history(kind, id);
+      const all = state.history(kind, id).toArray();
       const from = random.pick(POINTS);
       const to = from + 1 + random.integer(8);
       const valid = { from, ...random.pick([{}, { to }, { to: null }]) };
@@ -99,7 +100,7 @@ test("two entities overlap where, point by point, both are visible, and with wha
     for (const a of ENTITIES) {
       const b = random.pick(ENTITIES);
       const lsn = random.integer(state.lsn + 1);
-      const overlaps = chronicle.overlaps(a, b, { recordedAt: { lsn } });
+      const overlaps = chronicle.overlaps(a, b, { recordedAt: { lsn } }).toArray();
       found += overlaps.length;
       for (const [index, each] of overlaps.entries()) {
         assert.ok(each.validFrom < (each.validTo ?? Number.POSITIVE_INFINITY));
@@ -149,7 +150,7 @@ test("changes are what differs from one LSN to the next, whole LSNs at a time, a
     const both = some();
     const { chronicle, state, model } = both;
     const expected = changesOf(both, 0, state.lsn);
-    const whole = chronicle.changes({});
+    const whole = firstPage(chronicle.changes({}));
     // Within an LSN the first created comes first, which the model does not know.
     assert.equal(whole.changes.map(textOf).sort(), expected.toSorted());
     assert.equal([whole.next, whole.hasMore, whole.truncatedBefore], [state.lsn, false, null]);
@@ -160,7 +161,7 @@ test("changes are what differs from one LSN to the next, whole LSNs at a time, a
     const limit = 1 + random.integer(5);
     const paged: EntityChange[] = [];
     for (let after = 0, more = true; more; ) {
-      const page = chronicle.changes({ after, limit });
+      const page = firstPage(chronicle.changes({ after, limit }));
       assert.ok(!page.hasMore || page.changes.length >= limit);
       assert.ok(new Set(page.changes.slice(limit - 1).map(({ lsn }) => lsn)).size <= 1);
       paged.push(...page.changes);
@@ -170,13 +171,13 @@ test("changes are what differs from one LSN to the next, whole LSNs at a time, a
     assert.equal(paged, [...whole.changes]);
     const from = random.integer(10);
     const to = from + 1 + random.integer(10);
-    const window = chronicle.changes({ recordedFrom: from, recordedTo: to });
+    const window = firstPage(chronicle.changes({ recordedFrom: from, recordedTo: to }));
     assert.equal(
       window.changes,
       whole.changes.filter(({ recordedAt }) => recordedAt >= from && recordedAt < to),
     );
-    assert.equal(chronicle.changes({ after: state.lsn }).changes, []);
-    const fresh = chronicle.changes({ after: window.next, recordedTo: to });
+    assert.equal(firstPage(chronicle.changes({ after: state.lsn })).changes, []);
+    const fresh = firstPage(chronicle.changes({ after: window.next, recordedTo: to }));
     assert.equal([fresh.changes, fresh.next >= window.next], [[], true]);
   }
 });
@@ -188,10 +189,10 @@ test("a page stays small while it looks at thousands of changes", () => {
     state.apply(rawEvent({ lsn, recordedAt: lsn, type: "NodeCreated", data }));
   }
   const { chronicle } = state;
-  const page = chronicle.changes({ limit: 10 });
+  const page = firstPage(chronicle.changes({ limit: 10 }));
   assert.equal(page.changes.map(({ lsn, id }) => [lsn, id]).slice(-1), [[10, 5991]]);
   assert.equal([page.changes.length, page.next, page.hasMore], [10, 10, true]);
-  assert.is(chronicle.changes({ after: 10, limit: 4000 }).changes.length, 4000);
+  assert.is(firstPage(chronicle.changes({ after: 10, limit: 4000 })).changes.length, 4000);
 });
 
 test("times and LSNs translate into each other as views do", () => {
@@ -208,12 +209,12 @@ test("bad input is refused by name or code", async () => {
   const { chronicle, state } = some();
   const period = "ERR_GRAPH_INVALID_PERIOD";
   for (const work of [
-    () => chronicle.between("node", 1, { valid: { from: 5, to: 5 } }),
-    () => chronicle.between("node", 1, { recorded: { from: 7, to: 5 } }),
-    () => chronicle.between("node", 1, { recorded: { from: { lsn: 3 }, to: { lsn: 3 } } }),
-    () => chronicle.between("node", 1, { valid: { from: 2 ** 53 } }),
-    () => chronicle.changes({ recordedFrom: 4, recordedTo: 4 }),
-    () => chronicle.changes({ recordedFrom: 0.5 }),
+    () => chronicle.between("node", 1, { valid: { from: 5, to: 5 } }).toArray(),
+    () => chronicle.between("node", 1, { recorded: { from: 7, to: 5 } }).toArray(),
+    () => chronicle.between("node", 1, { recorded: { from: { lsn: 3 }, to: { lsn: 3 } } }).toArray(),
+    () => chronicle.between("node", 1, { valid: { from: 2 ** 53 } }).toArray(),
+    () => firstPage(chronicle.changes({ recordedFrom: 4, recordedTo: 4 })),
+    () => firstPage(chronicle.changes({ recordedFrom: 0.5 })),
     () => chronicle.lsnAt(Number.NaN),
     () => chronicle.versionAt("node", 1, { validAt: Number.POSITIVE_INFINITY }),
   ]) {
@@ -221,26 +222,29 @@ test("bad input is refused by name or code", async () => {
   }
   const later = { lsn: state.lsn + 1 };
   for (const work of [
-    () => chronicle.between("node", 1, { recorded: { from: later } }),
-    () => chronicle.changes({ after: later.lsn }),
+    () => chronicle.between("node", 1, { recorded: { from: later } }).toArray(),
+    () => firstPage(chronicle.changes({ after: later.lsn })),
     () => chronicle.recordedAtOf(later.lsn),
     () => chronicle.versionAt("node", 1, { recordedAt: later }),
-    () => chronicle.overlaps({ kind: "node", id: 1 }, { kind: "node", id: 2 }, { recordedAt: later }),
+    () => chronicle.overlaps({ kind: "node", id: 1 }, { kind: "node", id: 2 }, { recordedAt: later }).toArray(),
   ]) {
     await rejects(work, (error) => error instanceof RangeError && error.message.includes("was not applied yet"));
   }
   const wrong = "tree" as EntityKind;
   for (const [work, message] of [
-    [() => chronicle.between("node", 1, {}), "between: say which window, valid or recorded"],
-    [() => chronicle.between("node", 0, { valid: {} }), "id must be a positive safe integer, not 0"],
-    [() => chronicle.between(wrong, 1, { valid: {} }), 'kind must be "node" or "edge"'],
+    [() => chronicle.between("node", 1, {}).toArray(), "between: say which window, valid or recorded"],
+    [() => chronicle.between("node", 0, { valid: {} }).toArray(), "id must be a positive safe integer, not 0"],
+    [() => chronicle.between(wrong, 1, { valid: {} }).toArray(), 'kind must be "node" or "edge"'],
     [() => chronicle.versionAt(wrong, 1, {}), 'kind must be "node" or "edge"'],
     [() => chronicle.versionAt("node", 1, { at: 1 } as object), 'versionAt: unknown option "at"'],
-    [() => chronicle.overlaps({ kind: "node", id: 1 }, { kind: wrong, id: 1 }, {}), 'kind must be "node" or "edge"'],
-    [() => chronicle.changes({ limit: 0 }), "limit must be a positive safe integer, not 0"],
-    [() => chronicle.changes({ limit: 100_001 }), "limit must be at most 100000"],
-    [() => chronicle.changes({ after: -1 }), "after must be a positive safe integer, not -1"],
-    [() => chronicle.changes({ since: 1 } as object), 'changes: unknown option "since"'],
+    [
+      () => chronicle.overlaps({ kind: "node", id: 1 }, { kind: wrong, id: 1 }, {}).toArray(),
+      'kind must be "node" or "edge"',
+    ],
+    [() => firstPage(chronicle.changes({ limit: 0 })), "limit must be a positive safe integer, not 0"],
+    [() => firstPage(chronicle.changes({ limit: 100_001 })), "limit must be at most 100000"],
+    [() => firstPage(chronicle.changes({ after: -1 })), "after must be a positive safe integer, not -1"],
+    [() => firstPage(chronicle.changes({ since: 1 } as object)), 'changes: unknown option "since"'],
   ] as const) {
     await rejects(work, (error) => error instanceof TypeError && error.message === message);
   }
@@ -264,15 +268,15 @@ test("after a purge, what looks behind the horizon says so, and what does not is
     chronicle.between("node", 1, { recorded: { from: 15, to: 22 } }).truncatedBefore,
     chronicle.between("node", 1, { recorded: { from: { lsn: 1 } } }).truncatedBefore,
     chronicle.overlaps(node, node, { recordedAt: { lsn: 1 } }).truncatedBefore,
-    chronicle.changes({}).truncatedBefore,
-    chronicle.changes({ after: 1 }).truncatedBefore,
+    firstPage(chronicle.changes({})).truncatedBefore,
+    firstPage(chronicle.changes({ after: 1 })).truncatedBefore,
   ]) {
     assert.is(truncatedBefore, 25);
   }
   const recorded = { from: 25, to: 35 };
-  assert.equal(chronicle.between("node", 1, { recorded }), whole.between("node", 1, { recorded }));
+  assert.equal(chronicle.between("node", 1, { recorded }).toArray(), whole.between("node", 1, { recorded }).toArray());
   assert.is(chronicle.between("node", 1, { recorded }).truncatedBefore, null);
-  assert.equal(chronicle.changes({ after: 2 }).changes, whole.changes({ after: 2 }).changes);
-  assert.is(chronicle.changes({ after: 2 }).truncatedBefore, null);
+  assert.equal(firstPage(chronicle.changes({ after: 2 })).changes, firstPage(whole.changes({ after: 2 })).changes);
+  assert.is(firstPage(chronicle.changes({ after: 2 })).truncatedBefore, null);
   assert.is(chronicle.versionAt("node", 1, { recordedAt: 25, validAt: 1 }).truncatedBefore, null);
 });

@@ -67,6 +67,100 @@ test("values of different kinds are different, and the same number is the same",
     await rejects(node(value), "ERR_GRAPH_NOT_UNIQUE");
 });
 
+test("several properties are unique together, where all of them have a value", async () => {
+  const added = await graph.addConstraint({ kind: "unique", label: "Person", property: ["tenant", "email"] });
+  assert.equal(added, { kind: "unique", label: "Person", property: ["email", "tenant"], addedBy: graph.lsn });
+  const node = (tenant: number | null, email: string | null, validFrom = 0, validTo = 100) =>
+    graph.createNode({ label: "Person", properties: { tenant, email }, validFrom, validTo });
+  const first = await node(1, "a");
+  await node(2, "a");
+  await node(1, "b");
+  await node(1, "a", 100, 200);
+  for (const [tenant, email] of [
+    [1, null],
+    [null, "a"],
+    [null, null],
+  ] as const) {
+    await node(tenant, email);
+    await node(tenant, email);
+  }
+  const error = await rejects(node(1, "a", 99, 101), "ERR_GRAPH_NOT_UNIQUE");
+  const { property, other } = details(error) as { property: string; other: number };
+  assert.equal([property, other], ["email, tenant", first.id]);
+  const [, , third] = [...graph.asOf({ validAt: 0 }).find({ label: "Person" })];
+  await rejects(graph.patchNode(third?.id ?? 0, { email: "a" }, { validFrom: 50 }), "ERR_GRAPH_NOT_UNIQUE");
+  await graph.patchNode(first.id, { tenant: null }, { validFrom: 50, validTo: 100 });
+  await graph.patchNode(third?.id ?? 0, { email: "a" }, { validFrom: 50, validTo: 100 });
+  // An upsert wants a property that is unique by itself.
+  const upsert = { label: "Person", key: "email", properties: { email: "z", tenant: 1 } };
+  await rejects(graph.upsertNode(upsert), "ERR_GRAPH_CONSTRAINT_NOT_FOUND");
+  const same = { kind: "unique", label: "Person", property: ["email", "tenant"] } as const;
+  await rejects(graph.addConstraint(same), "ERR_GRAPH_CONSTRAINT_EXISTS");
+  await rejects(graph.removeConstraint({ ...same, property: "email" }), "ERR_GRAPH_CONSTRAINT_NOT_FOUND");
+  await graph.removeConstraint(same);
+  await node(2, "a");
+});
+
+test("edges are bound as nodes are, by what they hold themselves, and each kind for itself", async () => {
+  const a = await person("a", 0);
+  const b = await person("b", 0);
+  const edge = (n: number | null, validFrom = 0, validTo = 100) =>
+    graph.createEdge({ label: "SEAT", source: a.id, target: b.id, properties: { n }, validFrom, validTo });
+  const unique = { kind: "unique", entity: "edge", label: "SEAT", property: "n" } as const;
+  const first = await edge(1);
+  const twin = await edge(1, 50);
+  const broken = await rejects(graph.addConstraint(unique), "ERR_GRAPH_NOT_UNIQUE");
+  assert.equal((details(broken) as { offenders: string }).offenders, `${first.id}, ${twin.id}`);
+  assert.match(broken.message, "2 edges break it");
+  await graph.patchEdge(twin.id, { n: 2 }, { validFrom: 50 });
+  const added = await graph.addConstraint(unique);
+  assert.equal([added.entity, graph.constraints], ["edge", [added]]);
+  const error = await rejects(edge(1, 99, 101), "ERR_GRAPH_NOT_UNIQUE");
+  assert.match(error.message, `edge ${first.id} has the same "n"`);
+  await rejects(graph.patchEdge(twin.id, { n: 1 }, { validFrom: 60, validTo: 61 }), "ERR_GRAPH_NOT_UNIQUE");
+  await rejects(graph.replaceEdge(twin.id, { n: 1 }, { validFrom: 60 }), "ERR_GRAPH_NOT_UNIQUE");
+  const put = { label: "SEAT", source: a.id, target: b.id, properties: { n: 2 }, validFrom: 0, validTo: 60 };
+  await rejects(graph.putEdge(first.id, put), "ERR_GRAPH_NOT_UNIQUE");
+  await edge(null);
+  await edge(null);
+  // Nodes of the same label, and edges of another one, are not meant.
+  await graph.createNode({ label: "SEAT", properties: { n: 1 }, validFrom: 0 });
+  await graph.createEdge({ ...put, label: "ROW", properties: { n: 1 } });
+  // Within a batch it is about what that leaves.
+  await graph.batch((batch) => {
+    batch.patchEdge(first.id, { n: 2 }, { validFrom: 50, validTo: 100 });
+    batch.patchEdge(twin.id, { n: 1 }, { validFrom: 50, validTo: 100 });
+  });
+  const inBatch = await rejects(
+    graph.batch((batch) => {
+      const at = batch.createNode({ label: "Person", validFrom: 0 });
+      batch.createEdge({ ...put, source: at, properties: { n: 1 } });
+    }),
+    "ERR_GRAPH_NOT_UNIQUE",
+  );
+  assert.is((details(inBatch) as { kind: string }).kind, "edge");
+  await graph.addConstraint({ kind: "required", entity: "edge", label: "ROW", property: "n" });
+  await rejects(graph.createEdge({ ...put, label: "ROW", properties: {} }), "ERR_GRAPH_REQUIRED_PROPERTY");
+  // An edge that is gone, by itself or with its node, holds nothing.
+  await graph.deleteNode(a.id, { validFrom: 0, detach: true });
+  const other = await person("c", 0);
+  await graph.createEdge({ ...put, source: other.id, properties: { n: 1 } });
+
+  const expected = graph.constraints;
+  await store.checkpoint();
+  const { directory } = store;
+  await store.close();
+  for (const replays of [false, true]) {
+    if (replays) rmSync(join(directory, "projections"), { recursive: true });
+    store = await openStore(directory);
+    graph = await store.graph();
+    assert.equal(graph.constraints, expected);
+    const again = { ...put, source: other.id, properties: { n: 1 } };
+    await rejects(graph.createEdge(again), "ERR_GRAPH_NOT_UNIQUE");
+    await store.close();
+  }
+});
+
 test("a required property is demanded in every part of the period", async () => {
   await graph.addConstraint(REQUIRED);
   const named = { label: "Person", properties: { name: "Ann", x: 1 }, validFrom: 0 };
@@ -160,6 +254,13 @@ test("what is no constraint, is there already or is not there is refused and cha
     { ...UNIQUE, property: "" },
     { ...UNIQUE, property: "\ud800" },
     { ...UNIQUE, property: "x".repeat(1025) },
+    { ...UNIQUE, property: [] },
+    { ...UNIQUE, property: ["a", "a"] },
+    { ...UNIQUE, property: ["a", ""] },
+    { ...UNIQUE, property: ["a", "x".repeat(1025)] },
+    { ...UNIQUE, property: Array.from({ length: 9 }, (_, at) => `p${at}`) },
+    { ...REQUIRED, property: ["a", "b"] },
+    { ...UNIQUE, entity: "graph" },
     { ...UNIQUE, label: "ä".repeat(513) },
     { ...UNIQUE, more: 1 },
   ]) {
@@ -185,6 +286,16 @@ test("what is wrong at its own LSN is rejected there, and bytes that are none ar
     [added, Uint8Array.of(0x12, 0x01, 0xff, 0x1a, 0x01, 0x62)],
     // A field that is not known is stepped over.
     [added, Uint8Array.of(0x08, 0x01, 0x12, 0x01, 0x61, 0x78, 0x01, 0x1a, 0x01, 0x62)],
+    // Two that are required, one twice, and of something that is neither node nor edge.
+    [added, Uint8Array.of(0x08, 0x01, 0x12, 0x01, 0x61, 0x1a, 0x01, 0x62, 0x1a, 0x01, 0x63)],
+    [added, Uint8Array.of(0x12, 0x01, 0x61, 0x1a, 0x01, 0x62, 0x1a, 0x01, 0x62)],
+    [added, Uint8Array.of(0x12, 0x01, 0x61, 0x1a, 0x01, 0x62, 0x20, 0x02)],
+    [
+      added,
+      Uint8Array.of(0x12, 0x01, 0x61, ...Array.from("bcdefghij").flatMap((each) => [0x1a, 1, each.charCodeAt(0)])),
+    ],
+    // In another order than it is kept in.
+    [added, Uint8Array.of(0x12, 0x01, 0x61, 0x1a, 0x01, 0x63, 0x1a, 0x01, 0x62, 0x20, 0x01)],
     [removed, encodeGraphEvent(removed, UNIQUE)],
   ];
   for (const [index, [type, payload]] of payloads.entries()) state.apply(rawPayload(index + 1, index, type, payload));
@@ -192,9 +303,15 @@ test("what is wrong at its own LSN is rejected there, and bytes that are none ar
   const [exists, missing] = ["ERR_GRAPH_CONSTRAINT_EXISTS", "ERR_GRAPH_CONSTRAINT_NOT_FOUND"];
   assert.equal(
     payloads.map((_, index) => state.rejectionAt(index + 1)?.code),
-    [undefined, exists, missing, schema, schema, schema, schema, schema, undefined, undefined],
+    [
+      ...[undefined, exists, missing, schema, schema, schema, schema, schema, undefined],
+      ...[schema, schema, schema, schema, undefined, undefined],
+    ],
   );
-  assert.equal(state.constraints, [{ kind: "required", label: "a", property: "b", addedBy: 9 }]);
+  assert.equal(state.constraints, [
+    { kind: "required", label: "a", property: "b", addedBy: 9 },
+    { kind: "unique", entity: "edge", label: "a", property: ["b", "c"], addedBy: 14 },
+  ]);
   assert.equal(GraphState.decode(state.encode()).constraints, state.constraints);
 });
 

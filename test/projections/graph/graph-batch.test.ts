@@ -14,6 +14,7 @@ import { encodeGraphEvent } from "../../../src/projections/graph/graph-event-cod
 import { GraphState } from "../../../src/projections/graph/graph-state.js";
 import { keyOf } from "../../encryption/support.js";
 import { assert, rejects } from "../../support/assert.js";
+import { firstPage } from "../../support/first-page.js";
 import { suite } from "../../support/suite.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
 import { rawPayload } from "./raw-events.js";
@@ -59,6 +60,7 @@ test("makes nodes and edges between them by one event, and answers with their id
   assert.equal(
     graph
       .history("edge", ids[2] as number)
+      .toArray()
       .map(({ validFrom, validTo, properties, lsn: at }) => [validFrom, validTo, properties["since"], at]),
     [
       [0, 5, undefined, lsn],
@@ -67,7 +69,7 @@ test("makes nodes and edges between them by one event, and answers with their id
   );
   assert.is(graph.versionOf("node", acme.id), lsn);
   assert.equal(
-    graph.changes({ after: lsn - 1 }).changes.map(({ lsn: at }) => at),
+    firstPage(graph.changes({ after: lsn - 1 })).changes.map(({ lsn: at }) => at),
     ids.slice(0, 5).map(() => lsn),
   );
   const { event } = await graph.lineage("node", acme.id);
@@ -131,7 +133,10 @@ test("expected versions are those before the batch, also of what an earlier item
     batch.patchNode(ann.id, { b: 1 }, { validFrom: 0, expectedVersion: ann.lsn });
   });
   assert.equal(
-    graph.history("node", ann.id).map(({ lsn: at, supersededBy }) => [at, supersededBy]),
+    graph
+      .history("node", ann.id)
+      .toArray()
+      .map(({ lsn: at, supersededBy }) => [at, supersededBy]),
     [
       [ann.lsn, lsn],
       [lsn, null],
@@ -152,9 +157,15 @@ test("what came and went within a batch was never there", async () => {
     batch.putNode(ann.id, { ...person("Anna"), validFrom: 15, validTo: 20 });
   });
   assert.equal(graph.counts, before);
-  assert.equal([graph.history("node", ids[0] as number).length, graph.versionOf("node", ids[0] as number)], [0, 0]);
   assert.equal(
-    graph.history("node", ann.id).map((each) => [each.validFrom, each.validTo, each.lsn, each.supersededBy]),
+    [graph.history("node", ids[0] as number).toArray().length, graph.versionOf("node", ids[0] as number)],
+    [0, 0],
+  );
+  assert.equal(
+    graph
+      .history("node", ann.id)
+      .toArray()
+      .map((each) => [each.validFrom, each.validTo, each.lsn, each.supersededBy]),
     [
       [0, 10, ann.lsn, null],
       [10, 20, ann.lsn, lsn],
@@ -348,8 +359,8 @@ test("others, a checkpoint and replay have the same, and bytes that are no batch
   const seen = (of: Graph) => [
     of.counts,
     of.rejections,
-    ...ids.slice(0, 3).map((id) => of.history("node", id)),
-    ...ids.slice(3, 6).map((id) => of.history("edge", id)),
+    ...ids.slice(0, 3).map((id) => of.history("node", id).toArray()),
+    ...ids.slice(3, 6).map((id) => of.history("edge", id).toArray()),
   ];
   const expected = seen(graph);
   const { directory } = store;

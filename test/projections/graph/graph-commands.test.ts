@@ -64,7 +64,7 @@ test("a node with edges goes only with them", async () => {
   await graph.deleteNode(a.id, { detach: true });
   assert.is(graph.asOf().edge(edge.id), undefined);
   // What is before the deletion stays in force, what is after it was known until then.
-  assert.is(graph.history("edge", edge.id).length, 2);
+  assert.is(graph.history("edge", edge.id).toArray().length, 2);
 });
 
 test("of two commands that exclude each other one fails with its code, although both were well when they were given", async () => {

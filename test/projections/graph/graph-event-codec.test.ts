@@ -57,12 +57,12 @@ function randomData(type: string): Data {
     if (type.endsWith("Removed")) return { name };
     return { name, validAt: random.pick(TIMES), lsn: random.pick([0, ...IDS]) };
   }
-  if (type.includes("Constraint"))
-    return {
-      kind: random.pick(["unique", "required"]),
-      label: random.pick(["A", "größe"]),
-      property: random.pick(["a", "__proto__"]),
-    };
+  if (type.includes("Constraint")) {
+    const kind = random.pick(["unique", "required"]);
+    const label = random.pick(["A", "größe"]);
+    const property = random.pick(["a", "__proto__", ...(kind === "unique" ? [["__proto__", "a", "größe"]] : [])]);
+    return { kind, ...(random.integer(2) === 0 && { entity: "edge" }), label, property };
+  }
   if (type.endsWith("GraphBatch")) {
     const types = [...GRAPH_EVENT_KINDS.keys()];
     const items = Array.from({ length: 1 + random.integer(4) }, () => random.pick(types));
@@ -110,7 +110,10 @@ function asMessage(type: string, data: Data): Data {
     const { name, validAt, lsn } = data;
     return { name, validAt: String(validAt), ...(lsn !== 0 && { lsn: String(lsn) }) };
   }
-  if (type.includes("Constraint")) return { ...data, kind: data["kind"] === "unique" ? 0 : 1 };
+  if (type.includes("Constraint")) {
+    const [kind, entity] = [data["kind"] === "unique" ? 0 : 1, data["entity"] === "edge" ? 1 : 0];
+    return { kind, entity, label: data["label"], property: [data["property"]].flat() };
+  }
   if (type.endsWith("GraphBatch")) {
     const items = data["items"] as readonly { type: string; data: Data }[];
     return { items: items.map((item) => ({ [fieldOf(item.type)]: asMessage(item.type, item.data) })) };
@@ -161,7 +164,7 @@ function seenByReflection(type: string, bytes: Uint8Array): Data {
   const message = schema.lookupType(type);
   const object = message.toObject(message.decode(bytes), { longs: String, enums: Number, arrays: true, bytes: Array });
   if (type.endsWith("GraphIdsReserved")) return { kind: object["kind"] ?? 0, through: object["through"] };
-  if (type.includes("Constraint")) return { kind: 0, ...object };
+  if (type.includes("Constraint")) return { kind: 0, entity: 0, ...object };
   if (type.endsWith("GraphBatch")) {
     const items = decodeGraphEvent(type, bytes) as { items: { type: string; data: object }[] };
     const read = message.decode(bytes) as unknown as { items: Record<string, { constructor: unknown }>[] };

@@ -31,7 +31,7 @@ test("an iterator left lying while events are applied gives what its view held",
       ]),
     ];
     const expected = starts.map((start) => JSON.stringify([...start()]));
-    const begun = starts.map((start) => start());
+    const begun = starts.map((start): Generator<unknown, void, undefined> => start()[Symbol.iterator]());
     const parts = begun.map((iterator): unknown => iterator.next().value);
     for (const event of history.slice(40)) state.apply(rawEvent(event));
     for (const [index, iterator] of begun.entries()) {
@@ -170,7 +170,7 @@ test("LSNs of one recordedAt are told apart by { lsn } only", () => {
   state.apply(rawEvent({ lsn: 2, recordedAt: 5, type: "NodePatched", data: { id: 1, properties: { n: 2 } } }));
   const at = (recordedAt: number | { lsn: number }) => state.asOf({ validAt: 5, recordedAt }).node(1)?.properties["n"];
   assert.equal([at(4), at(5), at({ lsn: 0 }), at({ lsn: 1 }), at({ lsn: 2 })], [undefined, 2, undefined, 1, 2]);
-  const [first] = state.history("node", 1);
+  const [first] = state.history("node", 1).toArray();
   assert.equal([first?.recordedFrom, first?.recordedTo, first?.lsn, first?.supersededBy], [5, 5, 1, 2]);
 });
 
@@ -192,6 +192,7 @@ test("history on one axis, and joined on request", () => {
   const shown = (options?: HistoryOptions) =>
     state
       .history("node", 1, options)
+      .toArray()
       .map((each) => `${each.properties["n"]} [${each.validFrom},${each.validTo}) ${each.lsn}-${each.supersededBy}`);
   assert.equal(shown(), ["1 [0,10) 1-null", "1 [10,20) 2-4", "2 [20,30) 3-null", "1 [10,20) 4-null"]);
   assert.equal(shown({ coalesce: true }), ["1 [0,10) 1-null", "1 [10,20) 2-null", "2 [20,30) 3-null"]);
@@ -232,9 +233,9 @@ test("refuses misuse by name", async () => {
     () => state.asOf(wrong({ validat: 1 })),
     () => state.asOf({ validAt: wrong("2020") }),
     () => state.asOf({ recordedAt: wrong({ LSN: 1 }) }),
-    () => state.history(wrong("vertex"), 1),
-    () => state.history("node", 0),
-    () => state.history("node", 1, wrong({ at: "both" })),
+    () => state.history(wrong("vertex"), 1).toArray(),
+    () => state.history("node", 0).toArray(),
+    () => state.history("node", 1, wrong({ at: "both" })).toArray(),
     () => state.diff(view, new GraphState().asOf()),
     () => view.node(wrong("1")),
     () => view.edges(1, wrong({ direction: "up" })),

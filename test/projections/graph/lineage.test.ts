@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { type Graph, openReader, openStore, type Store } from "../../../src/index.js";
 import { assert, rejects } from "../../support/assert.js";
+import { firstPage } from "../../support/first-page.js";
 import { suite } from "../../support/suite.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
 
@@ -113,7 +114,7 @@ test("questions that make no sense are refused", async () => {
 test("a cursor over changes goes on in another process's place, after a checkpoint and a restart", async () => {
   const directory = join(temporaryDirectory(), "store");
   const { store, graph, id, lsns } = await filled(directory);
-  const first = graph.changes({ limit: 2 });
+  const first = firstPage(graph.changes({ limit: 2 }));
   assert.equal(
     first.changes.map(({ lsn, kind, id: of, change }) => [lsn, kind, of, change]),
     [lsns[0], lsns[1]].map((lsn) => [lsn, "node", id, "asserted"]),
@@ -122,7 +123,7 @@ test("a cursor over changes goes on in another process's place, after a checkpoi
   await store.close();
   await using again = await openStore(directory);
   const reopened = await again.graph();
-  const rest = reopened.changes({ after: first.next });
+  const rest = firstPage(reopened.changes({ after: first.next }));
   assert.equal(
     rest.changes.map(({ lsn }) => lsn),
     lsns.slice(2),
@@ -130,12 +131,15 @@ test("a cursor over changes goes on in another process's place, after a checkpoi
   assert.is(reopened.current().lsn, reopened.lsn);
   const { lsn } = await reopened.deleteNode(id);
   assert.equal(
-    reopened.changes({ after: rest.next }).changes.map((change) => [change.lsn, change.change]),
+    firstPage(reopened.changes({ after: rest.next })).changes.map((change) => [change.lsn, change.change]),
     [[lsn, "deleted"]],
   );
   assert.is(reopened.lsnAt(reopened.recordedAtOf(lsn) ?? 0), lsn);
   assert.equal(reopened.versionAt("node", id, { validAt: 5 }).version?.properties["name"], "Anna");
-  assert.is(reopened.between("node", id, { valid: { from: 10, to: 20 }, recorded: { from: { lsn } } }).length, 1);
+  assert.is(
+    reopened.between("node", id, { valid: { from: 10, to: 20 }, recorded: { from: { lsn } } }).toArray().length,
+    1,
+  );
   const node = { kind: "node", id } as const;
-  assert.is(reopened.overlaps(node, node)[0]?.validFrom, 0);
+  assert.is(reopened.overlaps(node, node).toArray()[0]?.validFrom, 0);
 });

@@ -157,7 +157,10 @@ for (const kind of ["equality", "range"] as const) {
     const unfinished = { label: "Person", property: "m", kind } as const;
     state.buildIndex(unfinished, 1);
     assert.is(indexes.of(definition).entryCount, nodes * (rounds + 1));
-    const walk = state.asOf().find({ label: "Person", where: { n: { gt: 0 } }, orderBy: "n" });
+    const walk = state
+      .asOf()
+      .find({ label: "Person", where: { n: { gt: 0 } }, orderBy: "n" })
+      [Symbol.iterator]();
     const given = [walk.next().value?.id];
     apply("GraphPurged", { recordedBefore: nodes * rounds });
     assert.is(

@@ -83,7 +83,7 @@ test("a find in an order that is left lying goes on while events are applied, an
   const query: FindQuery = { label: "Person", orderBy: "since" };
   const view = state.asOf({ validAt: 2_000 });
   const expected = Array.from(view.find(query), ({ id }) => id);
-  const found = view.find(query);
+  const found = view.find(query)[Symbol.iterator]();
   const given = Array.from({ length: 100 }, () => found.next().value?.id);
   for (const event of events.slice(COUNT)) state.apply(rawEvent(event));
   assert.equal([...given, ...Array.from(found, ({ id }) => id)], expected);
@@ -94,7 +94,7 @@ test("a purge while a sorted answer is being read leaves out what it took", () =
   const data = { label: "A", properties: { n: 1 }, validFrom: 0 };
   for (const lsn of [1, 2, 3])
     state.apply(rawEvent({ lsn, recordedAt: lsn, type: "NodeCreated", data: { id: lsn, ...data } }));
-  const found = state.asOf({ validAt: 5 }).find({ label: "A", orderBy: "n" });
+  const found = state.asOf({ validAt: 5 }).find({ label: "A", orderBy: "n" })[Symbol.iterator]();
   assert.is(found.next().value?.id, 1);
   state.apply(rawEvent({ lsn: 4, recordedAt: 4, type: "NodeRetracted", data: { id: 2 } }));
   state.apply(rawEvent({ lsn: 5, recordedAt: 5, type: "GraphPurged", data: { recordedBefore: 4 } }));

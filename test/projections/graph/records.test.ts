@@ -62,3 +62,19 @@ test("a column keeps its numbers over several chunks, and gives them back from b
   for (let row = 0; row < ROWS; row += 1)
     assert.ok(restored.get(row) === (row ^ 0x55) && column.get(row) === (row ^ 0x55));
 });
+
+for (const count of [2 ** 16 - 1, 2 ** 16, 2 ** 17 + 5]) {
+  test(`${count} rows come back from their bytes, and more may be added and be zero`, () => {
+    const saved = new Records(16);
+    while (saved.length < count) saved.setDouble(saved.add(), 1, saved.length * 3);
+    const restored = new Records(16);
+    const pieces = [...saved.bytes()];
+    for (const [index, target] of [...restored.restore(count)].entries()) target.set(pieces[index] as Uint8Array);
+    for (let row = 0; row < count; row += 1) {
+      if (restored.double(row, 1) !== saved.double(row, 1)) assert.unreachable(`row ${row}`);
+    }
+    for (let added = 0; added < 70_000; added += 1) {
+      if (restored.double(restored.add(), 1) !== 0) assert.unreachable(`added row ${added}`);
+    }
+  });
+}

@@ -28,6 +28,7 @@ const input = (properties: Record<string, string | number | null>, validFrom: nu
 const shape = (id: number): unknown[] =>
   graph
     .history("node", id, { at: "valid" })
+    .toArray()
     .map(({ validFrom, validTo, properties }) => [validFrom, validTo, { ...properties }] as const)
     .sort(([a], [b]) => a - b);
 

@@ -231,7 +231,7 @@ test("a purge takes out of the index what no version holds any more, and nothing
   state.apply(rawEvent({ lsn, recordedAt: recordedBefore + 1, type: "GraphPurged", data: { recordedBefore } }));
   const held = new Set<string>();
   for (let id = 1; id <= NODES; id += 1) {
-    for (const { label, properties } of state.history("node", id)) {
+    for (const { label, properties } of state.history("node", id).toArray()) {
       if (label === "Doc" && properties["embedding"] instanceof Float32Array)
         held.add(`${id} ${properties["embedding"]}`);
     }
