@@ -24,7 +24,7 @@ import type { KeyOf } from "./record-key.js";
 import type { SealedLog } from "./sealed/sealed-log.js";
 import { openSealedTier } from "./sealed-tier.js";
 import { listCores } from "./segment-name.js";
-import { type TakeoverPlace, type TakeoverReport, takeOver } from "./takeover.js";
+import { isWorthTelling, type TakeoverPlace, type TakeoverReport, takeOver } from "./takeover.js";
 
 export interface AttachPlace {
   readonly directory: string;
@@ -209,7 +209,7 @@ async function takeOverDead(
   // As the first of the dead: what that one has locked in the table is broken before the others' is asked for.
   const heads = HeadTable.attach(directory, { slot: first, generation: control.generationOf(first) }, veilOf(place));
   try {
-    return await takeOver({ ...place, heads }, dead);
+    return (await takeOver({ ...place, heads }, dead)).filter(isWorthTelling);
   } finally {
     heads.close();
   }

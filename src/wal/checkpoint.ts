@@ -121,9 +121,9 @@ export class Checkpointer {
 
   async #drop(manifest: Manifest, isDurable: boolean): Promise<DroppedFiles> {
     const { control, directory, io } = this.#place;
-    const tailSegmentOf = (core: number): number | null =>
-      control.isLive(core) ? (control.lanes.tailOf(core)?.segment ?? null) : null;
-    const names = await droppableSegments({ io, directory, tailSegmentOf }, manifest);
+    const firstNeededSegmentOf = (core: number): number | null =>
+      control.isLive(core) ? control.firstNeededSegment(core) : null;
+    const names = await droppableSegments({ io, directory, firstNeededSegmentOf }, manifest);
     if (names.length === 0) return { count: 0, byteLength: 0 };
     // A checkpoint that failed can have left a manifest of which nobody knows whether it is durable.
     if (!isDurable) await this.#changes.commit(withLivingIncarnations);

@@ -11,7 +11,7 @@ import type { HeadTable } from "./head-table.js";
 import { OwnerLock } from "./owner-lock.js";
 import { ProgressWatch } from "./progress-watch.js";
 import type { KeyOf } from "./record-key.js";
-import { type TakeoverReport, takeOver } from "./takeover.js";
+import { isWorthTelling, type TakeoverReport, takeOver } from "./takeover.js";
 import { asStoreError } from "./write-failure.js";
 
 export interface CompanyPlace {
@@ -64,6 +64,8 @@ export class Company {
   #waitedSinceMs = new Map<string, number>();
   #pauseCount = 0;
   readonly #takeovers: TakeoverReport[] = [];
+  /** The last takeover of those whose kept frames W has to pass before another one can end it. */
+  readonly #unended = new Map<number, TakeoverReport>();
   #takingOver: Promise<void> | null = null;
   #status: "open" | "closed" = "open";
 
@@ -77,7 +79,8 @@ export class Company {
       },
       onStall: () => this.#stalled(),
       hasListeners: callbacks.hasListeners,
-      hasWaiters: () => callbacks.waitsForOthers() || this.#waiters.size > 0 || this.#pauseCount > 0,
+      hasWaiters: () =>
+        callbacks.waitsForOthers() || this.#waiters.size > 0 || this.#pauseCount > 0 || this.#unended.size > 0,
     });
   }
 
@@ -156,14 +159,34 @@ export class Company {
 
   #dead(): OwnerLock[] {
     const { control, directory, slot } = this.#place;
+    const watermark = control.lanes.watermark();
     const cores = Array.from({ length: control.attachedCount }, (_, core) => core);
     return OwnerLock.takeFree(
       directory,
-      cores.filter((core) => core !== slot && control.isLive(core)),
+      cores.filter((core) => core !== slot && control.isLive(core) && !this.#isToBePassed(core, watermark)),
     );
   }
 
+  /** Nothing can be done for it until W has come further: its frames need not be read again and again. */
+  #isToBePassed(core: number, watermark: number): boolean {
+    const last = this.#unended.get(core);
+    return last?.generation === this.#place.control.generationOf(core) && last.keptLsn > watermark;
+  }
+
+  #noteTakeovers(reports: readonly TakeoverReport[]): void {
+    this.#takeovers.push(...reports.filter(isWorthTelling));
+    for (const report of reports) if (!report.isEnded) this.#unended.set(report.core, report);
+  }
+
+  /** Those that somebody has ended. */
+  #forgetEnded(): void {
+    const { control } = this.#place;
+    for (const [core, { generation }] of this.#unended)
+      if (!control.isLive(core) || control.generationOf(core) !== generation) this.#unended.delete(core);
+  }
+
   async #takeOverDead(): Promise<void> {
+    this.#forgetEnded();
     const probes = this.#dead();
     if (probes.length === 0) return;
     // Taken again behind the attach lock, in the order that everybody keeps.
@@ -173,7 +196,8 @@ export class Company {
     try {
       owners = this.#dead(); // somebody else may have been faster
       const cores = owners.map(({ core }) => core);
-      if (cores.length > 0) this.#takeovers.push(...(await takeOver(this.#place, cores)));
+      if (cores.length > 0) this.#noteTakeovers(await takeOver(this.#place, cores));
+      this.#forgetEnded();
     } finally {
       for (const owner of owners) owner.release();
       lock?.release();

@@ -236,6 +236,19 @@ export class ControlFile {
     return tails;
   }
 
+  /**
+   * The first segment of a live slot that a checkpoint must leave: where its last durable frame lies, and every batch that its owner has not
+   * acknowledged. If the owner dies, whoever takes it over reads from them which version the streams of a lost batch had before. An owner that lives
+   * acknowledges at once, so that it is hardly ever more than the first. Null when the slot tells of none.
+   */
+  firstNeededSegment(slot: number): number | null {
+    const tail = this.lanes.tailOf(slot);
+    if (tail === null) return null;
+    const { durableEpoch } = this.coreState(slot);
+    const segments = this.lanes.statesOf(slot).filter(({ epoch }) => epoch > durableEpoch);
+    return Math.min(tail.segment, ...segments.map(({ segment }) => segment));
+  }
+
   isLive(slot: number): boolean {
     return Atomics.load(this.file.int32, slotWord(slot) + SLOT_WORD.status) !== 0;
   }

@@ -16,8 +16,8 @@ export interface DropPlace {
   readonly io: BlockIo;
   /** The store's. */
   readonly directory: string;
-  /** The segment that a core writes to; null for one that writes none. */
-  readonly tailSegmentOf: (core: number) => number | null;
+  /** The first segment of a core that its writer, or who takes it over, has use for; null where nobody writes. */
+  readonly firstNeededSegmentOf: (core: number) => number | null;
 }
 
 export interface DroppedFiles {
@@ -42,10 +42,10 @@ async function droppableOf(
   if (oldestLiving === undefined) return []; // nobody writes
   const first = firstSegmentOf(oldestLiving, core);
   let count = segments.filter(({ segment }) => segment < first).length;
-  const tail = place.tailSegmentOf(core) ?? Number.POSITIVE_INFINITY;
+  const needed = place.firstNeededSegmentOf(core) ?? Number.POSITIVE_INFINITY;
   for (let at = count + 1; at < segments.length; at++) {
     const { path } = segments[at] as SegmentName;
-    if ((segments[at - 1] as SegmentName).segment >= tail) break;
+    if ((segments[at - 1] as SegmentName).segment >= needed) break;
     const firstLsn = await firstLsnIn(place.io, path);
     if (firstLsn === null) continue; // a file that has no record yet: one behind it may have
     if (firstLsn > checkpointLsn) break;

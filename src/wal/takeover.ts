@@ -57,7 +57,11 @@ export interface TakeoverPlace {
 export interface TakeoverReport {
   readonly core: number;
   readonly generation: number;
+  /** Its slot is free. False: its heads are settled, and W has to pass what was kept of it before a later takeover ends this one. */
+  readonly isEnded: boolean;
   readonly keptFrames: number;
+  /** The last LSN of those frames. */
+  readonly keptLsn: number;
   readonly voids: readonly (readonly [from: number, through: number])[];
 }
 
@@ -74,7 +78,9 @@ interface Verdict {
   readonly core: number;
   readonly generation: number;
   readonly lanes: readonly LaneState[];
+  /** Those whose segments are there still. */
   readonly kept: readonly ReadFrame[];
+  /** Every batch up to it is in the log, but for those that never took LSNs. */
   readonly keptEpoch: number;
   readonly lost: readonly LaneState[];
 }
@@ -87,8 +93,7 @@ interface SettledVerdict extends Verdict {
 
 /**
  * Takes over the dead writers of these slots: all that are known, because one can have died with a lock on a head that another one held.
- * A writer whose heads somebody else has locked for long, who may just have died too, stays as it is and is left out of the answer; and so is one that W has
- * to pass first.
+ * A writer whose heads somebody else has locked for long, who may just have died too, stays as it is and is left out of the answer.
  *
  * @throws StoreError `ERR_STORE_BUSY`, `ERR_WAL_CORRUPT`, `ERR_IO_FAILED`
  */
@@ -119,10 +124,12 @@ export async function takeOver(place: TakeoverPlace, cores: readonly number[]): 
   for (const { core, lanes } of settled)
     for (const { lane } of lanes) place.io.wake(control.file, control.lanes.doneOffset(core, lane));
   place.io.wake(control.file, control.turnOffset);
-  return ended.map((verdict) => ({
+  return settled.map((verdict) => ({
     core: verdict.core,
     generation: verdict.generation,
+    isEnded: ended.some(({ core }) => core === verdict.core),
     keptFrames: verdict.kept.length,
+    keptLsn: lastKeptLsn(verdict),
     voids: voidsOf(verdict),
   }));
 }
@@ -137,11 +144,18 @@ async function judge(place: TakeoverPlace, core: number): Promise<Verdict> {
   const lanes = control.lanes.statesOf(core);
   const frames = await readFrames(place, core, generation, lanes);
   const kept = keptOf(place, lanes, frames);
-  const keptEpoch = kept.at(-1)?.lane.epoch ?? 0;
+  // Of a segment that a checkpoint has dropped everything counts, though nothing of it can be read here any more.
+  const dropped = lanes.filter(({ epoch }) => frames.get(epoch) === "dropped").map(({ epoch }) => epoch);
+  const keptEpoch = Math.max(kept.at(-1)?.lane.epoch ?? 0, ...dropped);
   const lost = lanes.filter(
     ({ firstLsn, epoch }) => firstLsn > 0 && epoch > keptEpoch && frames.get(epoch) !== "dropped",
   );
   return { core, generation, lanes, kept, keptEpoch, lost };
+}
+
+/** Whether there is more to tell than that W has still not come so far. */
+export function isWorthTelling({ isEnded, voids }: TakeoverReport): boolean {
+  return isEnded || voids.length > 0;
 }
 
 /** Those whose heads are all settled. */

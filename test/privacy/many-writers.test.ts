@@ -66,7 +66,8 @@ test(
     const writers = await Promise.all(["a", "b", "c"].map((stream) => writer(directory, subjectKeys, stream)));
     try {
       for (const each of writers) each.tell("begin");
-      await delay(1500);
+      // However slow the machine is: until each has had its turns beside the others.
+      while (!writers.every(({ said }) => said.length > 30)) await delay(50);
       for (const each of writers) each.tell("stop");
       await Promise.all(writers.map(({ ended }) => ended));
       const store = await openStore(directory, { encryption });
@@ -75,11 +76,6 @@ test(
         keys.set(subject ?? "", (keys.get(subject ?? "") ?? new Set()).add(keyId));
       }
       await store.close();
-      const counts = writers.map(({ said }) => said.length);
-      assert.ok(
-        counts.every((count) => count > 30),
-        `${counts} ${writers[0]?.said.at(-1)}`,
-      );
       assert.is(keys.size, 20);
       for (const [subject, ids] of keys) assert.is(ids.size, 1, subject);
     } finally {
@@ -118,11 +114,14 @@ test(
       }
       // Everything that is begun when this line has come comes behind the last forgetting.
       for (const each of writers) each.tell("now");
-      await delay(400);
+      const isLater = (line: string): boolean => {
+        const [subject, , lines] = line.split(" ");
+        return subject === "s-7" && Number(lines) >= 2;
+      };
+      while (!writers.every(({ said }) => said.filter(isLater).length > 2)) await delay(50);
       for (const each of writers) each.tell("stop");
       await Promise.all(writers.map(({ ended }) => ended));
       const seen = await eventsIn(store);
-      let later = 0;
       for (const { said } of writers) {
         for (const line of said) {
           const [subject, lsn, lines] = line.split(" ");
@@ -132,11 +131,9 @@ test(
           if (subject !== "s-7") assert.is(event?.subject, subject);
           else if (Number(lines) >= 2) {
             assert.is(event?.subject, "s-7", `${line} was begun afterwards`);
-            later++;
           } else assert.is(event?.subject === null, forgotten.includes(event?.keyId ?? ""));
         }
       }
-      assert.ok(later > 4, `${later} came later`);
       await store.close();
     } finally {
       for (const { child } of writers) child.kill("SIGKILL");

@@ -155,6 +155,23 @@ test("a snapshot is written every so many events, and not by a fold to an earlie
   for (let round = 0; round < 2; round++) assert.is((await foldAndClose()).snapshotVersion, 8);
 });
 
+test("a stream whose name is a path has its snapshot among the others'", async () => {
+  const names = ["../../../escaped", "/escaped", "..", "escaped\u0000"];
+  const store = await openStore<Bank>(directory);
+  for (const name of names) {
+    await deposit(store, name, 5);
+    await store.aggregateStream(name, kept);
+  }
+  await store.close();
+  assert.is(snapshotFiles().length, names.length);
+  const base = join(directory, "..");
+  assert.equal(
+    readdirSync(base, { recursive: true, encoding: "utf8" }).filter((path) => path.includes("escaped")),
+    [],
+  );
+  assert.equal(readdirSync(base), ["store"]);
+});
+
 test("a reader writes no snapshot", async () => {
   const store = await openStore<Bank>(directory);
   await deposit(store, "a", 8);

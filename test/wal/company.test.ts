@@ -6,6 +6,7 @@ import { mkdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { StoreError } from "../../src/errors.js";
+import { currentManifest } from "../../src/wal/manifest-change.js";
 import type { Wal } from "../../src/wal/wal.js";
 import { assert, rejects } from "../support/assert.js";
 import { suite } from "../support/suite.js";
@@ -29,13 +30,19 @@ test.afterEach(() => {
 });
 
 /** A writer in another process, in the state in which it is going to be killed. */
-async function doomed(state: string): Promise<{ readonly kill: () => Promise<void> }> {
+async function doomed(
+  state: string,
+): Promise<{ readonly kill: () => Promise<void>; readonly goOn: () => Promise<void> }> {
   const script = fileURLToPath(new URL("./support/doomed-writer.js", import.meta.url));
   const child: ChildProcess = spawn(process.execPath, [script, directory, state], {
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["pipe", "pipe", "inherit"],
   });
   await once(child.stdout as NodeJS.ReadableStream, "data");
   return {
+    goOn: async () => {
+      child.stdin?.write("go on\n");
+      await once(child.stdout as NodeJS.ReadableStream, "data");
+    },
     kill: async () => {
       child.kill("SIGKILL");
       await once(child, "close");
@@ -209,6 +216,58 @@ async function readAll(wal: Wal): Promise<string[]> {
   for await (const frame of wal.frames(0, wal.watermark)) records.push(...recordsOf(frame));
   return records;
 }
+
+function headOf(wal: Wal, name: string): { readonly committed: number; readonly tentative: number } {
+  const entry = wal.heads.find(Buffer.from(name));
+  return { committed: wal.heads.committedVersion(entry), tentative: wal.heads.tentativeVersion(entry) };
+}
+
+test("a checkpoint leaves what tells how far a dead writer's streams had come, whose last batch is lost", async () => {
+  const { wal } = await openLog(directory);
+  const other = await doomed("lost");
+  await other.kill();
+  // Nobody waits, so nobody has noticed yet.
+  assert.is(wal.takeovers.length, 0);
+  assert.is((await wal.checkpoint())?.lsn, 3);
+  const { wal: next } = await openLog(directory);
+  assert.equal(headOf(next, "s"), { committed: 2, tentative: 0 });
+  assert.equal(headOf(next, "t"), { committed: 1, tentative: 0 });
+  await closeAll(next, wal);
+});
+
+test("a dead writer whose frames W had to pass first is ended by a survivor, also behind a checkpoint, and so is the log", async () => {
+  const { wal, faulty } = await openFaulty(directory);
+  const { wal: survivor } = await openLog(directory);
+  const other = await doomed("lost between");
+  faulty.decide = (operation) => (isFrame(operation) ? "doLater" : null);
+  const slow = append(wal, ["slow"], "now");
+  await other.goOn();
+  await other.kill();
+  const told = append(survivor, ["x"], "now");
+  while (survivor.takeovers.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.equal(
+    survivor.takeovers.map(({ isEnded, voids }) => ({ isEnded, voids })),
+    [
+      {
+        isEnded: false,
+        voids: [
+          [4, 4],
+          [5, 5],
+        ],
+      },
+    ],
+  );
+  assert.equal(headOf(survivor, "s"), { committed: 1, tentative: 2 });
+  assert.is(wal.cores().filter(({ isLive }) => isLive).length, 3);
+  faulty.decide = () => null;
+  for (const { release } of [...faulty.withheld]) release();
+  await Promise.all([slow, told]);
+  await survivor.checkpoint();
+  while (wal.cores().filter(({ isLive }) => isLive).length > 2) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.equal(headOf(survivor, "s"), { committed: 2, tentative: 0 });
+  await closeAll(wal, survivor);
+  assert.is((await currentManifest(directory)).incarnations.at(-1)?.lastLsn, 6);
+});
 
 test("when nobody survives, the next opener recovers what all of them left", async () => {
   const others: { readonly kill: () => Promise<void> }[] = [];

@@ -17,7 +17,14 @@ export function addressOf(): bigint {
   return 4096n;
 }
 
+export const HUGE_PAGE_BYTES: number = 2 * 1024 * 1024;
+
 export function adviseHugePages(): void {}
+
+/** A kernel that cannot: so when memory is collected changes nothing of what happens. */
+export function collapsePages(): boolean {
+  return false;
+}
 
 export function keepFromDumps(): void {}
 
