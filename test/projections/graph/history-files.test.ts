@@ -22,6 +22,7 @@ import {
 } from "../../../src/index.js";
 import { keyOf } from "../../encryption/support.js";
 import { assert, rejects } from "../../support/assert.js";
+import { runChild } from "../../support/child-process.js";
 import { loopDiskProblem, MemoryDisk } from "../../support/loop-disk.js";
 import { suite } from "../../support/suite.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
@@ -29,6 +30,7 @@ import { temporaryDirectory } from "../../support/temporary-directory.js";
 const test = suite("projections/graph/history-files");
 
 const ALL = { historyInMemoryDays: 0 };
+const MOVING = new URL("./children/moving-history.js", import.meta.url);
 const NODES = 40;
 const CORRECTIONS = 5;
 
@@ -321,6 +323,62 @@ test("killed at each step, the checkpoint before or the new one is there, and wh
     assert.equal([...filesIn(directory), ...filesIn(directory, ".tmp")], []);
     await again.close();
   }
+});
+
+for (const step of ["temporary", "history", "checkpoint"]) {
+  test(`a process that is killed while it moves history loses none: killed when the ${step} file is there`, async () => {
+    const directory = join(temporaryDirectory(), "store");
+    const store = await openStore(directory);
+    const all = await fill(await store.graph());
+    await store.close();
+    const { signal, stdout, stderr } = await runChild(MOVING, {
+      arguments: [directory, String(all.ids[0]), step],
+    });
+    assert.is(signal, "SIGKILL", stderr);
+    assert.is(filesIn(directory).length, step === "temporary" ? 0 : 1);
+    const again = await openStore(directory);
+    const graph = await again.graph();
+    assert.ok(graph.lsn >= Number(stdout));
+    assert.is(graph.memory.supersededInFiles > 0, step === "checkpoint");
+    assert.is(graph.asOf().node(all.ids[0] as number)?.properties["round"], 1000);
+    await graph.patchNode(all.ids[1] as number, { round: 2 }, { validFrom: 1000 });
+    await again.checkpoint();
+    const left = readdirSync(folder(directory)).filter((name) => name.includes(".history"));
+    assert.is(left.length, graph.memory.historyFiles, left.join());
+    const after = await answers(graph, all);
+    await again.close();
+    rmSync(join(directory, "projections"), { recursive: true });
+    const straight = await openStore(directory);
+    const replayed = await straight.graph();
+    assert.is(await answers(replayed, all), after);
+    await straight.close();
+  });
+}
+
+test("two processes move history beside each other, and both answer as the log does", async () => {
+  const { directory, store, graph, all } = await filled();
+  const rounds = 12;
+  const other = runChild(MOVING, { arguments: [directory, String(all.ids[0]), "rounds", String(rounds)] });
+  for (let round = 0; round < rounds; round += 1) {
+    for (const id of all.ids.slice(1, 9))
+      await graph.patchNode(id, { round: 500 + round }, { validFrom: 0 }).catch(() => 0);
+    await store.checkpoint();
+  }
+  const { code, stdout, stderr } = await other;
+  assert.is(code, 0, stderr);
+  const acknowledged = stdout.trim().split("\n").map(Number);
+  assert.is(acknowledged.length, rounds);
+  await graph.whenApplied(acknowledged.at(-1) as number);
+  assert.is(graph.asOf().node(all.ids[0] as number)?.properties["round"], 1000 + rounds - 1);
+  const given = await answers(graph, all);
+  await store.close();
+  const again = await openStore(directory);
+  assert.is(await answers(await again.graph(), all), given);
+  await again.close();
+  rmSync(join(directory, "projections"), { recursive: true });
+  const straight = await openStore(directory);
+  assert.is(await answers(await straight.graph(), all), given);
+  await straight.close();
 });
 
 test("two writers move history beside each other, and neither takes the other's files", async () => {
