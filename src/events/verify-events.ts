@@ -52,6 +52,8 @@ export async function verifyEvents<Event extends VerifiedEvent>(
   let events = 0;
   let forgottenEvents = 0;
   let unopenedEvents = 0;
+  // Readers of subjects' events look at the log anew while they read, and see what writers have written since.
+  const { watermark } = reader;
   for await (const batch of reader.readBatches(sealed.horizon)) {
     for (const event of batch) {
       // Which LSNs the sealed segments lack for good they say themselves, and their counts must agree with what is read here.
@@ -75,9 +77,9 @@ export async function verifyEvents<Event extends VerifiedEvent>(
   const sealedExpected = sealed.records - sealed.sparedRecords;
   if (sealedCount !== sealedExpected)
     throw broken(`${sealedCount} of ${sealedExpected} sealed events were read`, sealed.lastLsn);
-  if (behindVoids(reader.voids, Math.max(lsn, sealed.lastLsn)) <= reader.watermark)
-    throw broken(`the log ends at LSN ${lsn}, not at ${reader.watermark}`, lsn);
-  const voidLsns = reader.watermark - events - sealed.sparedRecords - sealed.removedLsns;
+  if (behindVoids(reader.voids, Math.max(lsn, sealed.lastLsn)) <= watermark)
+    throw broken(`the log ends at LSN ${lsn}, not at ${watermark}`, lsn);
+  const voidLsns = watermark - events - sealed.sparedRecords - sealed.removedLsns;
   const { recovery } = reader;
   const counts = { events, lastLsn: lsn, voidLsns, streams: versions.size, forgottenEvents, unopenedEvents };
   return { ok: true, ...counts, sealed, recovery };
