@@ -65,6 +65,7 @@ export const STORE_ERROR_CODES = {
   ERR_GRAPH_HAS_EDGES: "the node still has edges in that valid period; pass detach to delete them with it",
   ERR_GRAPH_EDGE_FIXED: "the edge exists with another label, source or target; those never change",
   ERR_GRAPH_FULL: "the graph in memory holds as much as its references can address",
+  ERR_GRAPH_HISTORY: "superseded versions that lie in a file cannot be read from it; the graph is rebuilt from the log",
   ERR_GRAPH_HORIZON: "the horizon of a purge lies in the future, or before that of an earlier purge",
   ERR_GRAPH_SNAPSHOT_EXISTS: "a snapshot of the graph has this name already",
   ERR_GRAPH_SNAPSHOT_NOT_FOUND: "no snapshot of the graph has this name",

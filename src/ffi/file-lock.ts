@@ -3,11 +3,11 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { StoreError } from "../errors.js";
 import { EAGAIN, errnoName } from "./errno.js";
-import { flockExclusive } from "./libc.js";
+import { flockExclusive, flockShared } from "./libc.js";
 
 const FILE_MODE = 0o640;
 
-/** The exclusive lock on one file, from `tryTake` to `release`. */
+/** The lock on one file, from `tryTake` or `tryShare` to `release`. */
 export class FileLock {
   readonly path: string;
   #fd: number;
@@ -25,13 +25,30 @@ export class FileLock {
    */
   static tryTake(path: string): FileLock | null {
     // node:fs sets O_CLOEXEC, so that no child inherits the lock, and closes the descriptor of a thread that is terminated.
-    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, FILE_MODE);
-    const result = flockExclusive(fd);
+    return FileLock.#take(path, openSync(path, constants.O_RDWR | constants.O_CREAT, FILE_MODE), flockExclusive);
+  }
+
+  /**
+   * Shares the lock of a file that is there with others that only share it; null when somebody has it for himself. The descriptor is open for reading.
+   *
+   * @throws as `tryTake`
+   */
+  static tryShare(path: string): FileLock | null {
+    return FileLock.#take(path, openSync(path, constants.O_RDONLY), flockShared);
+  }
+
+  static #take(path: string, fd: number, flock: (fd: number) => number): FileLock | null {
+    const result = flock(fd);
     if (result === 0) return new FileLock(path, fd);
     closeSync(fd);
     if (result === -EAGAIN) return null;
     const errno = errnoName(result);
     throw new StoreError("ERR_IO_FAILED", `locking of ${path} failed: ${errno}`, { operation: "locking", path, errno });
+  }
+
+  /** The descriptor that has the lock; −1 when it was released. */
+  get fd(): number {
+    return this.#fd;
   }
 
   /** Frees the lock; a second time does nothing. */

@@ -76,6 +76,7 @@ export function viewMemory(address: bigint, byteLength: number): ArrayBuffer {
   return koffi.view(address, byteLength);
 }
 
+const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const LOCK_UN = 8;
@@ -83,6 +84,11 @@ const LOCK_UN = 8;
 /** flock(2), exclusive and without waiting: 0, or a negative errno (−EWOULDBLOCK when another holds it). */
 export function flockExclusive(fd: number): number {
   return cFlock(fd, LOCK_EX | LOCK_NB) === 0 ? 0 : -koffi.errno();
+}
+
+/** The same, shared: several may have it, and none exclusively meanwhile. */
+export function flockShared(fd: number): number {
+  return cFlock(fd, LOCK_SH | LOCK_NB) === 0 ? 0 : -koffi.errno();
 }
 
 export function flockRelease(fd: number): void {

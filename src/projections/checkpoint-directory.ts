@@ -6,6 +6,7 @@
  * - `v<version>.rebuild`: the state of a rebuild that is under way, or was when its process was killed; the next one goes on from it.
  * - `v<version>.ready`: the state of a rebuild that was made elsewhere (in a thread, by `varve projection rebuild`) and is done: whoever
  *   runs the projection goes over to it, and it becomes the checkpoint by its renaming.
+ * - `v<version>.<id>.history`: what a checkpoint of this version needs besides; the state says which. Flock(2) is shared by whoever reads it.
  * - `rebuild.lock`: flock(2) is held by whoever rebuilds.
  * - `paused`: while this file is there, nobody applies events.
  * - `reactions`: up to which LSN `react` was called.
@@ -17,14 +18,15 @@ import { join } from "node:path";
 import { StoreError } from "../errors.js";
 import { isTemporary, removeAbandoned, syncDirectory } from "./temporary-file.js";
 
-const STATE_NAME = /^v([1-9][0-9]*)(?:\.part([1-9][0-9]*))?\.(checkpoint|rebuild|ready)$/;
+const STATE_NAME =
+  /^v([1-9][0-9]*)(?:\.part([1-9][0-9]*)|\.[0-9a-f-]{36}(?=\.history$))?\.(checkpoint|rebuild|ready|history)$/;
 
 /** A file that holds a state. */
 export interface StateFile {
   readonly path: string;
   readonly version: number;
-  readonly kind: "checkpoint" | "rebuild" | "ready";
-  /** 0: the whole. */
+  readonly kind: "checkpoint" | "rebuild" | "ready" | "history";
+  /** 0: the whole. Only a checkpoint has others. */
   readonly part: number;
 }
 
@@ -46,6 +48,10 @@ export class CheckpointDirectory {
 
   readyOf(version: number): string {
     return join(this.path, `v${version}.ready`);
+  }
+
+  historyOf(version: number, id: string): string {
+    return join(this.path, `v${version}.${id}.history`);
   }
 
   /** What was saved after the checkpoint of a version. */
@@ -89,6 +95,13 @@ export class CheckpointDirectory {
       files.push({ path, version: Number(version), kind: kind as StateFile["kind"], part: Number(part) });
     }
     return files;
+  }
+
+  /** Removes, durably, those of these files that nobody has open under flock(2). */
+  async removeUnused(files: readonly string[]): Promise<void> {
+    await this.#removing(async () => {
+      if ((await removeAbandoned(files)).length > 0) await syncDirectory(this.path);
+    });
   }
 
   async remove(files: readonly string[]): Promise<void> {

@@ -175,6 +175,7 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
         this.#promoteTo = null;
         this.#chain = null;
         this.#isDirty = false;
+        await pieces?.afterSave?.(track.state);
       }
       // Last, so that a crash before leaves them, and this version can be rolled back until its own is durable.
       if (this.#othersObsolete) {
@@ -198,6 +199,7 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
     // Until it is written: after a failure nobody can tell what lies on disk, and the whole says it anew.
     this.#chain = null;
     const isPlace = file === directory.fileOf(projection.version) && this.#promoteTo === null;
+    if (isPlace) await pieces.beforeSave?.(state, track.facts(storeId));
     const changes = chain !== null && isPlace ? pieces.changes(state) : null;
     const follows = chain !== null && changes !== null && mayFollow(chain, changes.byteLength);
     let next: PartChain;
@@ -216,5 +218,6 @@ export class CheckpointKeeper<State, Event extends FeedEvent> {
     }
     pieces.saved(state);
     this.#chain = next;
+    if (isPlace) await pieces.afterSave?.(state);
   }
 }

@@ -64,6 +64,7 @@ export type {
 } from "./graph/graph-commands.js";
 export type { GraphChange, HistoryOptions } from "./graph/graph-history.js";
 export type { GraphMatch, MatchRow } from "./graph/graph-match.js";
+export type { GraphMemory } from "./graph/graph-memory.js";
 export type { AsOf, RecordedAt, ValidWindow } from "./graph/graph-point.js";
 export type { GraphResults } from "./graph/graph-results.js";
 export type { GraphView } from "./graph/graph-view.js";
@@ -77,6 +78,7 @@ export type { PageRank, PageRankQuery, RankedNode } from "./graph/page-rank.js";
 export type { Properties, PropertyValue } from "./graph/property.js";
 export type { GraphProvenance } from "./graph/provenance.js";
 export type { GraphPath, PathQuery } from "./graph/shortest-path.js";
+export type { GraphOptions } from "./graph/start-graph.js";
 export type { Subgraph, SubgraphQuery } from "./graph/subgraph.js";
 export type { StepQuery, TraverseQuery, TraverseStep } from "./graph/traversal.js";
 export type { PropertyRange, RangeBound } from "./graph/value-range.js";

@@ -15,7 +15,7 @@ import { isBeingRebuilt, REBUILD_LOCK } from "./rebuild-lock.js";
 /** A state on disk. */
 export interface SavedState {
   /** `checkpoint`: the next start begins at it. `rebuild`: of a rebuild that is under way, or was interrupted. `ready`: of one that is done. */
-  readonly kind: StateFile["kind"];
+  readonly kind: Exclude<StateFile["kind"], "history">;
   readonly version: number;
   readonly bytes: number;
   /** The LSN that the state reflects; null where the file cannot be believed. */
@@ -100,8 +100,9 @@ async function describe(store: ProjectionFilesStore, name: string): Promise<Proj
   const names = await directory.names();
   const states: SavedState[] = [];
   for (const file of await directory.states()) {
-    if (file.part > 0) continue; // belongs to the checkpoint
-    const state = await inspect(store, name, file);
+    const { kind } = file;
+    if (file.part > 0 || kind === "history") continue; // belongs to the checkpoint
+    const state = await inspect(store, name, { ...file, kind });
     if (state !== null) states.push(state);
   }
   states.sort((a, b) => b.version - a.version || a.kind.localeCompare(b.kind));
@@ -114,7 +115,11 @@ async function describe(store: ProjectionFilesStore, name: string): Promise<Proj
 }
 
 /** Null: it has gone meanwhile. */
-async function inspect(store: ProjectionFilesStore, name: string, file: StateFile): Promise<SavedState | null> {
+async function inspect(
+  store: ProjectionFilesStore,
+  name: string,
+  file: StateFile & Pick<SavedState, "kind">,
+): Promise<SavedState | null> {
   const { kind, version, path } = file;
   const found = await stat(path).catch(() => null);
   if (found === null) return null;

@@ -4,7 +4,7 @@ import type { EventMap, EventStore, RecordedEvent } from "../events/index.js";
 import type { Graph } from "./graph/graph.js";
 import { GRAPH_PROJECTION } from "./graph/graph-projection.js";
 import { IdLeases } from "./graph/id-leases.js";
-import { type StartedGraph, startGraph } from "./graph/start-graph.js";
+import { type GraphOptions, historyDaysOf, type StartedGraph, startGraph } from "./graph/start-graph.js";
 import { checkedInline, InlineProjections, type ProjectOptions } from "./inline-projections.js";
 import type { Projection } from "./projection.js";
 import type { ProjectionRunner } from "./runner.js";
@@ -26,6 +26,7 @@ export class RunningProjections<Events extends EventMap> implements StoreProject
   readonly #idLeases: IdLeases;
   readonly #inline = new InlineProjections();
   #graph: Promise<StartedGraph> | null = null;
+  #graphDays: number | null = null;
 
   constructor(events: EventStore) {
     this.#events = events;
@@ -56,8 +57,12 @@ export class RunningProjections<Events extends EventMap> implements StoreProject
     return runner;
   }
 
-  async graph(): Promise<Graph> {
-    this.#graph ??= startGraph(this.#events, { store: this.#events, ids: this.#idLeases });
+  async graph(options: GraphOptions): Promise<Graph> {
+    const days = historyDaysOf(options);
+    if (this.#graph === null) this.#graphDays = days;
+    else if (days !== null && days !== this.#graphDays)
+      throw new TypeError("graph: it runs already, with another historyInMemoryDays");
+    this.#graph ??= startGraph(this.#events, { store: this.#events, ids: this.#idLeases }, days);
     const { graph, runner } = await this.#graph;
     this.#runners.set(GRAPH_PROJECTION.name, runner);
     return graph;

@@ -5,6 +5,8 @@
  * faster into those arrays than into pieces that are copied then (measured for the graph: half of the time), and knows what was written to.
  */
 
+import type { CheckpointFacts } from "./checkpoint-format.js";
+
 /**
  * Yields memory, to be filled with the next piece of the state, all of it; pieces come in the order in which they were given to be saved, and have
  * the same lengths. Null: what was yielded before has to be filled before it goes on. At the end all has to be.
@@ -33,6 +35,13 @@ export interface StatePieces<State> {
   load(): StateLoad<State>;
   /** What was written to since the last `saved`; null: so much that only the whole can be saved. */
   changes(state: State): StateChanges | null;
+  /**
+   * Before a save to the checkpoint's place, with what the save will say beside the state, to which no event is applied until the end: a part of it can
+   * be put elsewhere. Where this rejects, nothing is saved.
+   */
+  beforeSave?(state: State, facts: CheckpointFacts): Promise<void>;
+  /** Behind it, when it is durable: what it does not need any more can go. */
+  afterSave?(state: State): Promise<void>;
   /** The state as it is lies on disk now, whole or as changes that follow those before. */
   saved(state: State): void;
 }

@@ -2,6 +2,7 @@
 
 import type { EventMap, RecordedEvent } from "../events/index.js";
 import type { Graph } from "./graph/graph.js";
+import type { GraphOptions } from "./graph/start-graph.js";
 import type { ProjectOptions } from "./inline-projections.js";
 import type { Projection } from "./projection.js";
 import type { ProjectionRunner } from "./runner.js";
@@ -37,8 +38,18 @@ export interface StoreProjections<Events extends EventMap> {
    */
   sink(sink: Sink<RecordedEvent<Events>>, options?: SinkOptions): Promise<SinkRunner<RecordedEvent<Events>>>;
 
-  /** The bi-temporal graph, caught up with the watermark of now and following it. The first call builds it, from its checkpoint if there is one. */
-  graph(): Promise<Graph>;
+  /**
+   * The bi-temporal graph, caught up with the watermark of now and following it. The first call builds it, from its checkpoint if there is one, and
+   * says how.
+   *
+   * @throws TypeError for a wrong option, and for another one than it runs with
+   *
+   * @example
+   * ```ts
+   * const graph = await store.graph({ historyInMemoryDays: 90 });
+   * ```
+   */
+  graph(options?: GraphOptions): Promise<Graph>;
 
   /** Reserves node ids in a row, durably, for events that the caller makes itself; resolves with the first. */
   reserveNodeIds(count: number): Promise<number>;

@@ -50,6 +50,7 @@ import { CommandHandler } from "./command-handler.js";
 import type { Decider, HandleOptions, HandleResult } from "./decider.js";
 import { dropCheckpoints } from "./drop-checkpoints.js";
 import type { Graph } from "./graph/graph.js";
+import type { GraphOptions } from "./graph/start-graph.js";
 import type { ProjectOptions } from "./inline-projections.js";
 import type { Projection } from "./projection.js";
 import type { ProjectionRunner } from "./runner.js";
@@ -259,8 +260,8 @@ export class Store<Events extends EventMap = EventMap>
     return this.#projections.sink(sink, options);
   }
 
-  graph(): Promise<Graph> {
-    return this.#projections.graph();
+  graph(options: GraphOptions = {}): Promise<Graph> {
+    return this.#projections.graph(options);
   }
 
   reserveNodeIds(count: number): Promise<number> {

@@ -15,6 +15,8 @@ export interface ModelStep {
   readonly event: TestEvent;
   /** The state goes through a checkpoint. */
   readonly reload: boolean;
+  /** What was superseded so many LSNs ago goes to files, if that is enough; null: nothing does. */
+  readonly moves: number | null;
   /** What the wall clock shows when the event was applied, µs: what "now" means in queries. */
   readonly clock: number;
 }
@@ -76,11 +78,13 @@ export function randomSteps(random: Choices): ModelStep[] {
   const events = randomHistory(random, length, scale);
   const reloads = random.integer(2) === 0 ? 0 : 1 + random.integer(3);
   const at = new Set(Array.from({ length: reloads }, () => 1 + random.integer(events.length)));
-  return events.map((event) => ({
+  const steps = events.map((event) => ({
     event,
     reload: at.has(event.lsn),
     clock: scale(FIRST_TIME + 1 + random.integer(LAST_TIME - FIRST_TIME - 1)),
   }));
+  const movesHistory = random.integer(2) === 0;
+  return steps.map((step) => ({ ...step, moves: movesHistory && random.integer(3) === 0 ? random.integer(8) : null }));
 }
 
 export function someEvent(random: Choices, scale: TimeScale, latest: number): Pick<TestEvent, "type" | "data"> {

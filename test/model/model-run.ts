@@ -8,6 +8,7 @@ import type { RawEvent } from "../../src/projections/graph/raw-event.js";
 import { rawEvent, type TestEvent } from "../projections/graph/raw-events.js";
 import { chance } from "../simulation/chance.js";
 import { Comparison, type Subjects, textOf } from "./compare.js";
+import { HistoryInMemory } from "./history-in-memory.js";
 import {
   type Choices,
   EDGE_IDS,
@@ -56,16 +57,19 @@ export function runHistory(
   let now = 0;
   const clock = (): number => now;
   let state = new GraphState({ clock });
-  // Of what goes through checkpoints: the same without.
-  const straight = steps.some(({ reload }) => reload) ? new GraphState({ clock }) : null;
+  // Of what goes through checkpoints: the same without. Where history is moved it has other bytes, and answers the same.
+  const isWhole = steps.every(({ moves }) => moves === null);
+  const straight = isWhole && steps.some(({ reload }) => reload) ? new GraphState({ clock }) : null;
+  const files = new HistoryInMemory();
   let comparison = new Comparison(state, state.chronicle, model, SUBJECTS, random);
   let compared = 0;
   const kept: KeptView[] = [];
   const raw = steps.map(({ event }) => rawEvent(change(event)));
   for (const [index, step] of steps.entries()) {
     now = step.clock;
+    if (step.moves !== null) files.move(state, Math.max(0, state.lsn - step.moves));
     if (step.reload) {
-      state = reloaded(state, clock, random);
+      state = reloaded(state, clock, random, files);
       compared += comparison.count;
       comparison = new Comparison(state, state.chronicle, model, SUBJECTS, random);
       kept.length = 0; // They are views of the state before.
@@ -126,10 +130,10 @@ function bytesOf(state: GraphState): Buffer {
 }
 
 /** The state out of its checkpoint, whose bytes come in pieces. */
-function reloaded(state: GraphState, clock: () => number, random: Choices): GraphState {
+function reloaded(state: GraphState, clock: () => number, random: Choices, files: HistoryInMemory): GraphState {
   const bytes = bytesOf(state);
   const cut = random.integer(bytes.length);
-  return GraphState.decode([bytes.subarray(0, cut), bytes.subarray(cut)], { clock });
+  return GraphState.decode([bytes.subarray(0, cut), bytes.subarray(cut)], { clock, openHistory: files.open });
 }
 
 /** What the graph says of an event before it is written is what becomes of it when it is recorded now. */

@@ -44,7 +44,7 @@ export function renumbered(steps: readonly ModelStep[]): ModelStep[] {
   return steps.map((step, index) => ({ ...step, event: { ...step.event, lsn: index + 1 } }));
 }
 
-function lineOf({ event, reload, clock }: ModelStep): string {
+function lineOf({ event, reload, moves, clock }: ModelStep): string {
   const { lsn, recordedAt, type, data } = event;
   const plain = Object.entries(data).map(([key, value]) =>
     key === "properties" ? [key, Object.fromEntries(Object.entries(value as object))] : [key, value],
@@ -54,6 +54,6 @@ function lineOf({ event, reload, clock }: ModelStep): string {
     breakLength: Number.POSITIVE_INFINITY,
     compact: true,
   });
-  const notes = `clock ${clock}${reload ? ", from a checkpoint" : ""}`;
+  const notes = `clock ${clock}${reload ? ", from a checkpoint" : ""}${moves === null ? "" : `, history of ${moves} LSNs ago in files`}`;
   return `{ lsn: ${lsn}, recordedAt: ${recordedAt}, type: "${type}", data: ${text} }, // ${notes}`;
 }

@@ -439,8 +439,32 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: "src/projections/graph/entity.js",
-        find: "timelines.lastCut(slot) > known",
-        replace: "timelines.lastCut(slot) > known + 1",
+        find: "timelines.isCutAfter(slot, known)",
+        replace: "timelines.isCutAfter(slot, known + 1)",
+      },
+    ],
+    caughtBy: modelled(500),
+  },
+  {
+    name: "pieces-in-files-stay-apart",
+    what: "a view that was made before shows a piece of a rectangle by itself, because the others were moved to a file since",
+    edits: [
+      {
+        file: "src/projections/graph/entity.js",
+        find: "contents.same(timelines.content(slot, row), rectangle.content)",
+        replace: "timelines.content(slot, row) === rectangle.content",
+      },
+    ],
+    caughtBy: modelled(500),
+  },
+  {
+    name: "moved-labels-forgotten",
+    what: "a node that bore a label only in versions that were moved to files is listed under it twice when it bears it again",
+    edits: [
+      {
+        file: "src/projections/graph/moved-labels.js",
+        find: "return this.#known.has(slot * LABELS_MAX + label);",
+        replace: "return false;",
       },
     ],
     caughtBy: modelled(500),

@@ -17,8 +17,8 @@ import type { EntityKind, GraphEventKind } from "./graph-event-kind.js";
 import { type EdgeTable, GraphTables, type NodeTable } from "./graph-tables.js";
 import { GraphWriter } from "./graph-writer.js";
 import { holdersOf, type Key, type KeyValue } from "./key-holders.js";
+import { Period } from "./period.js";
 import type { Refused } from "./refusal.js";
-import { Period } from "./timelines.js";
 
 /** In the place of the batch's LSN: greater than that of anything that is copied. */
 export const BATCH_LSN: number = Number.MAX_SAFE_INTEGER;

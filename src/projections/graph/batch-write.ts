@@ -10,7 +10,8 @@ import { Buffer } from "node:buffer";
 import { BATCH_LSN, type BatchRehearsal } from "./batch-rehearsal.js";
 import type { EntityKind } from "./graph-event-kind.js";
 import type { GraphTables } from "./graph-tables.js";
-import { Period, type Timelines } from "./timelines.js";
+import { Period } from "./period.js";
+import type { Timelines } from "./timelines.js";
 
 /** What is in force over a period. */
 interface LivePart {

@@ -108,11 +108,12 @@ export class Chronicle {
 
   versionAt<Kind extends EntityKind>(kind: Kind, id: number, at: AsOf): GraphVersion<EntityOf[Kind]> {
     const slot = this.#slotOf(kind, id);
-    const { clock, purged } = this.#tables;
+    const { clock, purged, contents } = this.#tables;
     const point = this.settle("versionAt", at);
     const { timelines } = this.#tables.of(kind);
     const row = slot === 0 ? 0 : timelines.rowAt(slot, point.validAt, point.lsn);
-    const version = row === 0 ? null : this.#entity(kind, slot, rectangleKnownAt(timelines, slot, row, clock.lsn));
+    const version =
+      row === 0 ? null : this.#entity(kind, slot, rectangleKnownAt(timelines, contents, slot, row, clock.lsn));
     return { version, truncatedBefore: purged.truncation(point.lsn, point.askedAt) };
   }
 

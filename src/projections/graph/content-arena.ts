@@ -6,12 +6,14 @@
  *
  *       <varint label> <varint length> <length bytes of canonical properties> <0–3 bytes of padding>
  *
- * - Records are written once, so a reference stays good and several rectangles share one. Only a purge moves them.
+ * - Records are written once, so a reference stays good and several rectangles share one. Only a purge moves them, and history that goes to files
+ *   (`moves` counts both). References far below 0 are of what lies there (history-files.ts).
  * - Chunks are 4 MiB; a record that is larger has a chunk of its own, and the chunk before it goes on being filled.
  */
 
 import { StoreError } from "../../errors.js";
 import { largeMemory } from "../../events/index.js";
+import { type GraphHistoryFiles, HISTORY_CONTENT } from "./history-files.js";
 import { sameProperties } from "./property-match.js";
 import { BLOCK_BYTES_MAX } from "./saved-table.js";
 import { NO_BYTES, varintBytes } from "./wire.js";
@@ -32,8 +34,9 @@ export class ContentArena {
   start = 0;
   end = 0;
   label = 0;
-  /** How often records were moved: references from before the last time are none. */
+  /** How often references were replaced: those from before the last time are none. */
   moves = 0;
+  readonly #history: GraphHistoryFiles | null;
   #chunks: Uint8Array[] = [];
   #used: number[] = [];
   /** What of each chunk is in the last save. */
@@ -41,6 +44,11 @@ export class ContentArena {
   #savedIsStale = false;
   /** The chunk that is being filled, or −1. */
   #filling = -1;
+
+  /** Null: it gets no references to what lies in files. */
+  constructor(history: GraphHistoryFiles | null = null) {
+    this.#history = history;
+  }
 
   /** Keeps a copy of `bytes[start, end)`. */
   store(label: number, bytes: Uint8Array, start: number, end: number): number {
@@ -61,12 +69,20 @@ export class ContentArena {
   /** Points `bytes`, `start`, `end` and `label` at a record. */
   open(reference: number): void {
     if (reference < 0) {
+      if (reference <= HISTORY_CONTENT) {
+        this.#history?.open(this, reference);
+        return;
+      }
       this.label = -1 - reference;
       this.end = this.start;
       return;
     }
-    const chunk = this.#chunks[reference >>> WORD_BITS] as Uint8Array;
-    let at = (reference & WORD_MASK) << WORD_SHIFT;
+    this.openRecord(this.#chunks[reference >>> WORD_BITS] as Uint8Array, (reference & WORD_MASK) << WORD_SHIFT);
+  }
+
+  /** Points them at the record that begins at `start`. */
+  openRecord(chunk: Uint8Array, start: number): void {
+    let at = start;
     let label = chunk[at++] as number;
     if (label >= 0x80) {
       label &= 0x7f;
@@ -89,6 +105,15 @@ export class ContentArena {
     this.end = at + length;
   }
 
+  /** A record with its padding, as a view; null where there are no properties. `label` is set. */
+  recordOf(reference: number): Uint8Array | null {
+    this.open(reference);
+    const length = this.end - this.start;
+    if (length === 0) return null;
+    const from = this.start - varintBytes(this.label) - varintBytes(length);
+    return this.bytes.subarray(from, from + roundedToWords(this.end - from));
+  }
+
   /** True when two records hold the same label and equal properties. */
   same(a: number, b: number): boolean {
     if (a === b) return true;
@@ -103,7 +128,7 @@ export class ContentArena {
    * Shared ones stay shared.
    */
   keepOnly(visit: (newPlaceOf: (reference: number) => number) => void): void {
-    const kept = new ContentArena();
+    const kept = new ContentArena(this.#history);
     // Where a record was there is its new place, and a bit says so.
     const isMoved = this.#used.map((used) => new Uint8Array(Math.ceil(used / (1 << WORD_SHIFT) / 8)));
     visit((reference) => {
@@ -120,12 +145,12 @@ export class ContentArena {
       putInt32(chunk, at, moved);
       return moved;
     });
-    this.moves += 1;
     this.#chunks = kept.#chunks;
     this.#used = kept.#used;
     this.#filling = kept.#filling;
     this.#saved = [];
     this.#savedIsStale = true;
+    this.moves += 1;
     this.bytes = NO_BYTES;
     this.start = 0;
     this.end = 0;

@@ -1,5 +1,6 @@
 /** What a query answers: rectangles as objects. */
 
+import type { ContentArena } from "./content-arena.js";
 import type { GraphTables } from "./graph-tables.js";
 import { decodeProperties, type Properties } from "./property.js";
 import { CONTENT, LSN, type Timelines, VALID_FROM, VALID_TO } from "./timelines.js";
@@ -49,7 +50,13 @@ export interface Rectangle {
  * Later events cut rectangles up. Their pieces are one again for a reader that does not know those events: a view must go
  * on giving the answers it gave when it was made.
  */
-export function rectangleKnownAt(timelines: Timelines, slot: number, row: number, known: number): Rectangle {
+export function rectangleKnownAt(
+  timelines: Timelines,
+  contents: ContentArena,
+  slot: number,
+  row: number,
+  known: number,
+): Rectangle {
   const until = timelines.until(row);
   const rectangle: Rectangle = {
     validFrom: timelines.validFrom(slot, row),
@@ -58,16 +65,23 @@ export function rectangleKnownAt(timelines: Timelines, slot: number, row: number
     until: until > known ? Number.POSITIVE_INFINITY : until,
     content: timelines.content(slot, row),
   };
-  if (until > known && timelines.lastCut(slot) > known) joinPieces(timelines, slot, rectangle, known);
+  if (until > known && timelines.isCutAfter(slot, known)) joinPieces(timelines, contents, slot, rectangle, known);
   return rectangle;
 }
 
-function joinPieces(timelines: Timelines, slot: number, rectangle: Rectangle, known: number): void {
+function joinPieces(
+  timelines: Timelines,
+  contents: ContentArena,
+  slot: number,
+  rectangle: Rectangle,
+  known: number,
+): void {
   const pieces = [...timelines.rows(slot)].filter(
     (row) =>
       timelines.lsn(slot, row) === rectangle.lsn &&
       timelines.until(row) > known &&
-      timelines.content(slot, row) === rectangle.content,
+      // A piece that was moved to a file has its content there once more.
+      contents.same(timelines.content(slot, row), rectangle.content),
   );
   for (let grew = true; grew; ) {
     grew = false;
@@ -86,7 +100,7 @@ export function nodeAt(tables: GraphTables, slot: number, row: number, known: nu
   const { nodes, contents, clock, labels } = tables;
   const { records, timelines } = nodes;
   if (!timelines.isWholeInRecord(slot, row, known))
-    return nodeOf(tables, slot, rectangleKnownAt(timelines, slot, row, known));
+    return nodeOf(tables, slot, rectangleKnownAt(timelines, contents, slot, row, known));
   // The rule, and as short as it can be: what a query answers is read here, without a rectangle between.
   const doubles = records.doubles(slot);
   const at = records.offset(slot);

@@ -3,7 +3,7 @@
 import type { ContentArena } from "./content-arena.js";
 
 /**
- * What `gather` gives, in its order. A purge moves what rectangles refer to: behind one, those that are still to come are gathered anew.
+ * What `gather` gives, in its order. A purge moves what rectangles refer to, and so does history that goes to files: behind either, those that are still to come are gathered anew.
  */
 export function* gathered<Item>(
   contents: ContentArena,

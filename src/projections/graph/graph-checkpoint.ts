@@ -1,16 +1,17 @@
 /**
- * The graph's checkpoint, format version 4. Versions 1 to 3 knew no purges, no named snapshots, and no constraints, vectors and saved ids: they
- * are not read, the graph is built anew.
+ * The graph's checkpoint, format version 5. Versions 1 to 4 knew no purges, no named snapshots, no constraints, vectors and saved ids, and no history
+ * in files: they are not read, the graph is built anew.
  *
  *     "VARVEGRF"              8 bytes
  *     byte order mark         u32 0x01020304 as the writing machine holds it; a reader of the other order refuses
  *     header length           u32
  *     header                  that many bytes of UTF-8 JSON, see `Header`
- *     tables                  in the order of `tablesOf`, each as many rows as the header says, as the machine holds them,
+ *     tables                  in the order of `allTablesOf`, each as many rows as the header says, as the machine holds them,
  *                             one after the other without padding; records.ts and its users have their layouts
  *     arena                   the used bytes of its chunks, as many as the header says
  *
- * Nothing follows. There is no checksum in here: the file around it has one. Equal states give equal bytes. Writing copies nothing, and reading
+ * Nothing follows. The header's `history` lists the files beside it that have what was moved out of memory (history-file.ts): without one of them it is
+ * not read either. There is no checksum in here: the file around it has one. Equal states give equal bytes. Writing copies nothing, and reading
  * goes straight into the tables' memory and makes no object per entity.
  *
  * What has changed since such a checkpoint, or since changes that were saved after it, has the same form, with these differences:
@@ -34,12 +35,13 @@ import { Int32Column } from "./column.js";
 import { checkConstraint, sameConstraint } from "./constraint-events.js";
 import type { AddedConstraint } from "./constraint-list.js";
 import { GraphTables } from "./graph-tables.js";
+import type { HistoryListing, OpenHistory } from "./history-files.js";
 import type { NamedSnapshot } from "./named-snapshots.js";
 import type { Rejection } from "./rejection-list.js";
 import { PAGE_ROWS, pageCount, type SavedTable } from "./saved-table.js";
 import { type DefinedVectors, isDefinedVectors } from "./vector-definition.js";
 
-const FORMAT_VERSION = 4;
+const FORMAT_VERSION = 5;
 const MAGIC = "VARVEGRF";
 const CHANGES_MAGIC = "VARVEGRC";
 const ORDER_MARK = 0x01020304;
@@ -69,6 +71,8 @@ interface Header {
   readonly constraints: readonly AddedConstraint[];
   /** In the order in which they were defined. */
   readonly vectors: readonly DefinedVectors[];
+  /** What is needed of history in files. */
+  readonly history: HistoryListing;
   readonly rows: readonly number[];
   readonly arena: { readonly filling: number; readonly sizes: readonly number[] };
   /** How many ids of nodes and of edges are in the hash tables of their indexes. */
@@ -84,14 +88,14 @@ interface Header {
 
 export function* encodeTables(tables: GraphTables): Generator<Uint8Array, void, undefined> {
   yield* headPieces(MAGIC, headerOf(tables));
-  for (const table of tablesOf(tables)) yield* table.bytes();
+  for (const table of allTablesOf(tables)) yield* table.bytes();
   yield* tables.contents.used();
 }
 
 /** What was written to since the last `saved`; null: only the whole can be saved. */
 export function encodeChanges(tables: GraphTables): StateChanges | null {
   const { contents } = tables;
-  const all = tablesOf(tables);
+  const all = allTablesOf(tables);
   const sizes = contents.savedSizes;
   if (sizes === null || tables.nodes.records.savedRows === 0) return null;
   const changed = all.map((table) => table.changedPages());
@@ -109,7 +113,7 @@ function* changePieces(
 ): Generator<Uint8Array, void, undefined> {
   yield* head;
   const gathered = new Uint8Array(GATHERED_BYTES);
-  for (const [index, table] of tablesOf(tables).entries()) {
+  for (const [index, table] of allTablesOf(tables).entries()) {
     const pages = changed[index] as Uint32Array;
     if (pages.length > 0) yield bytesOf(pages);
     for (const group of groupsOf(table, pages)) {
@@ -128,14 +132,14 @@ function* changePieces(
 
 /** Says that the tables as they are lie on disk. */
 export function markSaved(tables: GraphTables): void {
-  for (const table of tablesOf(tables)) table.saved();
+  for (const table of allTablesOf(tables)) table.saved();
   tables.contents.saved();
 }
 
 /** Throws ERR_PROJECTION_CHECKPOINT when the chunks are no checkpoint of this version, or not the whole of one. */
-export function decodeTables(chunks: Iterable<Uint8Array>): GraphTables {
+export function decodeTables(chunks: Iterable<Uint8Array>, openHistory?: OpenHistory): GraphTables {
   const source = new ChunkSource(chunks);
-  const load = new TablesLoad();
+  const load = new TablesLoad(openHistory);
   for (const target of load.whole(() => source.bytesLeft)) if (target !== null) source.fill(target);
   if (source.bytesLeft > 0) throw unusable("something follows it");
   return load.finish();
@@ -144,14 +148,20 @@ export function decodeTables(chunks: Iterable<Uint8Array>): GraphTables {
 /** A checkpoint and what was saved after it on their way into memory. Throws ERR_PROJECTION_CHECKPOINT for what is none. */
 export class TablesLoad implements StateLoad<GraphTables> {
   readonly #tables = new GraphTables();
+  readonly #openHistory: OpenHistory | null;
   #header: Header | null = null;
+
+  /** Without `openHistory` none that needs files is read. */
+  constructor(openHistory: OpenHistory | null = null) {
+    this.#openHistory = openHistory;
+  }
 
   *whole(bytesLeft: BytesLeft): Filling {
     const header = yield* readHeader(MAGIC, bytesLeft);
     const tables = this.#tables;
     addLabelled(tables, header);
     if (!(bytesClaimed(tables, header) <= bytesLeft())) throw unusable("it has not the bytes that its header says");
-    for (const [index, table] of tablesOf(tables).entries()) yield* table.restore(header.rows[index] as number);
+    for (const [index, table] of allTablesOf(tables).entries()) yield* table.restore(header.rows[index] as number);
     yield* tables.contents.restore(header.arena.sizes, header.arena.filling);
     yield null;
     markSaved(tables);
@@ -165,7 +175,7 @@ export class TablesLoad implements StateLoad<GraphTables> {
     if (!follows(tables, header)) throw unusable("its changes are of another graph");
     if (!(bytesClaimed(tables, header) <= bytesLeft())) throw unusable("it has not the bytes that its header says");
     const gathered: { readonly table: SavedTable; readonly pages: Uint32Array; readonly bytes: Uint8Array }[] = [];
-    for (const [index, table] of tablesOf(tables).entries()) {
+    for (const [index, table] of allTablesOf(tables).entries()) {
       const pages = new Uint32Array(header.since?.changed[index] as number);
       if (pages.length > 0) {
         yield bytesOf(pages);
@@ -192,6 +202,7 @@ export class TablesLoad implements StateLoad<GraphTables> {
     const header = this.#header;
     if (header === null) throw unusable("there is none");
     restoreSmallParts(tables, header);
+    restoreHistory(tables, header.history, this.#openHistory);
     tables.clock.resume(header.lsn, header.time ?? Number.NEGATIVE_INFINITY);
     tables.nodes.ids.resume(header.hashed.node);
     tables.edges.ids.resume(header.hashed.edge);
@@ -201,7 +212,7 @@ export class TablesLoad implements StateLoad<GraphTables> {
 
 /** Whether changes are of a graph as it is. */
 function follows(tables: GraphTables, { rows, arena, since }: Header): boolean {
-  const all = tablesOf(tables);
+  const all = allTablesOf(tables);
   const { sizes } = tables.contents;
   return (
     since !== undefined &&
@@ -254,9 +265,9 @@ function headPieces(magic: string, header: Header): Uint8Array[] {
 }
 
 /** The labels' columns come last, for there may be more of them in what follows. */
-function tablesOf({ nodes, edges, clock, labelled }: GraphTables): readonly SavedTable[] {
+export function allTablesOf({ nodes, edges, clock, movedLabels, labelled }: GraphTables): readonly SavedTable[] {
   const entities = [nodes.records, ...nodes.timelines.tables, edges.records, ...edges.timelines.tables];
-  return [...entities, clock.anchors, nodes.ids.dense, edges.ids.dense, ...labelled];
+  return [...entities, clock.anchors, nodes.ids.dense, edges.ids.dense, movedLabels.records, ...labelled];
 }
 
 function headerOf(tables: GraphTables): Header {
@@ -274,7 +285,8 @@ function headerOf(tables: GraphTables): Header {
     snapshots: tables.snapshots.list(),
     constraints: tables.constraints.list(),
     vectors: tables.vectors.definitions.list(),
-    rows: tablesOf(tables).map((table) => table.length),
+    history: tables.history.listing(),
+    rows: allTablesOf(tables).map((table) => table.length),
     arena: { filling: contents.filling, sizes: contents.sizes },
     hashed: { node: nodes.ids.hashedCount, edge: edges.ids.hashedCount },
   };
@@ -316,7 +328,7 @@ function areCounts(values: unknown): boolean {
 /** The file around it has a checksum: this is for one that lies, so that nothing is allocated for it. */
 function isHeader(header: Header): boolean {
   const { lsn, time, rejectedCount, rejections, labels, labelled, free, purged, snapshots, rows, arena } = header;
-  const { constraints, vectors, hashed, since } = header;
+  const { constraints, vectors, history, hashed, since } = header;
   return (
     isCount(lsn) &&
     (time === null || Number.isFinite(time)) &&
@@ -338,12 +350,21 @@ function isHeader(header: Header): boolean {
     constraints.every(isConstraint) &&
     Array.isArray(vectors) &&
     vectors.every(isDefinedVectors) &&
+    isHistory(history) &&
     areCounts(rows) &&
     Number.isSafeInteger(arena?.filling) &&
     areCounts(arena.sizes) &&
     isCount(hashed?.node) &&
     isCount(hashed.edge) &&
     (since === undefined || (areCounts(since?.rows) && areCounts(since.sizes) && areCounts(since.changed)))
+  );
+}
+
+function isHistory(value: HistoryListing | null | undefined): boolean {
+  if (!Array.isArray(value?.files) || !areCounts(value.rows)) return false;
+  return value.files.every(
+    (file: HistoryListing["files"][number] | null) =>
+      typeof file?.id === "string" && isCount(file.pages) && areCounts(file.shift),
   );
 }
 
@@ -364,7 +385,7 @@ function isConstraint(value: AddedConstraint | null | undefined): boolean {
 
 /** Of what follows the header, at least: a table's last page may be shorter. NaN where the header does not know every table. */
 function bytesClaimed(tables: GraphTables, { rows, arena, since }: Header): number {
-  const all = tablesOf(tables);
+  const all = allTablesOf(tables);
   if (all.length !== rows.length) return Number.NaN;
   const pages = since?.changed ?? NO_CHANGES;
   let sum = 0;
@@ -397,6 +418,18 @@ function restoreSmallParts(tables: GraphTables, header: Header): void {
   purged.removedCount = header.purged.removedCount;
   tables.nodes.timelines.free = header.free.node;
   tables.edges.timelines.free = header.free.edge;
+}
+
+function restoreHistory({ history }: GraphTables, listing: HistoryListing, open: OpenHistory | null): void {
+  try {
+    history.restore(listing, (id, pages) => {
+      if (open === null) throw new Error("it is read without its files");
+      return open(id, pages);
+    });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw unusable(`the history that it needs is not there: ${reason}`, cause);
+  }
 }
 
 /** Bytes that come in pieces, handed out in others. */

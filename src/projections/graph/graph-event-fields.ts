@@ -20,9 +20,9 @@ import {
   type GraphEventKind,
   hasField,
 } from "./graph-event-kind.js";
+import { Period } from "./period.js";
 import { isCanonicalProperty, isText, NULL_TAG, PROPERTY_TAG } from "./property.js";
 import { PropertyCursor } from "./property-cursor.js";
-import { Period } from "./timelines.js";
 import { MALFORMED, NO_BYTES, WIRE_BYTES, WIRE_FIXED64, WIRE_VARINT, WireReader } from "./wire.js";
 
 const ID_TAG = (FIELD_ID << 3) | WIRE_VARINT;

@@ -59,7 +59,7 @@ export function rectanglesOf(tables: GraphTables, { kind, slot, known }: History
   const { timelines } = tables.of(kind);
   const all: Rectangle[] = [];
   for (const row of timelines.rows(slot)) {
-    if (timelines.lsn(slot, row) <= known) all.push(rectangleKnownAt(timelines, slot, row, known));
+    if (timelines.lsn(slot, row) <= known) all.push(rectangleKnownAt(timelines, tables.contents, slot, row, known));
   }
   all.sort(inHistoryOrder);
   // Pieces that an event behind the instant made of one rectangle are one, and there once.

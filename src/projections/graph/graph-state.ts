@@ -17,12 +17,14 @@ import { decodeTables, encodeChanges, encodeTables, markSaved, TablesLoad } from
 import { GraphEventFields } from "./graph-event-fields.js";
 import { type EntityKind, GRAPH_EVENT_KINDS, type GraphEventKind } from "./graph-event-kind.js";
 import { differences, type GraphChange, type HistoryOptions } from "./graph-history.js";
+import { type GraphMemory, memoryOf } from "./graph-memory.js";
 import { type AsOf, pointOf } from "./graph-point.js";
 import { GraphResults } from "./graph-results.js";
 import type { GraphRows } from "./graph-rows.js";
 import { GraphTables } from "./graph-tables.js";
 import { GraphView } from "./graph-view.js";
 import { GraphWriter } from "./graph-writer.js";
+import type { OpenHistory } from "./history-files.js";
 import type { IndexDefinition } from "./indexed-property.js";
 import type { NamedSnapshot } from "./named-snapshots.js";
 import { type During, GraphDuring } from "./overlap-match.js";
@@ -39,6 +41,8 @@ const EVENTS_AHEAD_MAX = 64;
 export interface GraphStateOptions {
   /** The wall clock, µs since 1970. */
   readonly clock?: () => number;
+  /** Opens the files that a checkpoint names. */
+  readonly openHistory?: OpenHistory;
 }
 
 export class GraphState {
@@ -97,6 +101,11 @@ export class GraphState {
   /** How many superseded versions purges have removed so far. */
   get purgedVersions(): number {
     return this.#tables.purged.removedCount;
+  }
+
+  /** What the graph takes, and where its history lies. */
+  get memory(): GraphMemory {
+    return memoryOf(this.#tables);
   }
 
   /** How many events were rejected. */
@@ -283,7 +292,7 @@ export class GraphState {
 
   /** The state that `encode` gave, however its bytes are cut. Throws ERR_PROJECTION_CHECKPOINT when they are none. */
   static decode(chunks: Iterable<Uint8Array>, options: GraphStateOptions = {}): GraphState {
-    return new GraphState(options, decodeTables(chunks));
+    return new GraphState(options, decodeTables(chunks, options.openHistory));
   }
 
   /** What was written to since the last `markSaved`; null: all is to be saved. Its pieces are as those of `encode`. */
@@ -298,7 +307,7 @@ export class GraphState {
 
   /** For a state that comes from files, whole and then its changes. */
   static load(options: GraphStateOptions = {}): StateLoad<GraphState> {
-    const tables = new TablesLoad();
+    const tables = new TablesLoad(options.openHistory);
     return {
       whole: (bytesLeft) => tables.whole(bytesLeft),
       changes: (bytesLeft) => tables.changes(bytesLeft),

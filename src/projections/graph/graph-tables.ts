@@ -5,9 +5,12 @@ import { ConstraintList } from "./constraint-list.js";
 import { ContentArena } from "./content-arena.js";
 import type { EntityKind } from "./graph-event-kind.js";
 import { GraphVectors } from "./graph-vectors.js";
+import { GraphHistoryFiles } from "./history-files.js";
 import { IdIndex } from "./id-index.js";
 import { KeyIndexes } from "./key-indexes.js";
 import { LabelTable } from "./label-table.js";
+import { MovedLabels } from "./moved-labels.js";
+import type { MovedRows } from "./moved-rows.js";
 import { NamedSnapshots } from "./named-snapshots.js";
 import { PropertyIndexes } from "./property-indexes.js";
 import { PurgeHorizon } from "./purge-horizon.js";
@@ -36,7 +39,11 @@ const TARGET = 15;
 export class NodeTable {
   readonly records: Records = new Records(RECORD_BYTES);
   readonly ids: IdIndex = new IdIndex(this.records, ID);
-  readonly timelines: Timelines = new Timelines(this.records);
+  readonly timelines: Timelines;
+
+  constructor(moved: MovedRows) {
+    this.timelines = new Timelines(this.records, moved);
+  }
 
   insert(id: number): number {
     const slot = this.records.add();
@@ -71,7 +78,11 @@ export class NodeTable {
 export class EdgeTable {
   readonly records: Records = new Records(RECORD_BYTES);
   readonly ids: IdIndex = new IdIndex(this.records, ID);
-  readonly timelines: Timelines = new Timelines(this.records);
+  readonly timelines: Timelines;
+
+  constructor(moved: MovedRows) {
+    this.timelines = new Timelines(this.records, moved);
+  }
 
   insert(nodes: NodeTable, id: number, label: number, source: number, target: number): number {
     const { records } = this;
@@ -120,12 +131,14 @@ export class EdgeTable {
 }
 
 export class GraphTables {
-  readonly nodes: NodeTable = new NodeTable();
-  readonly edges: EdgeTable = new EdgeTable();
-  readonly contents: ContentArena = new ContentArena();
+  readonly history: GraphHistoryFiles = new GraphHistoryFiles();
+  readonly nodes: NodeTable = new NodeTable(this.history.nodes);
+  readonly edges: EdgeTable = new EdgeTable(this.history.edges);
+  readonly contents: ContentArena = new ContentArena(this.history);
   readonly labels: LabelTable = new LabelTable();
   /** Per label: every node slot that bore it in any version that is left, in the order in which it first did. */
   readonly labelled: Int32Column[] = [];
+  readonly movedLabels: MovedLabels = new MovedLabels();
   readonly clock: RecordedClock = new RecordedClock();
   readonly rejections: RejectionList = new RejectionList();
   readonly indexes: PropertyIndexes = new PropertyIndexes();
@@ -161,11 +174,18 @@ export class GraphTables {
   /** Whether a node bore a label in any version that is left. */
   bore(slot: number, label: number): boolean {
     const { nodes, contents } = this;
-    for (const row of nodes.timelines.rows(slot)) {
+    for (const row of nodes.timelines.rowsInMemory(slot)) {
       contents.open(nodes.timelines.content(slot, row));
       if (contents.label === label) return true;
     }
-    return false;
+    return this.movedLabels.has(slot, label);
+  }
+
+  /** Gives the room of contents back that nothing in memory holds. */
+  compactContents(): void {
+    this.contents.keepOnly((newPlaceOf) => {
+      for (const { timelines } of [this.nodes, this.edges]) timelines.moveContents(newPlaceOf);
+    });
   }
 
   /** The edge slots at a node, whatever their time, the last created first. Edges created meanwhile are not among them. */

@@ -284,7 +284,8 @@ export class GraphView {
   }
 
   #edgeOf(slot: number, row: number): GraphEdge {
-    return edgeOf(this.tables, slot, rectangleKnownAt(this.tables.edges.timelines, slot, row, this.#known));
+    const { edges, contents } = this.tables;
+    return edgeOf(this.tables, slot, rectangleKnownAt(edges.timelines, contents, slot, row, this.#known));
   }
 
   /**

@@ -12,10 +12,10 @@ import { ANY_VERSION, type GraphEventFields } from "./graph-event-fields.js";
 import type { GraphEventKind } from "./graph-event-kind.js";
 import type { GraphTables } from "./graph-tables.js";
 import { holdersOf, type KeyValue } from "./key-holders.js";
+import { Period } from "./period.js";
 import { mergeProperties } from "./property-merge.js";
 import type { RejectionDetails } from "./rejection-list.js";
 import { decodeText } from "./text.js";
-import { Period } from "./timelines.js";
 import { WireWriter } from "./wire.js";
 
 /** The slots of the nodes that hold the value of a unique property somewhere in the period; null where nothing makes it unique. */

@@ -8,6 +8,7 @@ import { type EventLog, eventAt } from "./event-log.js";
 import type { GraphCommands } from "./graph-commands.js";
 import type { GraphDefinitions } from "./graph-definitions.js";
 import { checkChoice, checkId, checkKnownKeys, checkLabel, checkRecord } from "./graph-input.js";
+import type { GraphMemory } from "./graph-memory.js";
 import type { AsOf } from "./graph-point.js";
 import type { GraphState } from "./graph-state.js";
 import type { GraphTimes } from "./graph-times.js";
@@ -73,6 +74,11 @@ export class Graph implements GraphTimes, GraphDefinitions, GraphWriting {
    */
   get truncatedBefore(): number | null {
     return this.#runner.state.truncatedBefore;
+  }
+
+  /** What the graph takes in memory, and how much of its history lies in files. */
+  get memory(): GraphMemory {
+    return this.#runner.state.memory;
   }
 
   /** How many superseded versions purges have removed so far. */

@@ -3,6 +3,7 @@
  * its ends do.
  */
 
+import type { ContentArena } from "./content-arena.js";
 import { type Rectangle, rectangleKnownAt } from "./entity.js";
 import type { EntityKind } from "./graph-event-kind.js";
 import type { EdgeTable, GraphTables, NodeTable } from "./graph-tables.js";
@@ -17,11 +18,11 @@ export interface HeldPeriod {
 
 /** When an entity held as the store knew it at an LSN, the earliest first. */
 export function heldPeriods(tables: GraphTables, kind: EntityKind, slot: number, lsn: number): HeldPeriod[] {
-  const { nodes, edges } = tables;
-  if (kind === "node") return inForce(nodes, slot, lsn);
-  let held = inForce(edges, slot, lsn);
+  const { nodes, edges, contents } = tables;
+  if (kind === "node") return inForce(nodes, contents, slot, lsn);
+  let held = inForce(edges, contents, slot, lsn);
   for (const end of [edges.source(slot), edges.target(slot)]) {
-    const covered = coverOf(inForce(nodes, end, lsn));
+    const covered = coverOf(inForce(nodes, contents, end, lsn));
     held = inBoth(held, covered).map(({ from, to, first }) => ({ from, to, rectangle: first }));
   }
   return held;
@@ -45,12 +46,17 @@ export function inBoth(
   return both;
 }
 
-function inForce({ timelines }: NodeTable | EdgeTable, slot: number, lsn: number): HeldPeriod[] {
+function inForce(
+  { timelines }: NodeTable | EdgeTable,
+  contents: ContentArena,
+  slot: number,
+  lsn: number,
+): HeldPeriod[] {
   const byStart = new Map<number, HeldPeriod>();
   for (const row of timelines.rows(slot)) {
     if (timelines.lsn(slot, row) > lsn || timelines.until(row) <= lsn) continue;
     // Pieces that a later event made of one rectangle are one again.
-    const rectangle = rectangleKnownAt(timelines, slot, row, lsn);
+    const rectangle = rectangleKnownAt(timelines, contents, slot, row, lsn);
     byStart.set(rectangle.validFrom, { from: rectangle.validFrom, to: rectangle.validTo, rectangle });
   }
   return [...byStart.values()].sort((a, b) => (a.from < b.from ? -1 : 1));

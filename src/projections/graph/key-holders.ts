@@ -3,9 +3,9 @@
 import { assert } from "../../assert.js";
 import type { ConstraintTarget } from "./constraint-events.js";
 import type { GraphTables } from "./graph-tables.js";
+import type { Period } from "./period.js";
 import { NULL_TAG } from "./property.js";
 import { PropertyCursor, sameBytesAt } from "./property-cursor.js";
-import type { Period } from "./timelines.js";
 
 const held = new PropertyCursor();
 

@@ -53,8 +53,8 @@ export class NodeFilter {
   /** The slots among which an index says that all of them are, in the order of creation; null: no index says anything. */
   candidates(): readonly number[] | null {
     const { labelName, label, ranges } = this;
-    if (labelName === undefined || label === null) return null;
-    const { indexes, labelled } = this.#tables;
+    const { indexes, labelled, history } = this.#tables;
+    if (labelName === undefined || label === null || history.isLost) return null;
     const equal = this.#match === null ? null : indexes.candidates(labelName, this.#match);
     if (equal !== null || ranges.size === 0) return equal;
     return indexes.candidatesIn(labelName, ranges, labelled[label]?.length ?? 0);
@@ -62,7 +62,7 @@ export class NodeFilter {
 
   /** Whether an index says which nodes have an equal value: then they are few. */
   equalCandidates(): readonly number[] | null {
-    if (this.labelName === undefined || this.#match === null) return null;
+    if (this.labelName === undefined || this.#match === null || this.#tables.history.isLost) return null;
     return this.#tables.indexes.candidates(this.labelName, this.#match);
   }
 

@@ -41,7 +41,8 @@ export function findOrderOf(query: FindQuery): FindOrder | null {
 /** The slots of visible nodes that the filter holds for and that have the property. */
 export function slotsInOrder(view: GraphView, filter: NodeFilter, order: FindOrder, limit: number): Iterable<number> {
   const { labelName } = filter;
-  const index = labelName === undefined ? null : view.tables.indexes.inOrderOf(labelName, order.property);
+  const { indexes, history } = view.tables;
+  const index = labelName === undefined || history.isLost ? null : indexes.inOrderOf(labelName, order.property);
   // Few nodes are sorted sooner than found along a whole order.
   if (index === null || filter.equalCandidates() !== null) return sorted(view, filter, order, limit);
   return walked(view, filter, order, index);

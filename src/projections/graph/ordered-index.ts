@@ -2,7 +2,7 @@
  * Finds the nodes that ever held a property in a range of values under one label, in the order of the values.
  *
  * - An entry is a value and the slot of a node that held it in some version: each once, so that a view, which decides whether the node holds just that
- *   value where it stands, comes to each node once. So one index answers for all times, and nothing is ever taken out.
+ *   value where it stands, comes to each node once. So one index answers for all times. After a purge it is made anew.
  * - It lives in memory, beside the state and not in its checkpoint: it can be built again from what the nodes hold.
  *
  * Entries of each kind of values lie by themselves (sorted-entries.ts).
@@ -20,7 +20,7 @@ const held = new OrderedValue();
 
 export class OrderedIndex {
   readonly of: IndexedProperty;
-  readonly #kinds = VALUE_KINDS.map((_, kind) => new SortedEntries(kind >= TEXT_KIND));
+  #kinds = emptyKinds();
 
   constructor(label: string, property: string) {
     this.of = new IndexedProperty(label, property, "range");
@@ -28,6 +28,11 @@ export class OrderedIndex {
 
   get entryCount(): number {
     return this.#kinds.reduce((sum, { count }) => sum + count, 0);
+  }
+
+  /** Takes everything out. A walk that was left lying goes on over what there was. */
+  clear(): void {
+    this.#kinds = emptyKinds();
   }
 
   /** Enters what a node holds, if it bears the label and has the property. */
@@ -59,4 +64,8 @@ export class OrderedIndex {
   #entriesOf(kind: number): SortedEntries {
     return this.#kinds[kind] as SortedEntries; // `as`: one for each kind
   }
+}
+
+function emptyKinds(): readonly SortedEntries[] {
+  return VALUE_KINDS.map((_, kind) => new SortedEntries(kind >= TEXT_KIND));
 }

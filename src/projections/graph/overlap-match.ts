@@ -80,7 +80,7 @@ export class GraphDuring {
   }
 }
 
-/** A period in which all that was walked over so far held. What it held is looked up for a row: rows can be read with a purge in between. */
+/** A period in which all that was walked over so far held. What it held is looked up for a row: rows can be read with a purge, or a move to files, in between. */
 interface Piece {
   readonly from: number;
   readonly to: number;
@@ -170,19 +170,25 @@ function rowOf(
 ): OverlapRow | null {
   const row: { nodes: GraphNode[]; edges: GraphEdge[] } = { nodes: [], edges: [] };
   for (const slot of nodes) {
-    const rectangle = rectangleAt(tables.nodes, slot, from, lsn);
+    const rectangle = rectangleAt(tables, tables.nodes, slot, from, lsn);
     if (rectangle === null) return null;
     row.nodes.push(nodeOf(tables, slot, rectangle));
   }
   for (const slot of edges) {
-    const rectangle = rectangleAt(tables.edges, slot, from, lsn);
+    const rectangle = rectangleAt(tables, tables.edges, slot, from, lsn);
     if (rectangle === null) return null;
     row.edges.push(edgeOf(tables, slot, rectangle));
   }
   return { validFrom: from, validTo: to === Number.POSITIVE_INFINITY ? null : to, ...row };
 }
 
-function rectangleAt({ timelines }: NodeTable | EdgeTable, slot: number, at: number, lsn: number): Rectangle | null {
+function rectangleAt(
+  { contents }: GraphTables,
+  { timelines }: NodeTable | EdgeTable,
+  slot: number,
+  at: number,
+  lsn: number,
+): Rectangle | null {
   const row = timelines.rowAt(slot, at, lsn);
-  return row === 0 ? null : rectangleKnownAt(timelines, slot, row, lsn);
+  return row === 0 ? null : rectangleKnownAt(timelines, contents, slot, row, lsn);
 }

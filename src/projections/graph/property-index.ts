@@ -2,7 +2,7 @@
  * Finds the nodes that ever held a property of one value under one label.
  *
  * - An entry is a node's slot under the hash of the value's canonical bytes. It says "held it in some version": whether it holds it where a view
- *   stands, the view decides by looking, as it does for every node of a scan. So one index answers for all times, and nothing is ever taken out.
+ *   stands, the view decides by looking, as it does for every node of a scan. So one index answers for all times. After a purge it is made anew.
  * - A node gets an entry each time the value comes to it, so it can have several.
  * - It lives in memory, beside the state and not in its checkpoint: it can be built again from what the nodes hold.
  */
@@ -14,7 +14,7 @@ import type { LabelTable } from "./label-table.js";
 
 export class PropertyIndex {
   readonly of: IndexedProperty;
-  readonly #slots = new HashedSlots();
+  #slots = new HashedSlots();
 
   constructor(label: string, property: string) {
     this.of = new IndexedProperty(label, property, "equality");
@@ -22,6 +22,11 @@ export class PropertyIndex {
 
   get entryCount(): number {
     return this.#slots.entryCount;
+  }
+
+  /** Takes everything out. */
+  clear(): void {
+    this.#slots = new HashedSlots();
   }
 
   /** Enters what a node holds, if it bears the label and has the property. */

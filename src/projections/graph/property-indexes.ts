@@ -5,6 +5,7 @@ import type { IndexDefinition } from "./indexed-property.js";
 import { OrderedIndex } from "./ordered-index.js";
 import { PropertyIndex } from "./property-index.js";
 import type { PropertyMatch } from "./property-match.js";
+import { CONTENT } from "./timelines.js";
 import { OrderedValue } from "./value-order.js";
 import { ValueRange } from "./value-range.js";
 
@@ -14,6 +15,19 @@ export type NodeIndex = PropertyIndex | OrderedIndex;
 /** Of all nodes with a label, or of a few nodes: that many entries are looked up rather than going over all of them. */
 const LOOKED_UP_SHARE = 4;
 const LOOKED_UP_MIN = 1024;
+
+/** Enters what lies in files, page by page. Where that cannot be read, the index has what is in memory: that is enough for constraints, and no others ask then. */
+function noteHistory(index: NodeIndex, { history, contents, labels }: GraphTables): void {
+  const { nodes } = history;
+  try {
+    nodes.eachAfter(0, (table, at, slot, row) => {
+      const content = table.int(at, CONTENT);
+      index.note(slot, content < 0 ? content : nodes.contentOf(row), contents, labels);
+    });
+  } catch (error) {
+    if (!history.isLost) throw error;
+  }
+}
 
 export class PropertyIndexes {
   readonly #equality: PropertyIndex[] = [];
@@ -61,12 +75,24 @@ export class PropertyIndexes {
     const { of } = index;
     const end = Math.min(records.length, of.builtThrough + 1 + slotCountMax);
     for (let slot = of.builtThrough + 1; slot < end; slot += 1) {
-      for (const row of timelines.rows(slot))
+      for (const row of timelines.rowsInMemory(slot))
         index.note(slot, timelines.content(slot, row), tables.contents, tables.labels);
     }
     of.builtThrough = end - 1;
+    if (end === records.length) noteHistory(index, tables);
     of.isComplete = end === records.length;
     return of.isComplete;
+  }
+
+  /** A purge took versions away: what only they held goes out of the indexes. One that is being built begins again. */
+  dropStale(tables: GraphTables): void {
+    for (const index of [...this.#equality, ...this.#ordered]) {
+      const { isComplete } = index.of;
+      index.clear();
+      index.of.builtThrough = 0;
+      index.of.isComplete = false;
+      if (isComplete) this.build(index, tables, Number.POSITIVE_INFINITY);
+    }
   }
 
   /** The slots that can hold the values that are asked for, ascending; null when no index says. */

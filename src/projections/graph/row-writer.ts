@@ -28,7 +28,7 @@ import {
   ROW_VALID_TO,
 } from "./graph-rows.js";
 import type { GraphTables } from "./graph-tables.js";
-import { Period } from "./timelines.js";
+import { Period } from "./period.js";
 
 /** As many as a processor can usefully fetch for; their lines fit its first-level cache. */
 export const ROWS_AHEAD_MAX = 64;

@@ -15,7 +15,8 @@
  *   without overlap. The first is in the entity's own record: "now" is there or near it, and so is what happens next, and
  *   asking whether a node exists costs one cache miss. The others are rows of `#more`, reused once they are closed.
  * - Closed ones are rows of `#closed`, written once, in the order in which they were closed: a chain per entity from the last closed to
- *   the first, so that reading a recent LSN stops early, and reading the present never starts. A purge drops the first rows.
+ *   the first, so that reading a recent LSN stops early, and reading the present never starts. A purge drops the first rows; those up to
+ *   a row can have been moved to files (moved-rows.ts) and keep their numbers: `#closed` holds what comes after them.
  * - `cut` takes a period away and leaves a gap in the chain; `fill` puts rectangles into it, the latest first.
  * - Live rectangles of one assertion that touch and hold the same are always one.
  *
@@ -23,20 +24,23 @@
  * of `#closed` (negated), 0 none. Times are µs, an open end is Infinity.
  */
 
+import { CutParts } from "./cut-parts.js";
+import type { MovedRows } from "./moved-rows.js";
+import type { Period } from "./period.js";
 import { PurgedCuts } from "./purged-cuts.js";
 import { Records } from "./records.js";
 
-// A rectangle, in an entity's record, in `#more` and in `#closed` alike: doubles 0–2, ints 6 and 7.
+// A rectangle, in an entity's record, in `#more`, in `#closed` and in pages of history alike: doubles 0–2, ints 6 and 7.
 export const VALID_FROM = 0;
 export const VALID_TO = 1;
 export const LSN = 2;
 export const CONTENT = 6;
-const NEXT = 7;
+export const NEXT = 7;
 /** How many bytes at the start of every entity's record are its first live rectangle. */
 export const RECTANGLE_BYTES = 32;
 // A double of closed rectangles.
-const UNTIL = 4;
-const CLOSED_BYTES = 40;
+export const UNTIL = 4;
+export const CLOSED_BYTES = 40;
 /** The int of every entity's record with its last closed row. */
 export const LAST_CLOSED = 10;
 
@@ -45,55 +49,22 @@ const HEAD = 0x7fffffff;
 // In the record of an entity without live rectangles: no period touches one that ends before all times.
 const NOTHING_LIVE = Number.NEGATIVE_INFINITY;
 
-/** A valid period `[from, to)`. Backed by an array, because doubles as arguments or fields cost an allocation each. */
-export class Period {
-  readonly bounds: Float64Array = new Float64Array(2);
-
-  get from(): number {
-    return this.bounds[0] as number;
-  }
-
-  set from(time: number) {
-    this.bounds[0] = time;
-  }
-
-  get to(): number {
-    return this.bounds[1] as number;
-  }
-
-  set to(time: number) {
-    this.bounds[1] = time;
-  }
-}
-
-/** What `cut` took away, from the latest to the earliest. Reused: read it before the next `cut`. */
-export class CutParts {
-  count = 0;
-  readonly from: number[] = [];
-  readonly to: number[] = [];
-  readonly content: number[] = [];
-
-  add(from: number, to: number, content: number): void {
-    this.from[this.count] = from;
-    this.to[this.count] = to;
-    this.content[this.count] = content;
-    this.count += 1;
-  }
-}
-
 export class Timelines {
   readonly cutParts: CutParts = new CutParts();
   readonly #entities: Records;
   readonly #more = new Records(RECTANGLE_BYTES);
   #closed = new Records(CLOSED_BYTES);
+  /** Rows 1 to `#moved.count` are there, and row n behind them is row n − `#moved.count` of `#closed`. */
+  readonly #moved: MovedRows;
   readonly #purgedCuts = new PurgedCuts();
   /** Rows of `#more` to be reused, chained by NEXT. */
   free = 0;
   /** The live row before the gap that `cut` left; 0: the gap is before all. */
   #beforeGap = 0;
 
-  constructor(entities: Records) {
+  constructor(entities: Records, moved: MovedRows) {
     this.#entities = entities;
+    this.#moved = moved;
   }
 
   /** Must be called once for each new record: nothing is in force there yet. */
@@ -148,12 +119,17 @@ export class Timelines {
 
   /** Whether a row is the rectangle in the entity's record, and nothing after the LSN `known` took anything away: it is as it stands there. */
   isWholeInRecord(slot: number, row: number, known: number): boolean {
-    return row === HEAD && this.lastCut(slot) <= known;
+    return row === HEAD && !this.isCutAfter(slot, known);
   }
 
   /** Every row of an entity, live and closed. */
   *rows(slot: number): Generator<number, void, undefined> {
     for (let row = this.#firstRow(slot); row !== 0; row = this.#rowAfter(slot, row)) yield row;
+  }
+
+  /** The same without those that were moved to files. */
+  *rowsInMemory(slot: number): Generator<number, void, undefined> {
+    for (let row = this.#firstRow(slot); this.#isInMemory(row); row = this.#rowAfter(slot, row)) yield row;
   }
 
   /** The live rows of an entity, from the latest valid period to the earliest. */
@@ -164,51 +140,93 @@ export class Timelines {
 
   /** The last LSN that asserted anything about an entity or took it away, whatever was purged since; 0 before the first. */
   versionOf(slot: number): number {
-    let version = Math.max(this.lastCut(slot), this.#purgedCuts.get(slot));
+    // Of a cut that was moved to files `#purgedCuts` knows, where it counts.
+    const cut = this.#closed.double(Math.max(0, this.#entities.int(slot, LAST_CLOSED) - this.#moved.count), UNTIL);
+    let version = Math.max(cut, this.#purgedCuts.get(slot));
     for (const row of this.liveRows(slot)) version = Math.max(version, this.lsn(slot, row));
     return version;
   }
 
   /** The last LSN up to a limit at which anything was asserted or taken away, as far as it is known; 0: none. */
   lastChangeAtMost(limit: number): number {
-    let last = this.#closed.double(this.#lastClosedAtMost(limit), UNTIL);
+    const lastClosed = this.lastClosedAtMost(limit);
+    let last = lastClosed === 0 ? 0 : this.until(-lastClosed);
     for (let slot = 1; slot < this.#entities.length; slot += 1) {
-      for (let row = this.#firstRow(slot); row !== 0; row = this.#rowAfter(slot, row)) {
+      for (let row = this.#firstRow(slot); this.#isInMemory(row); row = this.#rowAfter(slot, row)) {
         const lsn = this.lsn(slot, row);
         if (lsn <= limit && lsn > last) last = lsn;
       }
     }
+    this.#moved.eachAfter(limit, (table, index) => {
+      const lsn = table.double(index, LSN);
+      if (lsn <= limit && lsn > last) last = lsn;
+    });
     return last;
   }
 
   /** Visits the LSNs above `after` up to `through` at which something was asserted, or only taken away, perhaps several times each. */
   eachChange(after: number, through: number, visit: (slot: number, lsn: number, asserted: boolean) => void): void {
+    const look = (slot: number, lsn: number, until: number): void => {
+      if (lsn > after && lsn <= through) visit(slot, lsn, true);
+      if (until <= through) visit(slot, until, false);
+    };
     for (let slot = 1; slot < this.#entities.length; slot += 1) {
-      for (let row = this.#firstRow(slot); row !== 0; row = this.#rowAfter(slot, row)) {
+      for (let row = this.#firstRow(slot); this.#isInMemory(row); row = this.#rowAfter(slot, row)) {
         const until = this.until(row);
         // From here on everything was over by then, what is closed being chained from the last to the first.
         if (until <= after) break;
-        const lsn = this.lsn(slot, row);
-        if (lsn > after && lsn <= through) visit(slot, lsn, true);
-        if (until <= through) visit(slot, until, false);
+        look(slot, this.lsn(slot, row), until);
       }
     }
+    this.#moved.eachAfter(after, (table, index, slot) =>
+      look(slot, table.double(index, LSN), table.double(index, UNTIL)),
+    );
+  }
+
+  /** How many closed rows there are in memory. */
+  get closedInMemory(): number {
+    return this.#closed.length - 1;
+  }
+
+  /** The entities whose closed rows in memory are those up to `through`, in the order of the rows. */
+  slotsOfClosed(through: number): Int32Array {
+    const { count } = this.#moved;
+    const slots = new Int32Array(Math.max(0, through - count));
+    for (let slot = 1; slot < this.#entities.length; slot += 1) {
+      let row = this.#entities.int(slot, LAST_CLOSED);
+      for (; row > count; row = this.#closed.int(row - count, NEXT)) if (row <= through) slots[row - count - 1] = slot;
+    }
+    return slots;
+  }
+
+  /** The closed rows in memory; row n is row n − `#moved.count` in there. */
+  get closed(): Records {
+    return this.#closed;
+  }
+
+  /** Lets go of the closed rows up to `through`, which are in a file that is about to be placed: the others keep their numbers. */
+  giveUpClosed(through: number): void {
+    this.#keepVersions(through);
+    const first = through - this.#moved.count + 1;
+    const kept = new Records(CLOSED_BYTES);
+    for (let row = first; row < this.#closed.length; row += 1) copyClosed(this.#closed, row, kept, kept.add());
+    this.#closed = kept;
   }
 
   /** Forgets what was taken away up to an LSN; gives the number of rows. Rows below 0 are others afterwards. */
   dropClosedThrough(lsn: number): number {
     const closed = this.#closed;
-    const dropped = this.#lastClosedAtMost(lsn);
+    const dropped = this.lastClosedAtMost(lsn);
     if (dropped === 0) return 0;
     this.#keepVersions(dropped);
     const kept = new Records(CLOSED_BYTES);
-    for (let row = dropped + 1; row < closed.length; row += 1) {
+    for (let row = Math.max(0, dropped - this.#moved.count) + 1; row < closed.length; row += 1) {
       const added = kept.add();
-      copy(closed, row, kept, added);
-      kept.setDouble(added, UNTIL, closed.double(row, UNTIL));
+      copyClosed(closed, row, kept, added);
       kept.setInt(added, NEXT, Math.max(0, closed.int(row, NEXT) - dropped));
     }
     this.#closed = kept;
+    this.#moved.drop(Math.min(dropped, this.#moved.count));
     const entities = this.#entities;
     for (let slot = 1; slot < entities.length; slot += 1)
       entities.setInt(slot, LAST_CLOSED, Math.max(0, entities.int(slot, LAST_CLOSED) - dropped));
@@ -218,7 +236,7 @@ export class Timelines {
   /** Replaces every reference into the content arena. */
   moveContents(newPlaceOf: (reference: number) => number): void {
     for (let slot = 1; slot < this.#entities.length; slot += 1) {
-      for (let row = this.#firstRow(slot); row !== 0; row = this.#rowAfter(slot, row)) {
+      for (let row = this.#firstRow(slot); this.#isInMemory(row); row = this.#rowAfter(slot, row)) {
         const table = this.#tableOf(row);
         const index = this.#indexOf(slot, row);
         table.setInt(index, CONTENT, newPlaceOf(table.int(index, CONTENT)));
@@ -239,19 +257,36 @@ export class Timelines {
     return this.#tableOf(row).double(this.#indexOf(slot, row), LSN);
   }
 
-  /** What it holds: a reference into the content arena. */
+  /** What it holds: a reference that the content arena knows. */
   content(slot: number, row: number): number {
-    return this.#tableOf(row).int(this.#indexOf(slot, row), CONTENT);
+    const content = this.#tableOf(row).int(this.#indexOf(slot, row), CONTENT);
+    return row >= 0 || content < 0 || this.#isInMemory(row) ? content : this.#moved.contentOf(-row);
   }
 
   /** The LSN that took it away; Infinity for a live row. */
   until(row: number): number {
-    return row > 0 ? Number.POSITIVE_INFINITY : this.#closed.double(-row, UNTIL);
+    return row > 0 ? Number.POSITIVE_INFINITY : this.#tableOf(row).double(this.#indexOf(0, row), UNTIL);
   }
 
-  /** The last LSN that took anything away from an entity, or 0. */
-  lastCut(slot: number): number {
-    return this.#closed.double(this.#entities.int(slot, LAST_CLOSED), UNTIL);
+  /** Whether anything was taken away from an entity after an LSN. */
+  isCutAfter(slot: number, lsn: number): boolean {
+    const last = this.#entities.int(slot, LAST_CLOSED);
+    if (last !== 0 && last <= this.#moved.count && lsn >= this.#moved.throughLsn) return false;
+    return last !== 0 && this.until(-last) > lsn;
+  }
+
+  /** The last row of those that were closed up to an LSN, or 0. */
+  lastClosedAtMost(lsn: number): number {
+    const { count, throughLsn } = this.#moved;
+    if (count > 0 && lsn < throughLsn) return this.#moved.lastAtMost(lsn);
+    let low = 1;
+    let high = this.#closed.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#closed.double(middle, UNTIL) <= lsn) low = middle + 1;
+      else high = middle;
+    }
+    return count + low - 1;
   }
 
   /** What there is to save besides `free` and the entities' records. */
@@ -263,8 +298,9 @@ export class Timelines {
   #keepVersions(dropped: number): void {
     for (let slot = 1; slot < this.#entities.length; slot += 1) {
       const last = this.#entities.int(slot, LAST_CLOSED);
-      if (last === 0 || last > dropped) continue;
-      const cut = this.lastCut(slot);
+      // Of rows that were moved before it was kept then.
+      if (last <= this.#moved.count || last > dropped) continue;
+      const cut = this.#closed.double(last - this.#moved.count, UNTIL);
       if (this.versionOf(slot) === cut && !this.#isAssertedAt(slot, cut)) this.#purgedCuts.set(slot, cut);
     }
   }
@@ -312,12 +348,26 @@ export class Timelines {
 
   #closedRowAt(slot: number, validAt: number, lsn: number): number {
     const closed = this.#closed;
+    const { count } = this.#moved;
     let row = this.#entities.int(slot, LAST_CLOSED);
     // What was closed at or before the LSN was gone by then, and so was all that was closed earlier.
-    while (row !== 0 && closed.double(row, UNTIL) > lsn) {
-      const holds = closed.double(row, VALID_FROM) <= validAt && validAt < closed.double(row, VALID_TO);
-      if (holds && closed.double(row, LSN) <= lsn) return -row;
-      row = closed.int(row, NEXT);
+    while (row > count && closed.double(row - count, UNTIL) > lsn) {
+      const at = row - count;
+      const holds = closed.double(at, VALID_FROM) <= validAt && validAt < closed.double(at, VALID_TO);
+      if (holds && closed.double(at, LSN) <= lsn) return -row;
+      row = closed.int(at, NEXT);
+    }
+    return row === 0 || row > count || lsn >= this.#moved.throughLsn ? 0 : this.#movedRowAt(row, validAt, lsn);
+  }
+
+  #movedRowAt(last: number, validAt: number, lsn: number): number {
+    for (let row = last; row > 0; ) {
+      const table = this.#moved.tableOf(row);
+      const at = this.#moved.indexOf(row);
+      if (table.double(at, UNTIL) <= lsn) return 0;
+      const holds = table.double(at, VALID_FROM) <= validAt && validAt < table.double(at, VALID_TO);
+      if (holds && table.double(at, LSN) <= lsn) return -row;
+      row = table.int(at, NEXT);
     }
     return 0;
   }
@@ -329,29 +379,31 @@ export class Timelines {
 
   /** First the live ones, then the closed. */
   #rowAfter(slot: number, row: number): number {
-    if (row < 0) return -this.#closed.int(-row, NEXT);
+    if (row < 0) return -this.#tableOf(row).int(this.#indexOf(slot, row), NEXT);
     const next = this.#next(slot, row);
     return next === 0 ? -this.#entities.int(slot, LAST_CLOSED) : next;
   }
 
-  /** The last row of `#closed` that was taken away up to an LSN, or 0. */
-  #lastClosedAtMost(lsn: number): number {
-    let low = 1;
-    let high = this.#closed.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#closed.double(middle, UNTIL) <= lsn) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
+  /** Neither 0 nor moved. */
+  #isInMemory(row: number): boolean {
+    return row > 0 || row < -this.#moved.count;
   }
 
   #tableOf(row: number): Records {
-    return row === HEAD ? this.#entities : row > 0 ? this.#more : this.#closed;
+    return row === HEAD ? this.#entities : row > 0 ? this.#more : this.#closedTable(-row);
+  }
+
+  #closedTable(row: number): Records {
+    return row > this.#moved.count ? this.#closed : this.#moved.tableOf(row);
   }
 
   #indexOf(slot: number, row: number): number {
-    return row === HEAD ? slot : Math.abs(row);
+    return row === HEAD ? slot : row > 0 ? row : this.#closedIndex(-row);
+  }
+
+  #closedIndex(row: number): number {
+    const { count } = this.#moved;
+    return row > count ? row - count : this.#moved.indexOf(row);
   }
 
   #next(slot: number, row: number): number {
@@ -412,7 +464,7 @@ export class Timelines {
     closed.setDouble(added, VALID_TO, to);
     closed.setDouble(added, UNTIL, until);
     closed.setInt(added, NEXT, this.#entities.int(slot, LAST_CLOSED));
-    this.#entities.setInt(slot, LAST_CLOSED, added);
+    this.#entities.setInt(slot, LAST_CLOSED, this.#moved.count + added);
   }
 }
 
@@ -426,6 +478,11 @@ function write(table: Records, row: number, period: Period, lsn: number, content
   ints[offset * 2 + CONTENT] = content;
   ints[offset * 2 + NEXT] = next;
   table.note(row);
+}
+
+function copyClosed(from: Records, index: number, to: Records, row: number): void {
+  copy(from, index, to, row);
+  to.setDouble(row, UNTIL, from.double(index, UNTIL));
 }
 
 function copy(from: Records, index: number, to: Records, row: number): void {

@@ -4,8 +4,8 @@ import type { StoreErrorCode } from "../../errors.js";
 import type { GraphEventFields } from "./graph-event-fields.js";
 import type { GraphEventKind } from "./graph-event-kind.js";
 import type { GraphTables } from "./graph-tables.js";
+import type { Period } from "./period.js";
 import { sameBytesAt } from "./property-cursor.js";
-import type { Period } from "./timelines.js";
 import { comparisonFault, type DefinedVectors, type VectorsReference } from "./vector-definition.js";
 import { VectorProperty } from "./vector-property.js";
 
@@ -81,8 +81,7 @@ export class VectorDefinitions {
 /** Whether a node bears a label somewhere in a period as of the last LSN. */
 function bearsIn({ nodes, contents, labels }: GraphTables, slot: number, period: Period, label: string): boolean {
   const { timelines } = nodes;
-  for (const row of timelines.rows(slot)) {
-    if (timelines.until(row) !== Number.POSITIVE_INFINITY) break;
+  for (const row of timelines.liveRows(slot)) {
     if (timelines.validFrom(slot, row) >= period.to || timelines.validTo(slot, row) <= period.from) continue;
     contents.open(timelines.content(slot, row));
     if (labels.name(contents.label) === label) return true;

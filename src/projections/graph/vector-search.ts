@@ -74,7 +74,7 @@ export function nearest(view: GraphView, query: NearestQuery): NearNode[] {
   if (exact || count <= (index === undefined ? EXACT_NODES_CLOSED_MAX : EXACT_NODES_MAX)) return search.all();
   if (index === undefined) throw closed(definition, count);
   // Of an index that is being built nobody knows what it lacks.
-  return (index.isComplete ? search.through(index) : null) ?? search.all();
+  return (index.isComplete && !view.tables.history.isLost ? search.through(index) : null) ?? search.all();
 }
 
 export function notDefined({ label, property }: VectorsReference): StoreError {

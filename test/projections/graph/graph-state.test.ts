@@ -80,15 +80,15 @@ test("refuses bytes that are no whole checkpoint of this version", () => {
   for (const event of randomHistory(random, 40)) state.apply(rawEvent(event));
   const good = bytesOf(state);
   const ofVersion = (version: number): Buffer =>
-    Buffer.from(good.toString("latin1").replace('"version":4', `"version":${version}`), "latin1");
+    Buffer.from(good.toString("latin1").replace('"version":5', `"version":${version}`), "latin1");
   const swapped = Buffer.from(good);
   swapped.subarray(8, 12).reverse();
   for (const bytes of [
     Buffer.alloc(0),
     good.subarray(0, 10),
     good.subarray(0, good.length - 1),
-    ofVersion(3),
-    ofVersion(5),
+    ofVersion(4),
+    ofVersion(6),
     swapped,
     Buffer.concat([good, Buffer.alloc(1)]),
   ]) {

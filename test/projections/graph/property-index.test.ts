@@ -134,3 +134,51 @@ test("an index of nothing is refused", async () => {
   }
   await rejects(graph.index({ label: "A", property: "a", unique: true } as never), isTypeError);
 });
+
+for (const kind of ["equality", "range"] as const) {
+  test(`a purge takes out of an index of kind ${kind} what only the versions held that it drops`, () => {
+    const state = new GraphState({ clock: () => 1000 });
+    const nodes = 50;
+    const rounds = 6;
+    const definition = { label: "Person", property: "n", kind };
+    state.buildIndex(definition, 10);
+    let lsn = 0;
+    const apply = (type: string, data: TestEvent["data"]): void => {
+      lsn += 1;
+      state.apply(rawEvent({ type, data, lsn, recordedAt: lsn }));
+    };
+    for (let id = 1; id <= nodes; id += 1)
+      apply("NodeCreated", { id, label: "Person", properties: { n: id }, validFrom: 0 });
+    for (let round = 1; round <= rounds; round += 1)
+      for (let id = 1; id <= nodes; id += 1)
+        apply("NodePatched", { id, properties: { n: round * 1000 + id }, validFrom: 0 });
+    state.buildIndex(definition, nodes);
+    const { indexes } = state.tables;
+    const unfinished = { label: "Person", property: "m", kind } as const;
+    state.buildIndex(unfinished, 1);
+    assert.is(indexes.of(definition).entryCount, nodes * (rounds + 1));
+    const walk = state
+      .asOf()
+      .find({ label: "Person", where: { n: { gt: 0 } }, orderBy: "n" })
+      [Symbol.iterator]();
+    const given = [walk.next().value?.id];
+    apply("GraphPurged", { recordedBefore: nodes * rounds });
+    assert.is(
+      indexes.of(definition).entryCount,
+      nodes * 2,
+      "of the last two rounds, the earlier of which was over behind the horizon",
+    );
+    apply("GraphPurged", { recordedBefore: lsn - 1 });
+    assert.is(indexes.of(definition).entryCount, nodes);
+    assert.ok(indexes.of(definition).of.isComplete);
+    for (const { id } of walk) given.push(id);
+    assert.is(given.length, nodes, "an iterator that was left lying goes on");
+    const found = [...state.asOf().find({ label: "Person", where: { n: rounds * 1000 + 7 } })];
+    assert.equal(
+      found.map(({ id }) => id),
+      [7],
+    );
+    while (!state.buildIndex(unfinished, 1));
+    assert.is(indexes.of(unfinished).entryCount, 0);
+  });
+}

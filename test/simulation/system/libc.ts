@@ -54,6 +54,11 @@ export function flockExclusive(fd: number): number {
   return process.machine.tryLock(process.openFile(fd, "flock")) ? 0 : errnoOf("EAGAIN");
 }
 
+/** Nothing that is simulated shares one: whoever has it has it alone. */
+export function flockShared(fd: number): number {
+  return flockExclusive(fd);
+}
+
 /** There are none: what is simulated has no index that is saved through one. */
 export function createMemoryFile(): number {
   return -1;
