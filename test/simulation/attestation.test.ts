@@ -113,3 +113,17 @@ test("it is known in which incarnation a record was written last", () => {
     [1, 3, 0],
   );
 });
+
+test("what the device was given was written, whether or not it landed before the power went", () => {
+  const attestation = twoFrames();
+  attestation.begun(PATH, 3 * BLOCK_BYTES, frameOf(3, { lsns: [6, 7], durable: 4 }));
+  attestation.begun(PATH, 4 * BLOCK_BYTES, frameOf(4, { lsns: [8, 7], durable: 4 }));
+  assert.equal(
+    [5, 6, 7, 8].map((lsn) => attestation.copy().wasBegun(lsn)),
+    [false, true, true, false],
+  );
+  // Nothing attests it, and nobody has to find it there.
+  assert.is(attestation.lsn, 2);
+  assert.is(attestation.isThere(6, 1), false);
+  assert.is(attestation.incarnationOf(6), 0);
+});

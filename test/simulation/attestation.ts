@@ -34,6 +34,7 @@ interface GoneFrame {
 export class Attestation {
   #frames: WrittenFrame[] = [];
   #gone: GoneFrame[] = [];
+  #begun: Pick<WrittenFrame, "firstLsn" | "lastLsn">[] = [];
   #sealed: { readonly lsn: number; readonly incarnation: number }[] = [];
   #newestIncarnation = 0;
   /** The log was truncated through it: what is below was dropped, whether or not a manifest is left that says so. */
@@ -44,10 +45,23 @@ export class Attestation {
     const copy = new Attestation();
     copy.#frames = [...this.#frames];
     copy.#gone = [...this.#gone];
+    copy.#begun = [...this.#begun];
     copy.#sealed = [...this.#sealed];
     copy.#newestIncarnation = this.#newestIncarnation;
     copy.horizonLsn = this.horizonLsn;
     return copy;
+  }
+
+  /** The device has been given a write: a power cut can leave all of it, though it never landed for anybody. */
+  begun(path: string, offset: number, bytes: Uint8Array): void {
+    const frame = frameIn(path, offset, bytes);
+    if (frame === null || frame.lastLsn < frame.firstLsn) return;
+    this.#begun.push({ firstLsn: frame.firstLsn, lastLsn: frame.lastLsn });
+  }
+
+  /** Whether the device was ever given a record with that LSN. */
+  wasBegun(lsn: number): boolean {
+    return this.#begun.some(({ firstLsn, lastLsn }) => firstLsn <= lsn && lsn <= lastLsn);
   }
 
   /** A write has landed where it should, wholly and durably. */

@@ -12,7 +12,7 @@ export interface KnownOfDisk {
   readonly isThere: (lsn: number, incarnation: number) => boolean;
   /** Frames of the newest incarnation that are there, whole. */
   readonly wholeFrames: Iterable<{ readonly firstLsn: number; readonly lastLsn: number }>;
-  /** Whether anybody ever wrote a record with that LSN. */
+  /** Whether the device was ever given a record with that LSN, though the power went before it had landed. */
   readonly wasWritten: (lsn: number) => boolean;
 }
 

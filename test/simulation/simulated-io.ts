@@ -140,6 +140,7 @@ export class SimulatedIo implements BlockIo {
     const { machine } = this.#process;
     const { buffer, bufferOffset, fileOffset, open } = write;
     const bytes = Uint8Array.from(buffer.bytes.subarray(bufferOffset, bufferOffset + length));
+    machine.faults.attestation?.begun(open.path, fileOffset, bytes);
     const outcome = machine.faults.ofWrite(length);
     const isPart = outcome.kind === "short";
     const landing = isPart ? bytes.subarray(0, outcome.result) : bytes;

@@ -209,7 +209,7 @@ export class Upkeep {
       attestedLsn: attested.lsn,
       isThere,
       wholeFrames: isKnown ? attested.wholeFrames() : [],
-      wasWritten: (lsn) => attested.incarnationOf(lsn) > 0,
+      wasWritten: (lsn) => attested.wasBegun(lsn),
     });
   }
 
