@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
+import { LANE_LONG, laneOffset } from "../../src/wal/control-layout.js";
 import { Lanes } from "../../src/wal/lanes.js";
 import { assert } from "../support/assert.js";
 import { suite } from "../support/suite.js";
@@ -12,6 +13,31 @@ const LOOKS = 10_000;
 const LSN_MAX = 16 * 1024 * 1024;
 
 const test = suite("wal/lanes");
+
+test("a batch that takes its LSNs in a lane that W has already looked at holds W back all the same", () => {
+  const words = sharedLanes(newSharedLanes());
+  const writers = new Lanes(words);
+  const frame = { lane: 0, epoch: 1, segment: 1, fileOffset: 4096, byteLength: 4096 };
+  // Without records it holds nothing back, but W looks at it: the moment at which the other core takes its LSNs.
+  writers.begin(1, { ...frame, recordCount: 0 });
+  const attestWord = (laneOffset(1, 0) >> 3) + LANE_LONG.recordCount;
+  let taken = 0;
+  const float64 = new Proxy(words.float64, {
+    get(target, key): unknown {
+      if (taken === 0 && key === String(attestWord)) {
+        writers.begin(0, { ...frame, recordCount: 3 });
+        taken = writers.takeLsns(0, 0, 3, 0);
+      }
+      return Reflect.get(target, key);
+    },
+  });
+  const lanes = new Lanes({ ...words, float64 });
+  assert.is(lanes.advanceWatermark(), 0);
+  assert.is(taken, 1, "W has looked at the frame without records");
+  assert.is(lanes.advanceWatermark(), 0);
+  words.bigint64[(laneOffset(0, 0) >> 3) + LANE_LONG.done] = 1n;
+  assert.is(lanes.advanceWatermark(), 3);
+});
 
 test("while cores take LSNs and finish as fast as they can, W never passes one that is not durable, and arrives at the last", async () => {
   const memory = newSharedLanes();
