@@ -39,7 +39,7 @@ export class RowRing {
     });
   }
 
-  /** The rows to be filled next, empty. Sleeps until there are some; null: nobody wants them any more. */
+  /** The rows to be filled next, empty. For a thread of its own, which it blocks: sleeps until there are some; null: nobody wants them any more. */
   toFill(): EventRows | null {
     const words = this.#words;
     const filled = Atomics.load(words, WORDS.filled);
