@@ -28,8 +28,15 @@ export async function nextSegment(
 }
 
 async function isBegun(io: BlockIo, path: string): Promise<boolean> {
+  let file: DirectFile;
+  try {
+    file = await DirectFile.open(io, path, "read");
+  } catch (error) {
+    // Listed, and since dropped by the checkpoint of another writer, which has sealed what was in it.
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return true;
+    throw error;
+  }
   const buffer = new AlignedBuffer(PREAMBLE_BYTES);
-  const file = await DirectFile.open(io, path, "read");
   try {
     const read = checkResult(await file.read(buffer, 0, PREAMBLE_BYTES, 0), "reading", path);
     return read > 0 && decodePreamble(buffer.bytes).kind !== "zero";

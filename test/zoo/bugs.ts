@@ -33,11 +33,6 @@ function simulated(seeds: number): Harness {
   return ["simulation/simulate.js", "--seeds", String(seeds)];
 }
 
-/** The same, with subjects that are forgotten in each. */
-function simulatedSubjects(seeds: number): Harness {
-  return ["simulation/simulate.js", "--first", "1000001", "--seeds", String(seeds)];
-}
-
 /** The graph against the naive model. */
 function modelled(histories: number): Harness {
   return ["model/model.js", "--histories", String(histories), "--seed", "1", "--stores", "0"];
@@ -353,7 +348,7 @@ export const BUGS: readonly Bug[] = [
         replace: "nextSubjectBlock(block, block.records)), false);",
       },
     ],
-    caughtBy: simulatedSubjects(60),
+    caughtBy: tests("wal/subjects/power-cuts"),
   },
   {
     name: "subject-keys-in-place",
