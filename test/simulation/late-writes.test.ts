@@ -21,3 +21,15 @@ test(
   },
   { timeoutMs: 120_000 },
 );
+
+test(
+  "a takeover waits for the write of a killed writer, whenever it lands, and what it wrote is kept",
+  async () => {
+    await loadStores();
+    for (let landUs = 0; landUs <= LAST_US; landUs += 4 * STEP_US) {
+      const report = await runLateWrite(1 + landUs, landUs, true);
+      assert.ok(report.landedFirst && report.isKept, `landed after ${landUs} µs: ${JSON.stringify(report)}`);
+    }
+  },
+  { timeoutMs: 120_000 },
+);

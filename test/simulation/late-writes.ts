@@ -30,17 +30,23 @@ export interface LateReport {
   readonly seen: number;
 }
 
-/** @throws Violation. `landUs`: from the begin of the opening on. */
-export async function runLateWrite(seed: number, landUs: number): Promise<LateReport> {
+/**
+ * @throws Violation. `landUs`: from the begin of the opening on. `hasSurvivor`: a third writer has the store open all the time, so that the dead one is
+ *   taken over and nothing is recovered.
+ */
+export async function runLateWrite(seed: number, landUs: number, hasSurvivor = false): Promise<LateReport> {
   const world = new World(seed, new SimulatedDisk());
-  return world.until(lateWrite(world, landUs), `a write lands ${landUs} µs late`);
+  return world.until(lateWrite(world, landUs, hasSurvivor), `a write lands ${landUs} µs late`);
 }
 
-async function lateWrite(world: World, landUs: number): Promise<LateReport> {
+async function lateWrite(world: World, landUs: number, hasSurvivor: boolean): Promise<LateReport> {
   const { machine, timeline } = world;
   const history = new History();
   const first = world.start(0, "first");
   const store = await first.varve.openStore(STORE_DIRECTORY, { segmentBytes: SEGMENT_BYTES });
+  const survivor = hasSurvivor
+    ? await world.start(3, "survivor").varve.openStore(STORE_DIRECTORY, { segmentBytes: SEGMENT_BYTES })
+    : null;
   await append(store, history, "a");
 
   const watcher = world.start(1, "reader");
@@ -75,6 +81,7 @@ async function lateWrite(world: World, landUs: number): Promise<LateReport> {
   const events = await readLog(next.readAll());
   const { watermark } = next;
   await next.close();
+  await survivor?.close();
   await reader.close();
   history.check(events, watermark, NOTHING_MISSING);
   const isKept = events.some(({ data }) => (data as { readonly name: string }).name === "late");

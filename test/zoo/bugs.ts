@@ -126,7 +126,7 @@ export const BUGS: readonly Bug[] = [
     name: "takeover-without-waiting",
     what: "a dead writer is judged while its writes are still in flight (P1, P8)",
     edits: [{ file: "src/wal/takeover.js", find: "await waitForWrites(file, place);", replace: "" }],
-    caughtBy: simulated(200),
+    caughtBy: tests("simulation/late-writes"),
   },
   {
     name: "recovery-without-waiting",
