@@ -11,8 +11,8 @@ import type { Wal } from "../../src/wal/wal.js";
 import { assert, rejects } from "../support/assert.js";
 import { suite } from "../support/suite.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
-import { type FaultyIo, faultyIo } from "./support/faulty-io.js";
-import { append, copyStore, keyOf, openFiles, openLog, recordsOf } from "./support/log-fixture.js";
+import { type FaultyIo, faultyIo, isFrame } from "./support/faulty-io.js";
+import { append, copyStore, keyOf, openFaulty, openFiles, openLog, recordsOf } from "./support/log-fixture.js";
 
 const test = suite("wal/checkpoint");
 
@@ -137,6 +137,21 @@ test("checkpoints of a small log are compacted, and what was replaced goes", asy
   assert.ok(sealed.length <= 8, `${sealed.length} segments`);
   await wal.checkpoint();
   assert.is(sealedFiles(directory).length, sealed.length);
+  await wal.close();
+});
+
+test("a checkpoint seals what is durable, and nothing that is on its way", async () => {
+  const directory = join(temporaryDirectory(), "store");
+  const { wal, faulty } = await openFaulty(directory);
+  await fill(wal, 0, 5);
+  faulty.decide = (operation) => (isFrame(operation) ? "doLater" : null);
+  const later = append(wal, [recordOf(5)], "now");
+  while (faulty.withheld.length === 0) await delay(1);
+  assert.is((await wal.checkpoint())?.lsn, 5);
+  faulty.decide = () => null;
+  for (const { release } of [...faulty.withheld]) release();
+  await later;
+  assert.is((await wal.checkpoint())?.lsn, 6);
   await wal.close();
 });
 

@@ -149,7 +149,7 @@ class Rebuild {
   async #write(runs: readonly SealedRun[]): Promise<void> {
     const { runs: kept, removed } = withoutRemoved(runs, this.#rules, this.#place.keyOf, this.#place.keys);
     const last = (runs.at(-1) as SealedRun).header;
-    const gone = [...this.#emptiedThrough(last.firstLsn + last.recordCount - 1), ...removed];
+    const gone = eachOnce([...this.#emptiedThrough(last.firstLsn + last.recordCount - 1), ...removed]);
     for (const [index, run] of kept.entries()) {
       const pending = this.#writer.add(run, index === 0 ? gone : []);
       if (pending !== null) await pending;
@@ -185,6 +185,12 @@ class Rebuild {
   abandon(): Promise<void> {
     return this.#writer.abandon();
   }
+}
+
+/** In LSN order. A record is told of twice by two copies of a segment, and where an older copy still had one that was removed. */
+function eachOnce(removed: readonly RemovedRecord[]): readonly RemovedRecord[] {
+  const byLsn = new Map(removed.map((record) => [record.lsn, record]));
+  return [...byLsn.values()].sort((a, b) => a.lsn - b.lsn);
 }
 
 function removedRun(firstLsn: number, recordCount: number, recordedAt: number, keys: StoreKeys | null): SealedRun {

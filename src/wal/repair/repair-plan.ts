@@ -4,12 +4,16 @@
  * What was durable and cannot be read is lost; its LSNs are never used again, and count as those of removed records. A stream has no hole: where it has lost an event between
  * two others, those before the last such hole are dropped as well, as if the stream had been truncated there. Behind the first LSN that is
  * neither there nor attested nothing is kept: as in a recovery, it was never acknowledged.
+ *
+ * Where a block is damaged, an older copy of its segment can be read in its place, which still has what a purge has removed since. Records that
+ * an index says are removed stay so, and count as nothing: a stream of which a segment has nothing left has nothing before it either.
  */
 
 import type { LsnRange } from "../lsn-ranges.js";
 import type { KeyOf } from "../record-key.js";
 import { type SalvagedRun, SalvageLog } from "../salvage/salvage-log.js";
 import type { Survey } from "../salvage/survey.js";
+import type { EmptiedStream } from "../salvage/survey-segment.js";
 import type { Cut, Removal } from "../sealed/removal.js";
 
 /** Intact events of one stream that a repair drops, because a later one is lost. */
@@ -60,9 +64,18 @@ export function isProven(
   return run.kind === "data" && run.recordedAt !== null;
 }
 
+function startsOf(emptied: readonly EmptiedStream[]): Map<string, number> {
+  const starts = new Map<string, number>();
+  for (const { name, version } of emptied) {
+    const key = name.toString("latin1");
+    starts.set(key, Math.max(version + 1, starts.get(key) ?? 0));
+  }
+  return starts;
+}
+
 export async function planRepair(survey: Survey, keyOf: KeyOf, onProgress: (lsn: number) => void): Promise<RepairPlan> {
   const log = new SalvageLog(survey);
-  const pass = new PlanPass(keyOf);
+  const pass = new PlanPass(keyOf, survey.emptied);
   try {
     for await (const run of log.runs()) {
       onProgress(run.firstLsn);
@@ -76,6 +89,8 @@ export async function planRepair(survey: Survey, keyOf: KeyOf, onProgress: (lsn:
 
 class PlanPass {
   readonly #keyOf: KeyOf;
+  /** By name, the first version that was not removed before, of streams that a segment has nothing left of. */
+  readonly #startOf: ReadonlyMap<string, number>;
   readonly #streams = new Map<string, SeenStream>();
   readonly #lost: LsnRange[] = [];
   readonly #unacknowledged: LsnRange[] = [];
@@ -83,8 +98,9 @@ class PlanPass {
   #lastLsn = 0;
   #events = 0;
 
-  constructor(keyOf: KeyOf) {
+  constructor(keyOf: KeyOf, emptied: readonly EmptiedStream[]) {
     this.#keyOf = keyOf;
+    this.#startOf = startsOf(emptied);
   }
 
   take(run: SalvagedRun): void {
@@ -105,6 +121,7 @@ class PlanPass {
       if (range === null) continue;
       const { nameStart, nameEnd, version } = this.#keyOf(body, range[0], range[1]);
       const name = body.toString("latin1", nameStart, nameEnd);
+      if (version < (this.#startOf.get(name) ?? 0)) continue;
       this.#events++;
       const seen = this.#streams.get(name);
       if (seen === undefined) {
@@ -123,6 +140,7 @@ class PlanPass {
   plan(): RepairPlan {
     const dropped: DroppedVersions[] = [];
     const streams = new Map<string, Cut>();
+    for (const [name, beforeVersion] of this.#startOf) streams.set(name, { beforeVersion, throughLsn: 0 });
     for (const [name, { firstVersion, cutBefore, droppedCount }] of this.#streams) {
       if (cutBefore === 0) continue;
       streams.set(name, { beforeVersion: cutBefore, throughLsn: 0 });
