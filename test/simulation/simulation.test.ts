@@ -20,8 +20,8 @@ const SEEDS = 30;
 const SEEDS_THAT_FOUND = [
   38, 56, 60, 86, 105, 132, 134, 161, 207, 210, 372, 407, 795, 1285, 1555, 1651, 1734, 1753, 1820, 1947, 2368,
 ];
-const SUBJECT_SEEDS_RUN = 12;
-const DAMAGED_SEEDS_RUN = 12;
+const SUBJECT_SEEDS_RUN = 8;
+const DAMAGED_SEEDS_RUN = 8;
 /**
  * A block of the key file that a power cut spoils (1000026): open, and not simulated until it is mended, see `simulated-file.ts`. A key file whose
  * maker died before its name was durable (1000142). A block of the key file that was written over another one's copy, and its destroyed keys taken for
